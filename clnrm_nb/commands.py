@@ -1,0 +1,485 @@
+"""Every command, flag and the configuration key it overrides: the one table (``format.md`` 11.1).
+
+``cli`` builds its click tree from it, ``api`` turns keyword options into settings by it, and a test holds it
+against the specification. It is plain data and imports nothing, so that ``clnrm --help`` costs nothing.
+
+A flag *with* a key only overrides that key of the configuration; one *without* reaches the function of the
+command as a keyword argument named like the flag (``-`` becomes ``_``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+__all__ = ["COMMANDS", "SETS", "Argument", "Command", "Flag", "flags_of"]
+
+Kind = Literal["switch", "text", "int", "float", "duration", "file", "directory", "choice", "count"]
+Format = Literal["human", "json", "junit", "tap", "github"]
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One flag.
+
+    Parameters
+    ----------
+    name : str
+        Long name without dashes.
+    help : str
+        One sentence for ``--help`` and the reference.
+    kind : str
+        How its value is read; ``switch`` takes none.
+    short : str, optional
+        One letter.
+    aliases : tuple of str
+        Other long names.
+    key : str, optional
+        The configuration key it overrides.
+    sets : object
+        What a switch with a key sets it to.
+    metavar : str, optional
+        The value word shown in help.
+    choices : tuple of str
+        For ``choice``.
+    multiple : bool
+        May be given several times.
+    parameter : str, optional
+        Name of the keyword argument where it differs from the flag's.
+    """
+
+    name: str
+    help: str
+    kind: Kind = "switch"
+    short: str | None = None
+    aliases: tuple[str, ...] = ()
+    key: str | None = None
+    sets: Any = True
+    metavar: str | None = None
+    choices: tuple[str, ...] = ()
+    multiple: bool = False
+    parameter: str | None = None
+
+    @property
+    def option(self) -> str:
+        """Name of the keyword argument in Python."""
+        return self.parameter or self.name.replace("-", "_")
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """Positional words of a command: ``default`` stands in where none is given."""
+
+    name: str
+    metavar: str
+    many: bool = False
+    default: str | None = None
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command; ``sets`` names the shared flags it takes besides G."""
+
+    name: str
+    help: str
+    argument: Argument | None = None
+    flags: tuple[Flag, ...] = ()
+    sets: str = ""
+    formats: tuple[Format, ...] = ("human",)
+    aliases: tuple[str, ...] = ()
+    notebook_only: bool = False
+
+    @property
+    def function(self) -> str:
+        """Name of its function in :mod:`clnrm_nb.api`."""
+        return self.name.replace("-", "_").replace(" ", "_")
+
+
+_ALL: Final[tuple[Format, ...]] = ("human", "json", "junit", "tap", "github")
+_HJ: Final[tuple[Format, ...]] = ("human", "json")
+_PATHS: Final = Argument("paths", "PATH", many=True, default=".")
+_OUTPUT: Final = Flag("output", "Write to FILE instead of stdout.", "file", short="o", metavar="FILE")
+
+SETS: Final[dict[str, tuple[Flag, ...]]] = {
+    "G": (
+        Flag("verbose", "Say more; twice: everything.", "count", short="v", key="observability.log_level"),
+        Flag(
+            "config",
+            "One more configuration file, above .clnrm/config.toml.",
+            "file",
+            short="c",
+            metavar="FILE",
+        ),
+        Flag(
+            "format",
+            "Form of the report on stdout.",
+            "choice",
+            short="f",
+            key="cli.output_format",
+            choices=_ALL,
+        ),
+        Flag("color", "Colours.", "choice", key="output.color", choices=("auto", "always", "never")),
+        Flag("no-emoji", "Signs in plain characters.", key="output.emoji", sets=False),
+        Flag(
+            "log-format",
+            "Form of the log on stderr.",
+            "choice",
+            key="output.log_format",
+            choices=("text", "json"),
+        ),
+        Flag("debug", "Full tracebacks.", key="output.debug"),
+        Flag("ci", "No prompt, no write to baselines."),
+        Flag("state-dir", "Keep state there instead of in .clnrm.", "directory", metavar="DIR"),
+    ),
+    "T": (
+        Flag(
+            "map",
+            "Template variable K=V (a string) or K:=JSON (typed); wins over every other source.",
+            "text",
+            short="m",
+            metavar="K=V",
+            multiple=True,
+        ),
+        Flag(
+            "vars",
+            "Template variables from a TOML, JSON or K=V file.",
+            "file",
+            metavar="FILE",
+            multiple=True,
+            parameter="vars_file",
+        ),
+        Flag("no-template", "Take files as they are, without rendering."),
+        Flag(
+            "strict-toml",
+            "1.0: report syntax that needs TOML 1.1.",
+            "choice",
+            key="template.strict_toml",
+            choices=("1.0", "1.1"),
+        ),
+    ),
+    "S": (
+        Flag("tag", "Only tests with this tag.", "text", metavar="T", multiple=True),
+        Flag(
+            "only",
+            "Only tests or scenarios whose id matches this glob.",
+            "text",
+            metavar="GLOB",
+            multiple=True,
+        ),
+        Flag(
+            "expression",
+            "Words with and, or, not, ( ); each a part of an id or a tag.",
+            "text",
+            short="k",
+            metavar="EXPR",
+        ),
+        Flag(
+            "shard",
+            "One part of the tests: slice:I/M (or I/M), hash:I/M, time:I/M.",
+            "text",
+            metavar="MODE:I/M",
+        ),
+    ),
+    "R": (
+        Flag("parallel", "Run tests side by side (the default).", key="cli.parallel"),
+        Flag(
+            "workers",
+            "Tests running at once; 0: one for each CPU.",
+            "int",
+            short="j",
+            aliases=("jobs",),
+            key="executor.worker_count",
+            metavar="N",
+        ),
+        Flag(
+            "memory",
+            "Memory limit of each container.",
+            "int",
+            key="executor.limits.container_memory_mb",
+            metavar="MB",
+        ),
+        Flag(
+            "cpu",
+            "CPU limit of each container.",
+            "float",
+            key="executor.limits.container_cpu_limit",
+            metavar="CORES",
+        ),
+        Flag("force", "Run although nothing changed; results are stored."),
+        Flag("no-cache", "Neither look up nor store results.", key="cache.enabled", sets=False),
+        Flag("fail-fast", "Start no further test after the first failure.", key="executor.fail_fast"),
+        Flag(
+            "max-fail", "Start no further test after N failures.", "int", key="executor.max_fail", metavar="N"
+        ),
+        Flag(
+            "retries",
+            "Run a failing test again up to N times; passing then is flaky.",
+            "int",
+            key="executor.retries",
+            metavar="N",
+        ),
+        Flag(
+            "flaky",
+            "Whether a flaky test fails the run.",
+            "choice",
+            key="executor.flaky",
+            choices=("fail", "pass"),
+        ),
+        Flag("repeat", "Run each test N times.", "int", metavar="N"),
+        Flag("until-fail", "Run again and again until the first failure."),
+        Flag("timeout", "Limit of a whole test.", "duration", key="executor.test_timeout", metavar="DUR"),
+        Flag(
+            "backend",
+            "Where tests run: docker, process, replay, auto.",
+            "text",
+            key="executor.backend",
+            metavar="NAME",
+        ),
+        Flag(
+            "docker-host",
+            "Address of the container engine.",
+            "text",
+            key="executor.docker_host",
+            metavar="URL",
+        ),
+        Flag(
+            "replay",
+            "Play a recording instead of running anything; implies --backend replay.",
+            "file",
+            key="executor.replay",
+            metavar="FILE",
+        ),
+        Flag(
+            "isolation",
+            "How containers are isolated from each other's tests.",
+            "choice",
+            key="executor.isolation",
+            choices=("fresh", "warm", "verified"),
+        ),
+        Flag(
+            "allow",
+            "Permit what project files may not ask for, such as privileged or mount:/data.",
+            "text",
+            key="security.allow",
+            metavar="WHAT",
+            multiple=True,
+        ),
+        Flag(
+            "allow-not-evaluated",
+            "Let a run with not-evaluated parts succeed.",
+            key="executor.allow_not_evaluated",
+        ),
+        Flag("emit-events", "One JSON object a line on stderr while running.", "choice", choices=("jsonl",)),
+        Flag("timings", "Where the time went, by phase.", key="output.timings"),
+        Flag("report-junit", "Also write a JUnit report to FILE.", "file", metavar="FILE"),
+        Flag("report-json", "Also write a JSON report to FILE.", "file", metavar="FILE"),
+        Flag("report-html", "Also write an HTML report to FILE.", "file", metavar="FILE"),
+    ),
+    "L": (
+        Flag(
+            "input-format",
+            "Read trace files as this format, whatever they look like.",
+            "choice",
+            choices=(
+                "otlp-json",
+                "otlp-proto",
+                "flat",
+                "console",
+                "jaeger",
+                "zipkin",
+                "tempo",
+                "signoz",
+                "csv",
+            ),
+        ),
+    ),
+    "N": (
+        Flag(
+            "p",
+            "Notebook variable K=V or K:=JSON.",
+            "text",
+            short="p",
+            metavar="K=V",
+            multiple=True,
+            parameter="parameters",
+        ),
+        Flag(
+            "params",
+            "A dict of the user namespace that holds variables.",
+            "text",
+            metavar="NAME",
+            parameter="params_name",
+        ),
+        Flag("as", "Store the result under this name.", "text", metavar="VAR", parameter="as_name"),
+        Flag("detach", "Return a live Run at once."),
+        Flag("raise", "Raise if the run fails.", key="notebook.raise", sets="always"),
+        Flag("no-raise", "Never raise for a run that fails.", key="notebook.raise", sets="never"),
+        Flag("name", "Name of the cell's test (%%clnrm).", "text", metavar="NAME"),
+        Flag("save", "Keep the cell's body as FILE (%%clnrm).", "file", metavar="FILE"),
+    ),
+}
+"""Shared flags: G for every command, N for every command in a notebook."""
+
+COMMANDS: Final[tuple[Command, ...]] = (
+    Command(
+        "run",
+        "Render, validate and run scenario files; judge their spans.",
+        _PATHS,
+        (Flag("digest", "Print the trace digest of each scenario."),),
+        "TSR",
+        _ALL,
+    ),
+    Command(
+        "validate",
+        "Report everything that is wrong with scenario files, without running them.",
+        _PATHS,
+        (Flag("deny-warnings", "Let warnings fail (exit 1).", key="lint.deny_warnings"),),
+        "TS",
+        _ALL,
+    ),
+    Command(
+        "render",
+        "Show what a template renders to.",
+        Argument("file", "FILE", required=True),
+        (
+            _OUTPUT,
+            Flag("show-vars", "Value and origin of each variable."),
+            Flag("source-map", "The template line behind each rendered line."),
+            Flag("matrix", "Choose a matrix combination.", "text", metavar="K=V", multiple=True),
+        ),
+        "T",
+        _HJ,
+        aliases=("template render",),
+    ),
+    Command(
+        "analyze",
+        "Judge stored or given spans by a scenario file's expectations, without running it.",
+        Argument("file", "FILE", required=True),
+        (
+            Flag(
+                "traces",
+                "Trace files to judge (default: the spans of the last run).",
+                "file",
+                metavar="FILE",
+                multiple=True,
+            ),
+        ),
+        "TL",
+        _ALL,
+    ),
+    Command(
+        "spans",
+        "List the spans of a trace file or of a test's last run.",
+        Argument("source", "FILE or ID", required=True),
+        (
+            Flag("grep", "Only spans whose name, service or attributes match.", "text", metavar="REGEX"),
+            Flag("show-attrs", "Attributes too."),
+            Flag("show-events", "Events too."),
+        ),
+        "L",
+        _HJ,
+    ),
+    Command(
+        "graph",
+        "Draw the tree of a trace file or of a test's last run.",
+        Argument("source", "FILE or ID", required=True),
+        (
+            Flag("view", "Form of the drawing.", "choice", choices=("ascii", "dot", "json", "mermaid")),
+            Flag(
+                "highlight-missing",
+                "Also show the edges this scenario file demands and the trace lacks.",
+                "file",
+                metavar="FILE",
+            ),
+            Flag(
+                "filter",
+                "Only trees that hold a span of this name.",
+                "text",
+                metavar="GLOB",
+                parameter="name_filter",
+            ),
+        ),
+        "L",
+        _HJ,
+    ),
+    Command(
+        "report",
+        "Write a report of the last run, or of a JSON report.",
+        None,
+        (
+            Flag(
+                "input",
+                "A JSON report to start from (default: the last run).",
+                "file",
+                short="i",
+                metavar="FILE",
+            ),
+            _OUTPUT,
+            Flag(
+                "type",
+                "Form of the report.",
+                "choice",
+                choices=("html", "markdown", "json"),
+                parameter="report_type",
+            ),
+        ),
+    ),
+    Command(
+        "history",
+        "What earlier runs said about tests.",
+        Argument("ids", "ID", many=True),
+        (Flag("limit", "At most N rows.", "int", metavar="N"),),
+        "",
+        _HJ,
+    ),
+    Command(
+        "init",
+        "Lay down a working example, a .gitignore for the state directory and, if asked, a configuration file.",
+        Argument("directory", "DIR", default="."),
+        (
+            Flag(
+                "config",
+                "Also write .clnrm/config.toml with every key and its default.",
+                parameter="with_config",
+            ),
+            Flag("force", "Overwrite files that are there."),
+        ),
+        "",
+        _HJ,
+    ),
+    Command(
+        "doctor",
+        "Check what this machine has: engine, receiver, packages, state.",
+        None,
+        (),
+        "",
+        _HJ,
+        aliases=("health",),
+    ),
+    Command(
+        "gc",
+        "Remove containers, networks and volumes that dead runs left behind.",
+        None,
+        (Flag("dry-run", "Only say what would be removed."),),
+        "",
+        _HJ,
+    ),
+    Command(
+        "self-test",
+        "Prove the installation: run built-in scenarios whose verdicts are known.",
+        None,
+        (Flag("suite", "Only this suite.", "text", metavar="NAME"),),
+        "",
+        _HJ,
+    ),
+)
+
+
+def flags_of(command: Command, *, notebook: bool = False) -> tuple[Flag, ...]:
+    """All flags of a command: its own, its sets', G; in a notebook N too, an own flag of the same name wins."""
+    flags = {flag.name: flag for flag in command.flags}
+    for letter in command.sets + "G" + ("N" if notebook else ""):
+        for flag in SETS[letter]:
+            flags.setdefault(flag.name, flag)
+    return tuple(flags.values())
