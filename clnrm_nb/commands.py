@@ -168,11 +168,12 @@ SETS: Final[dict[str, tuple[Flag, ...]]] = {
             multiple=True,
         ),
         Flag(
-            "expression",
+            "k",
             "Words with and, or, not, ( ); each a part of an id or a tag.",
             "text",
             short="k",
             metavar="EXPR",
+            parameter="expression",
         ),
         Flag(
             "shard",

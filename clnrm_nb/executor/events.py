@@ -28,7 +28,10 @@ EventName = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened in a run. ``data`` of ``span`` events is ``{"count": n}``: spans come in batches."""
+    """One thing that happened in a run.
+
+    ``data`` of ``span`` events is ``{"count": n}``: spans come in batches.
+    """
 
     event: EventName
     run: str
@@ -40,7 +43,8 @@ class Event:
 
     def to_json(self) -> dict[str, Any]:
         """One line of ``--emit-events jsonl``: optional keys only where they say something."""
-        document: dict[str, Any] = {"event": self.event, "at": self.at.isoformat().replace("+00:00", "Z"), "run": self.run}
+        at = self.at.isoformat().replace("+00:00", "Z")
+        document: dict[str, Any] = {"event": self.event, "at": at, "run": self.run}
         for key in ("test", "scenario", "status", "data"):
             if value := getattr(self, key):
                 document[key] = value

@@ -48,6 +48,8 @@ class CommandOutcome:
     stderr: str = ""
     truncated: bool = False
     reason: str | None = None
+    code: str | None = None
+    """Code of the failure ``reason`` tells of; kept out of the JSON form."""
 
     def to_json(self) -> dict[str, Any]:
         """See the module."""
@@ -159,14 +161,19 @@ class TestOutcome:
     """(type, name) of what outlived teardown."""
     images: list[str] = field(default_factory=list)
     """Images really used, for ``allowed_images``."""
+    addresses: list[str] = field(default_factory=list)
+    """Host names, addresses and CIDR networks that are the test's own (its networks, the receiver), for
+    ``no_external_services``; empty where they are not known."""
     timings_ms: dict[str, float] = field(default_factory=dict)
     """Where the time went, by phase."""
 
     @property
     def span_count(self) -> int:
         """Spans of the programs under test."""
-        return sum(scenario.span_count for scenario in self.scenarios) if self.spans is None else (
-            len(self.spans) - sum(self.spans.own)
+        return (
+            sum(scenario.span_count for scenario in self.scenarios)
+            if self.spans is None
+            else (len(self.spans) - sum(self.spans.own))
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -74,6 +74,12 @@ class Block(Model):
 
     source: KeyPath = ()
     description: str | None = None
+    written: dict[str, KeyPath] = Field(default_factory=dict)
+    """Keys that stand in the file under another path than ``(*source, key)``: aliases and older forms."""
+
+    def path_of(self, key: str, *inner: str | int) -> KeyPath:
+        """Where `key` (a canonical name), or something inside it, is written: ``path_of("must_include", 0)``."""
+        return (*self.written.get(key, (*self.source, key)), *inner)
 
 
 # ---------------------------------------------------------------------------------------------- values
@@ -322,6 +328,11 @@ class Scenario(Block):
     policy: Policy = Policy()
     artifacts: tuple[ArtifactSpec, ...] = ()
     expect: Expect | None = None
+
+    @property
+    def runs_commands_at_once(self) -> bool:
+        """Whether sub-runs and steps start together; only ``concurrent`` lets neighbour scenarios overlap too."""
+        return self.concurrent or bool(self.parallel_services)
 
 
 class Otel(Block):

@@ -1,8 +1,8 @@
 """Spans in columns: 100,000 of them stay cheap, objects are made only for rows someone looks at.
 
-A table only ever grows at its end, so a reader on the same event loop may look at a live one at any time:
-``len(table)`` rows are whole. Equal resources and scopes are shared objects. Identity is (trace, span):
-:meth:`SpanTable.deduplicated` resolves repeats when a trace is taken as finished.
+A table only ever grows at its end, and its length is raised after all columns have grown, so a reader on any
+thread may look at a live one at any time: ``len(table)`` rows are whole. (A row may be replaced by a later
+version of the *same* span.) Equal resources and scopes are shared objects. Identity is (trace, span).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from clnrm_nb.spans.model import KINDS, STATUS_CODES, Event, Link, Resource, Scope, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
 __all__ = ["SpanTable"]
 
@@ -39,7 +39,7 @@ class SpanTable:
     """
 
     __slots__ = (
-        "_appended",
+        "_size",
         "attributes",
         "end_ns",
         "events",
@@ -77,12 +77,28 @@ class SpanTable:
         self.scope: list[Scope] = []
         self.own: list[bool] = []
         self.scenario: list[str | None] = []
-        self._appended: list[Callable[[SpanTable, int], None]] = []
+        self._size = 0
         for span in spans:
             self.append(span)
 
     def __len__(self) -> int:
-        return len(self.span_id)
+        return self._size
+
+    def __eq__(self, other: object) -> bool:
+        """Same rows in the same order; not-a-number equals itself."""
+        if not isinstance(other, SpanTable):
+            return NotImplemented
+        return len(self) == len(other) and all(
+            _same(mine, theirs)
+            for column in self.COLUMNS
+            for mine, theirs in zip(getattr(self, column), getattr(other, column), strict=True)
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # tables grow
+
+    def __repr__(self) -> str:
+        """How many rows, no content."""
+        return f"<SpanTable of {len(self)} spans>"
 
     def append(self, span: Span, scenario: str | None = None) -> None:
         """Add one span at the end."""
@@ -102,6 +118,23 @@ class SpanTable:
         self.scope.append(span.scope)
         self.own.append(span.own)
         self.scenario.append(scenario)
+        self._size += 1
+
+    def extend(self, other: SpanTable) -> None:
+        """Add all rows of `other` at the end; shares their values."""
+        for column in self.COLUMNS:
+            getattr(self, column).extend(getattr(other, column))
+        self._size += len(other)
+
+    def seal(self) -> None:
+        """Take the columns, all grown by the same number of values from outside, as whole rows."""
+        self._size = len(self.span_id)
+
+    def replace(self, row: int, other: SpanTable, other_row: int) -> None:
+        """Put another version of a span into its row; the row keeps its scenario."""
+        for column in self.COLUMNS:
+            if column != "scenario":
+                getattr(self, column)[row] = getattr(other, column)[other_row]
 
     def span(self, row: int) -> Span:
         """The span of one row."""
@@ -133,6 +166,7 @@ class SpanTable:
         for column in self.COLUMNS:
             values = getattr(self, column)
             setattr(chosen, column, [values[row] for row in rows])
+        chosen.seal()
         return chosen
 
     def parent_rows(self) -> list[int | None]:
@@ -140,12 +174,27 @@ class SpanTable:
 
         The second rule serves the engine's own tree, whose scenario spans start a trace of their own.
         """
-        by_both = {key: row for row, key in enumerate(zip(self.trace_id, self.span_id, strict=True))}
-        by_span: dict[str, int | None] = {}
-        for row, span_id in enumerate(self.span_id):
-            by_span[span_id] = None if span_id in by_span else row
+        size = self._size
+        by_span: dict[str, int] = {}
+        twins: dict[tuple[str, str], int] = {}
+        for row in range(size):
+            span_id = self.span_id[row]
+            first = by_span.setdefault(span_id, row)
+            if first != row:
+                twins.setdefault((self.trace_id[first], span_id), first)
+                twins.setdefault((self.trace_id[row], span_id), row)
+        shared = {span_id for _, span_id in twins}
         parents: list[int | None] = []
-        for trace_id, parent in zip(self.trace_id, self.parent_span_id, strict=True):
-            row = None if parent is None else by_both.get((trace_id, parent))
-            parents.append(by_span.get(parent) if row is None and parent is not None else row)
+        for row in range(size):
+            parent = self.parent_span_id[row]
+            if parent is None:
+                parents.append(None)
+            elif parent in shared:
+                parents.append(twins.get((self.trace_id[row], parent)))
+            else:
+                parents.append(by_span.get(parent))
         return parents
+
+
+def _same(mine: Any, theirs: Any) -> bool:
+    return bool(mine == theirs) or repr(mine) == repr(theirs)

@@ -13,16 +13,26 @@ still works.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from clnrm_nb.errors import Diagnostic
-    from clnrm_nb.scenario.model import NetworkPolicy, Service
+    from clnrm_nb.scenario.model import Service
+    from clnrm_nb.spans.table import SpanTable
 
-__all__ = ["Backend", "CommandResult", "CommandSpec", "Leftover", "RunningService", "Unit", "UnitSpec"]
+__all__ = [
+    "Backend",
+    "CommandResult",
+    "CommandSpec",
+    "Leftover",
+    "Replaying",
+    "RunningService",
+    "Unit",
+    "UnitSpec",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +84,8 @@ class CommandSpec:
         Hard limit: TERM, `grace_s` later KILL, for the whole process tree.
     max_output_bytes : int
         Of each stream; what is beyond is dropped and ``truncated`` says so.
+    scenario : str or None
+        Whose command it is; a backend that runs things need not look at it.
     """
 
     name: str
@@ -84,6 +96,7 @@ class CommandSpec:
     timeout_s: float | None = None
     grace_s: float = 2.0
     max_output_bytes: int = 10 * 1024 * 1024
+    scenario: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +104,7 @@ class CommandResult:
     """How a command ended. ``exit_code`` is ``None`` if it never started or its end was not seen.
 
     ``error`` says in one sentence why there is no exit code (program not found, container gone, …).
+    ``is_known`` is false where a replay holds no result of the command.
     """
 
     exit_code: int | None
@@ -101,6 +115,7 @@ class CommandResult:
     timed_out: bool = False
     oom_killed: bool = False
     error: str | None = None
+    is_known: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +187,14 @@ class Unit(Protocol):
 
     async def close(self) -> list[Leftover]:
         """Remove everything; what had to be removed although it should have been gone."""
+
+
+@runtime_checkable
+class Replaying(Protocol):
+    """What a unit of a backend with ``replayed`` has besides: spans that were recorded."""
+
+    async def play(self, scenario: str | None, deliver: Callable[[SpanTable], None]) -> None:
+        """Hand over the spans of one scenario (``None``: of the test itself) with their relative timing."""
 
 
 class Backend(Protocol):

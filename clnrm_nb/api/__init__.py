@@ -1,0 +1,44 @@
+"""One function for every command: what the command line, the magics and Python code call.
+
+``from clnrm_nb import api as clnrm``: names are the command names with ``_`` for ``-``; options are the long
+flags with ``_`` (``clnrm.run("tests", workers=4, backend="docker")``). Every function takes ``context`` too,
+which the front ends pass so that configuration is read once.
+
+All results carry ``ok``, ``exit_code``, ``raw`` (the JSON document) and ``frame`` (a DataFrame), and show
+themselves in a notebook.
+"""
+
+from __future__ import annotations
+
+from clnrm_nb.api.context import Context, context
+from clnrm_nb.api.inspect import analyze, graph, history, load_trace, report, spans
+from clnrm_nb.api.machine import doctor, gc, init, self_test
+from clnrm_nb.api.running import Run, arun, run, stream
+from clnrm_nb.api.texts import render, validate
+from clnrm_nb.executor.events import Event
+from clnrm_nb.pipeline.load import Cell
+from clnrm_nb.template import parse_assignments
+
+__all__ = [
+    "Cell",
+    "Context",
+    "Event",
+    "Run",
+    "analyze",
+    "arun",
+    "context",
+    "doctor",
+    "gc",
+    "graph",
+    "history",
+    "init",
+    "load_trace",
+    "parse_assignments",
+    "render",
+    "report",
+    "run",
+    "self_test",
+    "spans",
+    "stream",
+    "validate",
+]

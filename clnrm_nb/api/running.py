@@ -1,0 +1,252 @@
+"""``run``: blocking, awaitable, streaming or detached; four doors to one pipeline."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clnrm_nb.api.context import Context, context_of, paths_of, refuse_unknown, variables_from
+from clnrm_nb.errors import InterruptedRunError, UsageError
+from clnrm_nb.executor.loop import Interrupted, Job, run_blocking, run_here, submit
+from clnrm_nb.pipeline.load import Sources
+from clnrm_nb.pipeline.run import RunRequest, run_pipeline
+from clnrm_nb.report import render_report
+from clnrm_nb.report.results import RunResult, Trace
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Generator, Sequence
+
+    import pandas as pd
+
+    from clnrm_nb.executor.events import Event, Listener
+    from clnrm_nb.pipeline.load import Cell
+    from clnrm_nb.spans.table import SpanTable
+
+__all__ = ["Run", "arun", "run", "stream"]
+
+Paths = "str | Path | Sequence[str | Path]"
+
+
+class Run:
+    """A run that is going on: ``run(…, detach=True)`` or ``%clnrm run --detach``.
+
+    Awaitable; its frame and spans grow while it runs.
+    """
+
+    def __init__(self, job: Job[RunResult], live: _Live) -> None:
+        self._job = job
+        self._live = live
+
+    @property
+    def status(self) -> str:
+        """``running``, or how the run ended: ``passed``, ``failed`` or ``interrupted``."""
+        if not self._job.done.done():
+            return "running"
+        result = self.result
+        return "interrupted" if result.exit_code == InterruptedRunError("").exit_code else ("passed" if result.ok else "failed")
+
+    @property
+    def result(self) -> RunResult:
+        """The result, once the run has ended.
+
+        Raises
+        ------
+        UsageError
+            It is still running.
+        """
+        if not self._job.done.done():
+            raise UsageError("the run is still going on", hint="Wait for it: run.wait().")
+        return self._job.done.result()
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """Spans received so far, in the columns of :class:`Trace`; of the finished run, its result's frame."""
+        return self.result.frame if self._job.done.done() else self.spans.frame
+
+    @property
+    def spans(self) -> Trace:
+        """All spans received so far."""
+        return self.result.spans if self._job.done.done() else Trace(self._live.tables())
+
+    @property
+    def events(self) -> list[Event]:
+        """What has happened so far."""
+        return list(self._live.events)
+
+    def cancel(self) -> None:
+        """Stop the run; everything it has started is removed."""
+        self._job.cancel()
+
+    def wait(self, timeout: float | None = None) -> RunResult:
+        """The result, waiting at most `timeout` seconds.
+
+        Raises
+        ------
+        TimeoutError
+            It has not ended by then; it goes on.
+        """
+        if not self._job.wait(timeout):
+            raise TimeoutError(f"the run has not ended within {timeout} s")
+        return self.result
+
+    def __await__(self) -> Generator[Any, None, RunResult]:
+        return asyncio.wrap_future(self._job.done).__await__()
+
+    def __repr__(self) -> str:
+        return f"<Run {self.status}: {len(self._live.events)} events>"
+
+
+class _Live:
+    """What a running pipeline shows: its events, and the tables its spans land in."""
+
+    def __init__(self, listener: Listener | None) -> None:
+        self.events: list[Event] = []
+        self._tables: dict[str, SpanTable] = {}
+        self._listener = listener
+
+    def __call__(self, event: Event) -> None:
+        self.events.append(event)
+        if self._listener is not None:
+            self._listener(event)
+
+    def open_table(self, test_id: str, table: SpanTable) -> None:
+        self._tables[test_id] = table
+
+    def tables(self) -> dict[str, SpanTable]:
+        return dict(self._tables)
+
+
+def run(
+    paths: Paths = ".",
+    *,
+    cell: Cell | None = None,
+    detach: bool = False,
+    context: Context | None = None,
+    listener: Listener | None = None,
+    **options: Any,
+) -> RunResult | Run:
+    """Render, validate and run scenario files; judge their spans.
+
+    Parameters
+    ----------
+    paths : path or sequence of paths
+        Files or directories.
+    cell : Cell, optional
+        A notebook cell instead of files.
+    detach : bool
+        Return a live :class:`Run` at once.
+    listener : callable, optional
+        Called with each :class:`~clnrm_nb.executor.events.Event` on the engine's thread; must return at once.
+    **options
+        Those of ``clnrm run``, such as ``vars={"port": 8080}``, ``workers=4``, ``backend="process"``.
+
+    Returns
+    -------
+    RunResult or Run
+        A run that fails is a result with ``ok`` False, not an exception.
+
+    Raises
+    ------
+    BackendUnavailableError
+        No engine answers.
+    KeyboardInterrupt
+        Interrupted; everything the run had started is gone.
+    """
+    request, here, write = _prepare(paths, cell, context, options)
+    live = _Live(_with_lines(listener, options.get("emit_events")))
+    job = _finished(request, here, live, write)
+    if detach:
+        return Run(submit(job), live)
+    try:
+        return run_blocking(job)
+    except Interrupted as stop:
+        if isinstance(stop.result, RunResult):
+            return stop.result
+        raise
+
+
+async def arun(
+    paths: Paths = ".",
+    *,
+    cell: Cell | None = None,
+    context: Context | None = None,
+    listener: Listener | None = None,
+    **options: Any,
+) -> RunResult:
+    """As :func:`run`, awaited from a loop of the caller's own."""
+    request, here, write = _prepare(paths, cell, context, options)
+    return await run_here(_finished(request, here, _Live(_with_lines(listener, options.get("emit_events"))), write))
+
+
+async def stream(paths: Paths = ".", **options: Any) -> AsyncIterator[Event]:
+    """The events of a run, as they happen; the last one is ``run.end``.
+
+    Leaving the iteration early cancels the run.
+    """
+    loop = asyncio.get_running_loop()
+    queue: asyncio.Queue[Event | None] = asyncio.Queue()
+
+    def deliver(event: Event) -> None:
+        loop.call_soon_threadsafe(queue.put_nowait, event)
+
+    task = asyncio.ensure_future(arun(paths, listener=deliver, **options))
+    task.add_done_callback(lambda _: queue.put_nowait(None))
+    try:
+        while (event := await queue.get()) is not None:
+            yield event
+        await task
+    finally:
+        task.cancel()
+
+
+def _prepare(
+    paths: Paths, cell: Cell | None, context: Context | None, options: dict[str, Any]
+) -> tuple[RunRequest, Context, Callable[[RunResult], None]]:
+    here = context_of(context, options)
+    refuse_unknown("run", options)
+    request = RunRequest(
+        sources=Sources(paths_of(paths, cell), [cell] if cell else [], bool(options.get("no_template"))),
+        variables=variables_from(options),
+        tags=tuple(options.get("tag", ())),
+        only=tuple(options.get("only", ())),
+        expression=options.get("expression"),
+        shard=options.get("shard"),
+        repeat=max(1, int(options.get("repeat") or 1)),
+        until_fail=bool(options.get("until_fail")),
+    )
+    files = {kind: options.get(f"report_{kind}") for kind in ("junit", "json", "html")}
+
+    def write(result: RunResult) -> None:
+        for kind, file in files.items():
+            if file:
+                Path(file).parent.mkdir(parents=True, exist_ok=True)
+                Path(file).write_text(render_report(result, kind), encoding="utf-8")
+
+    return request, here, write
+
+
+async def _finished(
+    request: RunRequest, here: Context, live: _Live, write: Callable[[RunResult], None]
+) -> RunResult:
+    result = await run_pipeline(
+        request, project=here.project, settings=here.settings, listener=live, open_table=live.open_table
+    )
+    write(result)
+    return result
+
+
+def _with_lines(listener: Listener | None, emit_events: str | None) -> Listener | None:
+    """``--emit-events jsonl``: each event as one line on stderr too."""
+    if emit_events is None:
+        return listener
+    import orjson
+
+    def both(event: Event) -> None:
+        sys.stderr.write(orjson.dumps(event.to_json(), default=str).decode() + "\n")
+        sys.stderr.flush()
+        if listener is not None:
+            listener(event)
+
+    return both

@@ -1,0 +1,146 @@
+"""``render`` and ``validate``: files read, nothing run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clnrm_nb.api.context import Context, context_of, paths_of, refuse_unknown, variables_from
+from clnrm_nb.errors import ClnrmError, UsageError, ValidationFailedError
+from clnrm_nb.pipeline.load import Sources, load, template_request
+from clnrm_nb.pipeline.select import select
+from clnrm_nb.report.results import Diagnostics, Rendered
+from clnrm_nb.template import combinations, parse_assignments
+from clnrm_nb.template import render as render_template
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clnrm_nb.pipeline.load import Cell
+    from clnrm_nb.template import TemplateRequest
+
+__all__ = ["render", "validate"]
+
+
+def validate(
+    paths: str | Path | Sequence[str | Path] = ".",
+    *,
+    cell: Cell | None = None,
+    context: Context | None = None,
+    **options: Any,
+) -> Diagnostics:
+    """Everything that is wrong with scenario files, in one pass.
+
+    Parameters
+    ----------
+    paths : path or sequence of paths
+        Files or directories.
+    cell : Cell, optional
+        A notebook cell instead of files.
+    **options
+        Those of ``clnrm validate``, such as ``vars={"port": 8080}`` or ``deny_warnings=True``.
+
+    Returns
+    -------
+    Diagnostics
+        ``exit_code`` 2 with errors, 1 with warnings under ``deny_warnings``, else 0.
+    """
+    here = context_of(context, options)
+    refuse_unknown("validate", options)
+    sources = Sources(paths_of(paths, cell), [cell] if cell else [], bool(options.get("no_template")))
+    loaded = load(sources, variables_from(options), project=here.project, settings=here.settings)
+    chosen = select(
+        loaded.tests,
+        tags=options.get("tag", ()),
+        only=options.get("only", ()),
+        expression=options.get("expression"),
+        shard=options.get("shard"),
+    )
+    kept = {test.test_id for test in chosen}
+    findings = loaded.diagnostics_of(kept)
+    return Diagnostics(
+        [*here.settings.diagnostics, *findings],
+        deny_warnings=here.settings.lint.deny_warnings,
+        files=len({test.test_id.split("[")[0] for test in chosen}),
+    )
+
+
+def render(
+    file: str | Path | None = None,
+    *,
+    cell: Cell | None = None,
+    context: Context | None = None,
+    output: str | Path | None = None,
+    show_vars: bool = False,
+    source_map: bool = False,
+    matrix: Sequence[str] | dict[str, Any] = (),
+    **options: Any,
+) -> Rendered:
+    """What a template renders to.
+
+    Parameters
+    ----------
+    file : path
+        A scenario file; of several matrix combinations the first, unless `matrix` chooses one.
+    output : path, optional
+        Also write the text there.
+    show_vars, source_map : bool
+        Also show value and origin of each variable, or the template line behind each line.
+
+    Raises
+    ------
+    ValidationFailedError
+        It does not render; all findings are in ``diagnostics``.
+    """
+    here = context_of(context, options)
+    refuse_unknown("render", options)
+    variables = variables_from(options)
+    path = cell.directory / f"{cell.name}.clnrm.toml.tera" if cell else Path(_needed(file))
+    request = template_request(
+        path,
+        here.project,
+        here.settings,
+        variables,
+        file=f"cell:{cell.name}" if cell else None,
+        text=cell.text if cell else None,
+        no_template=bool(options.get("no_template")),
+    )
+    rendered = render_template(_with_combination(request, matrix))
+    if rendered.text is None:
+        raise _not_rendered(rendered.diagnostics)
+    if output is not None:
+        _write(Path(output), rendered.text)
+    return Rendered(rendered, show_vars=show_vars, show_source_map=source_map)
+
+
+def _needed(file: str | Path | None) -> str | Path:
+    if file is None:
+        raise UsageError("render needs a file or a cell")
+    return file
+
+
+def _with_combination(request: TemplateRequest, wanted: Sequence[str] | dict[str, Any]) -> TemplateRequest:
+    from dataclasses import replace
+
+    chosen, findings = combinations(request)
+    if not chosen:
+        raise _not_rendered(findings)
+    asked = wanted if isinstance(wanted, dict) else parse_assignments(list(wanted))
+    for matrix in chosen:
+        if all(str(matrix.get(key)) == str(value) for key, value in asked.items()):
+            return replace(request, matrix=matrix)
+    names = ", ".join("[" + ",".join(f"{k}={v}" for k, v in matrix.items()) + "]" for matrix in chosen[:5])
+    raise UsageError(f"{request.file} has no matrix combination {asked!r}", hint=f"It has {names}.")
+
+
+def _not_rendered(findings: Sequence[Any]) -> ClnrmError:
+    errors = [finding for finding in findings if finding.severity == "error"]
+    first = errors[0]
+    return ValidationFailedError(first.message, first.code, hint=first.hint, diagnostics=errors)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from None

@@ -1,0 +1,94 @@
+"""The entry point of ``clnrm``: parse, call, show, exit.
+
+Reports go to stdout, progress and errors to stderr; the exit status is the result's (``format.md`` 11.2).
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from clnrm_nb.cli.tree import Call, build_tree
+from clnrm_nb.errors import ClnrmError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main", "run_command_line"]
+
+
+def main() -> NoReturn:
+    """Run ``sys.argv`` and exit."""
+    sys.exit(run_command_line(sys.argv[1:]))
+
+
+def run_command_line(words: Sequence[str]) -> int:
+    """Carry out one command line.
+
+    Parameters
+    ----------
+    words : sequence of str
+        What follows ``clnrm``.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
+    try:
+        call = build_tree().main(list(words), prog_name="clnrm", standalone_mode=False)
+        return carry_out(call) if isinstance(call, Call) else int(call or 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return 2
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return 130
+    except ClnrmError as error:
+        return _report_error(error, debug="--debug" in words)
+    except BrokenPipeError:
+        # Whoever read us has seen enough (`clnrm spans … | head`).
+        sys.stderr.close()
+        return 0
+    except Exception as error:
+        if "--debug" in words:
+            raise
+        click.echo(
+            f"error: CLN901 {type(error).__name__}: {error}\n  Run again with --debug and report this.",
+            err=True,
+        )
+        return 3
+
+
+def _report_error(error: ClnrmError, *, debug: bool) -> int:
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    for finding in error.diagnostics:
+        click.echo(str(finding), err=True)
+    click.echo(f"error: {error}", err=True)
+    for note in getattr(error, "__notes__", ()):
+        click.echo(f"  {note}", err=True)
+    return error.exit_code
+
+
+def carry_out(call: Call) -> int:
+    """Call the function of a command, show its result on stdout, and tell the exit status."""
+    from clnrm_nb import api
+    from clnrm_nb.cli.show import Screen
+
+    options: dict[str, Any] = dict(call.options)
+    context = api.context(options)
+    screen = Screen(call.command, context, options)
+    with screen.progress() as listener:
+        if listener is not None:
+            options["listener"] = listener
+        result = getattr(api, call.command.function)(*call.arguments, context=context, **options)
+    screen.show(result)
+    return int(result.exit_code)

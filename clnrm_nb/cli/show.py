@@ -1,0 +1,84 @@
+"""What a command shows: progress on stderr while it works, its result on stdout in the asked-for form."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clnrm_nb.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from clnrm_nb.api import Context, Event
+    from clnrm_nb.commands import Command
+
+__all__ = ["Screen"]
+
+_WITH_PROGRESS = frozenset({"run"})
+
+
+class Screen:
+    """The terminal (or pipe, or file) of one command.
+
+    Raises
+    ------
+    UsageError
+        The command has no such report format.
+    """
+
+    def __init__(self, command: Command, context: Context, options: Mapping[str, Any]) -> None:
+        self._settings = context.settings
+        self._format = self._settings.cli.output_format
+        if self._format not in command.formats:
+            if context.settings.origin("cli.output_format") == "command line":
+                raise UsageError(
+                    f"{command.name} has no format {self._format!r}", hint=f"Formats: {', '.join(command.formats)}."
+                )
+            self._format = "human"
+        self._shows_progress = command.name in _WITH_PROGRESS and not options.get("emit_events")
+
+    @property
+    def _color(self) -> bool:
+        """NO_COLOR and pipes switch colours off, unless they are asked for."""
+        asked = self._settings.output.color
+        if asked != "auto":
+            return asked == "always"
+        return "NO_COLOR" not in os.environ and sys.stdout.isatty()
+
+    @contextlib.contextmanager
+    def progress(self) -> Iterator[Callable[[Event], None] | None]:
+        """A listener that draws the run's progress on stderr, if this command has any."""
+        if not self._shows_progress:
+            yield None
+            return
+        from clnrm_nb.report import live_progress
+
+        with live_progress(emoji=self._settings.output.emoji, color=self._settings.output.color) as listener:
+            yield listener
+
+    def show(self, result: Any) -> None:
+        """Print the report of a result."""
+        from clnrm_nb.report import render_report
+
+        text = render_report(
+            result,
+            self._format,
+            color=self._color,
+            emoji=self._settings.output.emoji,
+            timings=self._settings.output.timings,
+            width=_width(),
+        )
+        if text:
+            click.echo(text, nl=not text.endswith("\n"), color=self._color)
+
+
+def _width() -> int:
+    """Columns of the terminal; 100 where there is none."""
+    import shutil
+
+    return shutil.get_terminal_size((100, 24)).columns

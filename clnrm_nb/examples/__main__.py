@@ -1,0 +1,104 @@
+"""The demo: ``python -m clnrm_nb.examples`` runs the examples for somebody who has never seen them run.
+
+In Docker where an engine answers; else quickstart alone, as processes of this machine, which it says. Every
+command it runs is printed first, so that the next one can be typed by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from clnrm_nb.examples import NAMES, directory, images, lay_down
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_NOT_HERMETIC: Final = """\
+No Docker engine answers ({reason}).
+Running quickstart as processes of this machine instead. That is NOT hermetic: the services share this
+machine's network and files, and whatever claims isolation is reported as not evaluated.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the examples and show their spans."""
+    parser = argparse.ArgumentParser(prog="python -m clnrm_nb.examples", description=main.__doc__)
+    parser.add_argument("--record", action="store_true", help="keep each run as the example's recording.json")
+    options = parser.parse_args(arguments)
+    try:
+        client = images.engine()
+    except Exception as error:  # noqa: BLE001  # Whatever the reason: there is no engine, and it is shown.
+        if options.record:
+            click.echo(f"recordings are made in Docker, and no engine answers ({error})", err=True)
+            return 1
+        click.echo(_NOT_HERMETIC.format(reason=_first_line(error)))
+        return _show(["quickstart"], "--backend", "process", "--allow-not-evaluated")
+    with closing(client):
+        click.echo("A Docker engine answers: both examples run in containers, each in a network of its own.")
+        for image in images.ensure(images.NAMES, client):
+            click.echo(
+                f"  image {image.tag} {'made' if image.made else 'up to date'} ({image.duration_s:.1f} s)"
+            )
+    status = _show(NAMES)
+    if options.record and status == 0:
+        _keep_recordings()
+    return status
+
+
+def _show(names: Sequence[str], *options: str) -> int:
+    """Run the examples together, then print the span tree of each."""
+    places = [_place(name) for name in names]
+    status = _clnrm("run", *map(str, places), *options)
+    for place in places:
+        _clnrm("graph", next(place.glob("*.clnrm.toml.tera")).as_posix())
+    return status
+
+
+def _place(name: str) -> Path:
+    """The example's directory relative to here; an installed package's is copied to ``clnrm-demo`` first.
+
+    Mounted directories must lie inside the project, and nobody's site-packages should be one.
+    """
+    here = Path.cwd()
+    if directory(name).is_relative_to(here):
+        return directory(name).relative_to(here)
+    lay_down(name, here / "clnrm-demo")
+    return Path("clnrm-demo", name)
+
+
+def _clnrm(*words: str) -> int:
+    click.echo(f"\n$ clnrm {shlex.join(words)}")
+    environment = dict(os.environ)
+    # The programs of the process backend are called python3: the one that has the exporter comes first.
+    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
+    return subprocess.run([sys.executable, "-m", "clnrm_nb", *words], env=environment, check=False).returncode
+
+
+def _keep_recordings() -> None:
+    from clnrm_nb.config.project import find_project, safe_name
+
+    project = find_project(Path.cwd())
+    for name in NAMES:
+        place = _place(name)
+        test = project.relative(Path.cwd() / next(place.glob("*.clnrm.toml.tera")))
+        recorded = project.state_dir / "artifacts" / safe_name(test) / "recording.json"
+        shutil.copyfile(recorded, place / "recording.json")
+        click.echo(f"{place / 'recording.json'}: {recorded.stat().st_size / 1000:.0f} kB")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

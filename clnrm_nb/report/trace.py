@@ -1,0 +1,243 @@
+"""``Trace``: the spans of a run or a file, to look at and to compute with."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from clnrm_nb.report.layout import Layout, Part
+from clnrm_nb.report.lines import to_plain
+from clnrm_nb.report.signs import ASCII, UNICODE
+from clnrm_nb.report.text import Mask, json_ready
+from clnrm_nb.report.tracetext import heading, tree_lines
+from clnrm_nb.spans.model import Event, Resource
+from clnrm_nb.spans.table import SpanTable
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Mapping, Sequence
+
+    from pandas import DataFrame
+
+    from clnrm_nb.report.lines import Line
+    from clnrm_nb.report.signs import Signs
+
+__all__ = ["Trace"]
+
+ROWS_IN_DOCUMENT = 1_000
+ROWS_IN_HTML = 500
+ROWS_IN_TEXT = 60
+_HTML_BYTES = 68_000
+_TEXT_WIDTH = 110
+
+
+class Trace:
+    """Spans, by test.
+
+    Parameters
+    ----------
+    source : SpanTable or sequence of (test id or None, SpanTable)
+        A table, or one for each test.
+    mask : callable, optional
+        Applied to every text that leaves this object.
+
+    Attributes
+    ----------
+    parts : tuple of Part
+        Tables by test, masked.
+
+    Examples
+    --------
+    >>> trace = Trace(SpanTable())
+    >>> len(trace), trace.ok
+    (0, True)
+    """
+
+    def __init__(
+        self,
+        source: SpanTable | Sequence[tuple[str | None, SpanTable]] = (),
+        *,
+        mask: Mask | None = None,
+        max_rows: int = ROWS_IN_DOCUMENT,
+        command: str = "spans",
+    ) -> None:
+        pairs: Sequence[tuple[str | None, SpanTable]]
+        pairs = [(None, source)] if isinstance(source, SpanTable) else source
+        self._unmasked = tuple(Part(test_id, table) for test_id, table in pairs)
+        self._mask = mask
+        self._max_rows = max_rows
+        self._command = command
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """See the class."""
+        if self._mask is None:
+            return self._unmasked
+        return tuple(Part(part.test_id, _masked(part.table, self._mask)) for part in self._unmasked)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The spans in display order."""
+        return Layout(self.parts)
+
+    def __len__(self) -> int:
+        return sum(len(part.table) for part in self._unmasked)
+
+    @property
+    def ok(self) -> bool:
+        """A trace by itself is never wrong."""
+        return True
+
+    @property
+    def exit_code(self) -> int:
+        """0."""
+        return 0
+
+    @property
+    def raw(self) -> dict[str, Any]:
+        """The JSON document of ``format.md`` 11.3, spans in ``data.trace`` as the MIME document has them, all."""
+        from clnrm_nb.report.documents import trace_document
+
+        layout = self.layout
+        return {
+            "format": "clnrm-report/1",
+            "command": self._command,
+            "ok": True,
+            "exit_code": 0,
+            "started_at": None,
+            "duration_ms": 0.0,
+            "summary": {"spans": len(self)},
+            "diagnostics": [],
+            "data": {"trace": trace_document(layout, range(len(layout)))},
+        }
+
+    @property
+    def frame(self) -> DataFrame:
+        """One row a span (``format.md`` 12), sorted by test, scenario, start; possibly empty, never ``None``."""
+        from clnrm_nb.spans.frame import frame
+
+        return self._joined(frame)
+
+    @property
+    def events(self) -> DataFrame:
+        """One row an event of a span."""
+        from clnrm_nb.spans.frame import events_frame
+
+        return self._joined(events_frame)
+
+    def _joined(self, build: Any) -> DataFrame:
+        import pandas as pd
+
+        parts = self.parts or (Part(None, SpanTable()),)
+        frames: list[DataFrame] = [build(part.table, part.test_id) for part in parts]
+        filled = [frame for frame in frames if len(frame)] or frames[:1]
+        # Equal categories on both sides, so that joining keeps every dtype.
+        return filled[0] if len(filled) == 1 else pd.concat(filled, ignore_index=True)
+
+    def select(self, names: Container[str]) -> Trace:
+        """The spans with one of these names."""
+        chosen = [
+            (
+                part.test_id,
+                part.table.select([row for row, name in enumerate(part.table.name) if name in names]),
+            )
+            for part in self.parts
+        ]
+        return Trace(chosen, max_rows=self._max_rows, command=self._command)
+
+    def tree(self, *, width: int = _TEXT_WIDTH, ascii: bool = False, rows: int | None = None) -> str:  # noqa: A002  # As in format.md.
+        """The trace as a text tree with a bar for each span.
+
+        Parameters
+        ----------
+        width : int
+            Cells of a line.
+        ascii : bool
+            Draw with ASCII characters only.
+        rows : int, optional
+            At most so many spans; default: all.
+        """
+        signs = ASCII if ascii else UNICODE
+        return to_plain(self.lines(signs=signs, width=width, rows=rows), width, signs.ellipsis)
+
+    def lines(
+        self, *, signs: Signs = UNICODE, width: int = _TEXT_WIDTH, rows: int | None = None
+    ) -> list[Line]:
+        """The tree as styled lines."""
+        layout = self.layout
+        places = layout.window(len(layout) if rows is None else rows)
+        return [[(heading(layout), "bold")], *tree_lines(layout, places, signs=signs, width=width)]
+
+    def waterfall(self, *, rows: int = 1_400) -> Any:
+        """A plotly figure: one bar a span, at most `rows` of them (at most 1,400, which browsers bear)."""
+        from clnrm_nb.report.figures import waterfall
+
+        return waterfall(self.layout, rows)
+
+    def flame(self, *, rows: int = 1_400) -> Any:
+        """A plotly figure: one bar a span, children below their parents."""
+        from clnrm_nb.report.figures import flame
+
+        return flame(self.layout, rows)
+
+    def critical_path(self) -> DataFrame:
+        """The spans that the end of each trace waited for, and how long.
+
+        Returns
+        -------
+        DataFrame
+            ``test_id, trace_id, span_id, name, service`` (string), ``on_path_ms``, ``share`` (Float64), in the
+            order of time; the ``on_path_ms`` of a trace add up to the duration of its root.
+        """
+        from clnrm_nb.report.critical import critical_path
+
+        return critical_path(self.parts)
+
+    def __repr__(self) -> str:
+        return self.tree(rows=ROWS_IN_TEXT)
+
+    def html(self, *, budget_bytes: int = _HTML_BYTES, rows: int = ROWS_IN_HTML) -> str:
+        """The trace as a table, without a frame around it."""
+        from clnrm_nb.report.traceview import trace_html
+
+        layout = self.layout
+        places = layout.window(min(rows, self._max_rows))
+        return trace_html(layout, places, budget_bytes=budget_bytes, rest="(all of them: .frame)")
+
+    def document(self, rows: int = ROWS_IN_DOCUMENT) -> dict[str, Any]:
+        """The MIME document of the spans a view shows."""
+        from clnrm_nb.report.documents import trace_document
+
+        return trace_document(self.layout, self.layout.window(min(rows, self._max_rows)))
+
+    def _repr_mimebundle_(
+        self, include: Container[str] | None = None, exclude: Container[str] | None = None
+    ) -> Mapping[str, Any]:
+        from clnrm_nb.report.documents import MIME
+        from clnrm_nb.report.html import fragment
+        from clnrm_nb.report.mime import bundle
+
+        makers = {
+            MIME["trace"]: self.document,
+            "text/html": lambda: fragment("trace", self.html()),
+            "text/plain": lambda: repr(self),
+        }
+        return bundle(makers, include, exclude)
+
+
+def _masked(table: SpanTable, mask: Mask) -> SpanTable:
+    """A copy with every text masked; equal names and shared resources are masked once."""
+    copy = table.select(range(len(table)))
+    for column in ("name", "status_message"):
+        texts: dict[str, str] = {text: mask(text) for text in set(getattr(table, column))}
+        setattr(copy, column, [texts[text] for text in getattr(table, column)])
+    copy.attributes = [json_ready(attributes, mask) for attributes in table.attributes]
+    copy.events = [
+        tuple(Event(mask(event.name), event.time_ns, json_ready(event.attributes, mask)) for event in events)
+        for events in table.events
+    ]
+    resources: dict[int, Resource] = {}
+    for resource in table.resource:
+        if id(resource) not in resources:
+            resources[id(resource)] = Resource(json_ready(resource.attributes, mask))
+    copy.resource = [resources[id(resource)] for resource in table.resource]
+    return copy

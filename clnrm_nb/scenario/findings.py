@@ -1,0 +1,121 @@
+"""Findings on their way: what the readers of a document have to say, by key path, before anybody knows a line.
+
+Reading a correct file must cost nothing for positions. So whoever reads names the *key path* and which part
+of it is meant; only when there is something to say does :func:`locate_all` ask the parsed document for places.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from clnrm_nb.errors import Diagnostic, Location, Related
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from clnrm_nb.codes import Severity
+    from clnrm_nb.scenario.model import KeyPath
+
+__all__ = ["Finding", "Findings", "Locator", "Part", "label", "locate_all", "type_name"]
+
+Part = Literal["key", "value", "header", "file"]
+"""Which part of a key path is meant: its key, its value, the header (or inline table), or line 1 of the file."""
+
+
+class Locator(Protocol):
+    """Whoever knows where a key path stands in the file a person edits."""
+
+    def locate(self, path: KeyPath, part: Part = "value") -> Location:
+        """The place of `part` of `path`."""
+        ...
+
+    def rendered_place(self, path: KeyPath, part: Part = "value") -> tuple[int, int] | None:
+        """Line and column in the rendered text, where that is another text than the source."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to say about a key path."""
+
+    code: str
+    path: KeyPath
+    message: str
+    part: Part = "value"
+    hint: str | None = None
+    severity: Severity | None = None
+    related: tuple[tuple[KeyPath, str], ...] = ()
+
+
+@dataclass(slots=True)
+class Findings:
+    """Collects findings; every reader of a document gets the same one."""
+
+    items: list[Finding] = field(default_factory=list)
+
+    def add(
+        self,
+        code: str,
+        path: KeyPath,
+        message: str,
+        *,
+        part: Part = "value",
+        hint: str | None = None,
+        severity: Severity | None = None,
+        related: tuple[tuple[KeyPath, str], ...] = (),
+    ) -> None:
+        """Note one finding."""
+        self.items.append(Finding(code, path, message, part, hint, severity, related))
+
+    def wrong_type(self, path: KeyPath, expected: str, value: object) -> None:
+        """CLN303: `value` at `path` is not `expected`."""
+        self.add("CLN303", path, f"`{label(path)}`: expected {expected}, got {type_name(value)}")
+
+
+def label(path: KeyPath) -> str:
+    """The last key of `path` with its indices, as messages name it: ``ports[0]``."""
+    tail = ""
+    for part in reversed(path):
+        if isinstance(part, str):
+            return part + tail
+        tail = f"[{part}]{tail}"
+    return tail or "file"
+
+
+def type_name(value: object) -> str:
+    """The TOML name of the type of `value`."""
+    for kind, name in _TYPE_NAMES:
+        if isinstance(value, kind):
+            return name
+    return "date-time"
+
+
+# bool stands before int because every bool is one.
+_TYPE_NAMES: tuple[tuple[type, str], ...] = (
+    (str, "string"),
+    (bool, "boolean"),
+    (int, "integer"),
+    (float, "float"),
+    (list, "array"),
+    (dict, "table"),
+)
+
+
+def locate_all(findings: Iterable[Finding], locator: Locator) -> list[Diagnostic]:
+    """The findings as diagnostics, each at its place in the source."""
+    return [_located(finding, locator) for finding in findings]
+
+
+def _located(finding: Finding, locator: Locator) -> Diagnostic:
+    bare = Diagnostic(finding.code, finding.message, hint=finding.hint, severity=finding.severity or "")  # type: ignore[arg-type]  # "" asks for the code's own
+    return replace(
+        bare.at(locator.locate(finding.path, finding.part)),
+        rendered=locator.rendered_place(finding.path, finding.part),
+        related=tuple(_related(path, message, locator) for path, message in finding.related),
+    )
+
+
+def _related(path: KeyPath, message: str, locator: Locator) -> Related:
+    place = locator.locate(path, "key")
+    return Related(place.file, place.line, place.column, message)

@@ -1,0 +1,380 @@
+"""The kinds of values a key may have, each as a small declaration that can read one value.
+
+A kind normalises every accepted spelling and reports the rest: it returns the canonical value, or ``INVALID``
+after it has added a finding. It never raises and never stops the reading of its neighbours, so that all
+findings of a file come in one pass. Tables of keys are made of kinds in :mod:`clnrm_nb.scenario.tables`;
+because they are data, the same declarations can be exported as a schema.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from clnrm_nb.config.duration import parse_duration
+from clnrm_nb.scenario.findings import label
+from clnrm_nb.scenario.model import NamePattern
+from clnrm_nb.scenario.spelling import (
+    MisspelledError,
+    check_glob,
+    flatten,
+    nearest,
+    parse_environment_line,
+    parse_instant,
+    split_command,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from clnrm_nb.scenario.findings import Findings
+    from clnrm_nb.scenario.model import KeyPath
+
+__all__ = [
+    "INVALID",
+    "ArrayOf",
+    "Choice",
+    "Command",
+    "Duration",
+    "Environment",
+    "Flag",
+    "Free",
+    "Instant",
+    "Kind",
+    "Num",
+    "Pattern",
+    "Regex",
+    "Spelled",
+    "Text",
+    "TextMap",
+    "Whole",
+    "Word",
+]
+
+
+class _Invalid(Enum):
+    INVALID = "invalid"
+
+
+INVALID: Final = _Invalid.INVALID
+"""What a kind returns for a value it has reported."""
+
+
+class Kind(Protocol):
+    """Reads one value."""
+
+    def read(self, value: Any, path: KeyPath, findings: Findings) -> Any:
+        """The canonical form of `value`, or ``INVALID`` after a finding at `path`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """Anything; not looked into."""
+
+    def read(self, value: Any, path: KeyPath, findings: Findings) -> Any:  # noqa: ARG002  # The protocol's signature.
+        """`value` as it is."""
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A string; blank ones are CLN305 unless ``blank``."""
+
+    blank: bool = True
+
+    def read(self, value: Any, path: KeyPath, findings: Findings) -> Any:
+        """The string."""
+        if not isinstance(value, str):
+            findings.wrong_type(path, "string", value)
+            return INVALID
+        if not self.blank and not value.strip():
+            findings.add("CLN305", path, f"`{label(path)}` must not be blank")
+            return INVALID
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A boolean."""
+
+    def read(self, value: Any, path: KeyPath, findings: Findings) -> Any:
+        """The boolean."""
+        if isinstance(value, bool):
+            return value
+        findings.wrong_type(path, "boolean", value)
+        return INVALID
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An integer within limits (inclusive)."""
+
+    minimum: int | None = None
+    maximum: int | None = None
+
+    def read(self, value: Any, path: KeyPath, findings: Findings) -> Any:
+        """The integer."""
+        if isinstance(value, bool) or not isinstance(value, int):
+            findings.wrong_type(path, "integer", value)
+            return INVALID
+        return _within(value, self.minimum, self.maximum, path, findings)
+
+
+@dataclass(frozen=True, slots=True)
+class Num:
+    """A finite integer or float within limits (inclusive)."""
+
+    minimum: float | None = None
+    maximum: float | None = None
+
+    def read(self, value: Any, path: KeyPath, findings: Findings) -> Any:
+        """The number, as a float."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            findings.wrong_type(path, "number", value)
+            return INVALID
+        if not math.isfinite(value):
+            findings.add("CLN307", path, f"`{label(path)}` must be finite")
+            return INVALID
+        got = _within(value, self.minimum, self.maximum, path, findings)
+        return got if got is INVALID else float(got)
+
+
+def _within(value: float, minimum: float | None, maximum: float | None, path: KeyPath, findings: Findings) -> Any:
+    if (minimum is None or value >= minimum) and (maximum is None or value <= maximum):
+        return value
+    if minimum is not None and maximum is not None:
+        limits = f"between {minimum:g} and {maximum:g}"
+    else:
+        limits = f"{minimum:g} or more" if minimum is not None else f"{maximum:g} or less"
+    findings.add("CLN307", path, f"`{label(path)}` must be {limits}")
+    return INVALID
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One of a closed set of words.
+
+    ``any_case`` takes them in any case (the canonical one is the one declared); ``preferred`` is the way they
+    are written, where another case is an older spelling (CLN308); ``also`` maps other words to them.
+    """
+
+    words: tuple[str, ...]
+    what: str = "word"
+    any_case: bool = False
+    preferred: Callable[[str], str] | None = None
+    also: tuple[tuple[str, str], ...] = ()
+
+    def read(self, value: Any, path: KeyPath, findings: Findings) -> Any:
+        """The word as declared."""
+        if not isinstance(value, str):
+            findings.wrong_type(path, "string", value)
+            return INVALID
+        word = value.lower() if self.any_case else value
+        other = dict(self.also).get(word)
+        if other is not None:
+            findings.add("CLN308", path, f"`{value}` is spelled `{other}`", part="value")
+            return other
+        if word in self.words:
+            if self.preferred is not None and value != self.preferred(word):
+                findings.add("CLN308", path, f"`{value}` is spelled `{self.preferred(word)}`")
+            return word
+        guess = nearest(word, self.words)
+        hint = f"; did you mean `{guess}`?" if guess else ""
+        findings.add(
+            "CLN306",
+            path,
+            f"`{label(path)}`: `{value}` is not a {self.what}{hint}",
+            hint=f"one of {', '.join(self.words)}",
+        )
+        return INVALID
+
+
+@dataclass(frozen=True, slots=True)
+class Spelled:
+    """A value that one function of :mod:`clnrm_nb.scenario.spelling` reads."""
+
+    accepts: tuple[type, ...]
+    expected: str
+    parse: Callable[[Any], Any]
+
+    def read(self, value: Any, path: KeyPath, findings: Findings) -> Any:
+        """What the function makes of it."""
+        if isinstance(value, bool) or not isinstance(value, self.accepts):
+            findings.wrong_type(path, self.expected, value)
+            return INVALID
+        try:
+            return self.parse(value)
+        except MisspelledError as error:
+            findings.add(error.code, path, f"`{label(path)}`: {error}")
+            return INVALID
+
+
+def Duration() -> Spelled:  # noqa: N802  # Reads as the other kinds do.
+    """Seconds of a duration, CLN312."""
+    return Spelled((str, int, float), "duration", _seconds)
+
+
+def _seconds(value: str | float) -> float:
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise MisspelledError("CLN312", str(error)) from None
+
+
+def Instant() -> Spelled:  # noqa: N802  # Reads as the other kinds do.
+    """An RFC 3339 date-time, CLN313."""
+    return Spelled((str, datetime), "date-time", parse_instant)
+
+
+def Regex() -> Spelled:  # noqa: N802  # Reads as the other kinds do.
+    """A regular expression, CLN314."""
+    return Spelled((str,), "string", _compiled)
+
+
+def _compiled(text: str) -> str:
+    try:
+        re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise MisspelledError("CLN314", str(error)) from None
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A name to match: a string (a glob iff it has ``*``, ``?``, ``[``), ``{exact}`` or ``{regex}``."""
+
+    def read(self, value: Any, path: KeyPath, findings: Findings) -> Any:
+        """The :class:`~clnrm_nb.scenario.model.NamePattern`."""
+        if isinstance(value, dict):
+            return self._of_table(value, path, findings)
+        if not isinstance(value, str):
+            findings.wrong_type(path, "string, `{exact}` or `{regex}`", value)
+            return INVALID
+        if not value.strip():
+            findings.add("CLN305", path, f"`{label(path)}` must not be blank")
+            return INVALID
+        pattern = NamePattern.of(value)
+        if pattern.mode == "glob":
+            try:
+                check_glob(value)
+            except MisspelledError as error:
+                findings.add(error.code, path, str(error))
+                return INVALID
+        return pattern
+
+    def _of_table(self, value: dict[str, Any], path: KeyPath, findings: Findings) -> Any:
+        if len(value) != 1 or next(iter(value)) not in ("exact", "regex"):
+            findings.add("CLN303", path, f"`{label(path)}`: a matcher is `{{exact = …}}` or `{{regex = …}}`")
+            return INVALID
+        mode, text = next(iter(value.items()))
+        kind: Kind = Regex() if mode == "regex" else Text(blank=False)
+        read = kind.read(text, (*path, mode), findings)
+        return INVALID if read is INVALID else NamePattern(text=read, mode=mode)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command: an argument list verbatim, or a string by the argv rule. Empty is CLN305."""
+
+    def read(self, value: Any, path: KeyPath, findings: Findings) -> Any:
+        """The argument list."""
+        if isinstance(value, str):
+            return Spelled((str,), "string", split_command).read(value, path, findings)
+        words = ArrayOf(Text(), expected="array of strings or string").read(value, path, findings)
+        if words is INVALID or len(words) != len(value):
+            return INVALID
+        if not words or not words[0].strip():
+            findings.add("CLN305", path, f"`{label(path)}` must not be empty")
+            return INVALID
+        return words
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayOf:
+    """An array; items that cannot be read are reported and left out. ``single`` takes one bare item too."""
+
+    item: Kind
+    expected: str = "array"
+    single: bool = False
+    filled: bool = False
+
+    def read(self, value: Any, path: KeyPath, findings: Findings) -> Any:
+        """The items, as a tuple."""
+        if not isinstance(value, list):
+            if self.single:
+                only = self.item.read(value, path, findings)
+                return INVALID if only is INVALID else (only,)
+            findings.wrong_type(path, self.expected, value)
+            return INVALID
+        if self.filled and not value:
+            findings.add("CLN305", path, f"`{label(path)}` must not be empty")
+            return INVALID
+        items = (self.item.read(item, (*path, index), findings) for index, item in enumerate(value))
+        return tuple(item for item in items if item is not INVALID)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Another kind for each type the value may have."""
+
+    by_type: tuple[tuple[type, Kind], ...]
+    expected: str
+
+    def read(self, value: Any, path: KeyPath, findings: Findings) -> Any:
+        """What the kind of the value's type makes of it."""
+        for accepted, kind in self.by_type:
+            if isinstance(value, accepted):
+                return kind.read(value, path, findings)
+        findings.wrong_type(path, self.expected, value)
+        return INVALID
+
+
+@dataclass(frozen=True, slots=True)
+class TextMap:
+    """A table of strings; nested tables are flattened to dotted names."""
+
+    def read(self, value: Any, path: KeyPath, findings: Findings) -> Any:
+        """The strings by name."""
+        if not isinstance(value, dict):
+            findings.wrong_type(path, "table", value)
+            return INVALID
+        texts: dict[str, str] = {}
+        for name, text, where in flatten(value, path):
+            if isinstance(text, str):
+                texts[name] = text
+            else:
+                findings.wrong_type(where, "string", text)
+        return texts
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Environment variables: a table of strings, numbers and booleans, or an array of ``"K=V"``."""
+
+    def read(self, value: Any, path: KeyPath, findings: Findings) -> Any:
+        """The values by name, all as text, in file order."""
+        if isinstance(value, list):
+            return self._of_lines(value, path, findings)
+        if not isinstance(value, dict):
+            findings.wrong_type(path, "table or array of `NAME=value`", value)
+            return INVALID
+        variables: dict[str, str] = {}
+        for name, entry in value.items():
+            if isinstance(entry, str):
+                variables[name] = entry
+            elif isinstance(entry, int | float):
+                variables[name] = str(entry).lower() if isinstance(entry, bool) else str(entry)
+                findings.add("CLN308", (*path, name), f"`{name}` is spelled as text: `\"{variables[name]}\"`")
+            else:
+                findings.wrong_type((*path, name), "string, number or boolean", entry)
+        return variables
+
+    def _of_lines(self, lines: list[Any], path: KeyPath, findings: Findings) -> dict[str, str]:
+        findings.add("CLN308", path, f"`{label(path)}` is spelled as a table", part="key")
+        kind = ArrayOf(Spelled((str,), "string", parse_environment_line))
+        return dict(kind.read(lines, path, findings))

@@ -1,0 +1,138 @@
+"""A span counts once: repeats, both ways of arrival, and which parents are still missing.
+
+Identity is (trace, span). An equal repeat is dropped; of two versions the later end wins, then the greater
+canonical bytes, so that the order of arrival never matters. A printed span says less than an exported one
+(no scope, coarser times): where both come, the exported one stays, and that is no conflict.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clnrm_nb.spans.content import row_bytes
+
+if TYPE_CHECKING:
+    from clnrm_nb.spans.table import SpanTable
+
+__all__ = ["Identities"]
+
+
+class Identities:
+    """Who is who in one growing table.
+
+    Parameters
+    ----------
+    table : SpanTable
+        Empty; all rows must come in through :meth:`add`.
+    """
+
+    __slots__ = ("_injected", "_missing", "_printed", "_rows", "_table", "_twins", "conflicts", "n_repeats")
+
+    def __init__(self, table: SpanTable) -> None:
+        self._table = table
+        # By span id alone, which is all but unique and costs no key of its own; the rest goes to _twins.
+        self._rows: dict[str, int] = {}
+        self._twins: dict[tuple[str, str], int] = {}
+        self._injected: set[str] = set()
+        self._missing: set[str] = set()
+        self._printed: set[int] = set()
+        self.conflicts: list[tuple[str, str]] = []
+        """(name kept, name given up) of each repeat with other content."""
+        self.n_repeats = 0
+        """Repeats with equal content."""
+
+    def inject(self, span_id: str) -> None:
+        """A parent that counts as known although no span of that id may ever come."""
+        self._injected.add(span_id)
+        self._missing.discard(span_id)
+
+    @property
+    def has_unresolved(self) -> bool:
+        """Whether the parent of some span is not known yet."""
+        return bool(self._missing)
+
+    def count_orphans(self) -> int:
+        """Spans whose parent never came."""
+        missing = self._missing
+        return sum(parent in missing for parent in self._table.parent_span_id) if missing else 0
+
+    def add(self, spans: SpanTable, *, printed: bool = False) -> list[int | None]:
+        """Put spans into the table, each once.
+
+        Parameters
+        ----------
+        spans : SpanTable
+            Owners decided.
+        printed : bool
+            They were printed, not exported.
+
+        Returns
+        -------
+        list of (int or None)
+            The row each span was given, ``None`` for those that were there already.
+        """
+        size = len(self._table)
+        rows: list[int | None] = []
+        new: list[int] = []
+        # Repeats within the batch itself are settled after its first ones have become rows.
+        later: list[tuple[int, int]] = []
+        for index, span_id in enumerate(spans.span_id):
+            known = self._find(spans, index, size, new)
+            if known is None:
+                row = size + len(new)
+                self._remember(spans.trace_id[index], span_id, row, spans, size, new)
+                new.append(index)
+                rows.append(row)
+            else:
+                later.append((known, index))
+                rows.append(None)
+        self._table.extend(spans if len(new) == len(spans) else spans.select(new))
+        if printed:
+            self._printed.update(range(size, size + len(new)))
+        for row, index in later:
+            self._settle(row, spans, index, printed=printed)
+        self._note_parents(spans)
+        return rows
+
+    def _find(self, spans: SpanTable, index: int, size: int, new: list[int]) -> int | None:
+        row = self._rows.get(spans.span_id[index])
+        if row is None or self._trace_at(row, spans, size, new) == spans.trace_id[index]:
+            return row
+        return self._twins.get((spans.trace_id[index], spans.span_id[index]))
+
+    def _remember(
+        self, trace_id: str, span_id: str, row: int, spans: SpanTable, size: int, new: list[int]
+    ) -> None:
+        first = self._rows.setdefault(span_id, row)
+        if first != row and self._trace_at(first, spans, size, new) != trace_id:
+            self._twins[trace_id, span_id] = row
+
+    def _trace_at(self, row: int, spans: SpanTable, size: int, new: list[int]) -> str:
+        return self._table.trace_id[row] if row < size else spans.trace_id[new[row - size]]
+
+    def _note_parents(self, spans: SpanTable) -> None:
+        missing, rows, injected = self._missing, self._rows, self._injected
+        if missing:
+            missing.difference_update(spans.span_id)
+        for parent in spans.parent_span_id:
+            if parent is not None and parent not in rows and parent not in injected:
+                missing.add(parent)
+
+    def _settle(self, row: int, spans: SpanTable, index: int, *, printed: bool) -> None:
+        """Decide between a row and another version of the same span."""
+        table = self._table
+        if printed != (row in self._printed):
+            if not printed:
+                table.replace(row, spans, index)
+                self._printed.discard(row)
+            return
+        mine, theirs = row_bytes(table, row), row_bytes(spans, index)
+        if mine == theirs:
+            self.n_repeats += 1
+            return
+        ends = (table.end_ns[row] or 0, mine), (spans.end_ns[index] or 0, theirs)
+        names = table.name[row], spans.name[index]
+        if ends[1] > ends[0]:
+            table.replace(row, spans, index)
+            names = names[::-1]
+        self.conflicts.append(names)

@@ -1,0 +1,177 @@
+"""Attribute values out of JSON: AnyValue forms unwrapped, plain values taken as they are, nesting bounded."""
+
+from __future__ import annotations
+
+import binascii
+import math
+from base64 import b64decode
+from typing import TYPE_CHECKING, Any, Final
+
+from clnrm_nb.spans.intake import MAX_NESTING, SHARED_LENGTH, SHARED_LIMIT
+
+if TYPE_CHECKING:
+    from clnrm_nb.spans.intake import Intake
+
+__all__ = ["NestingError", "any_value", "keyed_attributes", "plain_attributes", "plain_value"]
+
+_FORMS: Final = {
+    "stringValue": "string",
+    "string_value": "string",
+    "boolValue": "bool",
+    "bool_value": "bool",
+    "intValue": "int",
+    "int_value": "int",
+    "doubleValue": "double",
+    "double_value": "double",
+    "bytesValue": "bytes",
+    "bytes_value": "bytes",
+    "arrayValue": "array",
+    "array_value": "array",
+    "kvlistValue": "kvlist",
+    "kvlist_value": "kvlist",
+}
+
+_WORDS_OF_FLOATS: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+class NestingError(ValueError):
+    """A value with more levels than :data:`~clnrm_nb.spans.intake.MAX_NESTING`."""
+
+
+def any_value(value: Any) -> Any:
+    """Unwrap one AnyValue; ``{}`` is null. What is no AnyValue is taken as it is.
+
+    Raises
+    ------
+    NestingError
+        If it has too many levels.
+    """
+    top: list[Any] = [None]
+    todo: list[tuple[Any, Any, Any, int]] = [(top, 0, value, 0)]
+    while todo:
+        target, place, wrapped, level = todo.pop()
+        if level > MAX_NESTING:
+            raise NestingError
+        form, inner = _form(wrapped)
+        if form == "array":
+            items = _listed(inner, "values")
+            made: Any = [None] * len(items)
+            todo.extend((made, index, item, level + 1) for index, item in enumerate(items))
+        elif form == "kvlist":
+            pairs = [pair for pair in _listed(inner, "values") if isinstance(pair, dict)]
+            made = dict.fromkeys(str(pair.get("key", "")) for pair in pairs)
+            todo.extend((made, str(pair.get("key", "")), pair.get("value"), level + 1) for pair in reversed(pairs))
+        elif form is None:
+            made = plain_value(inner)
+        else:
+            made = _scalar(form, inner)
+        target[place] = made
+    return top[0]
+
+
+def _form(wrapped: Any) -> tuple[str | None, Any]:
+    """Which form of AnyValue it is, and what it wraps."""
+    if not isinstance(wrapped, dict):
+        return None, wrapped
+    if not wrapped:
+        return None, None
+    for key, inner in wrapped.items():
+        if form := _FORMS.get(key):
+            return form, inner
+    return None, wrapped
+
+
+def _listed(inner: Any, key: str) -> list[Any]:
+    items = inner.get(key) if isinstance(inner, dict) else inner
+    return items if isinstance(items, list) else []
+
+
+def _scalar(form: str, inner: Any) -> Any:
+    if form == "int" and isinstance(inner, str):
+        try:
+            return int(inner)
+        except ValueError:
+            return inner
+    if form == "double":
+        return _double(inner)
+    if form == "bytes" and isinstance(inner, str):
+        try:
+            return b64decode(inner.replace("-", "+").replace("_", "/"))
+        except (binascii.Error, ValueError):
+            return inner
+    if form == "bytes" and isinstance(inner, list) and all(type(i) is int and 0 <= i < 256 for i in inner):  # noqa: PLR2004  a byte
+        return bytes(inner)
+    if form == "string" and not isinstance(inner, str):
+        return plain_value(inner)
+    return inner
+
+
+def _double(inner: Any) -> Any:
+    if isinstance(inner, str):
+        if inner in _WORDS_OF_FLOATS:
+            return _WORDS_OF_FLOATS[inner]
+        try:
+            return float(inner)
+        except ValueError:
+            return inner
+    return float(inner) if type(inner) is int else inner
+
+
+def plain_value(value: Any) -> Any:
+    """A plain JSON value as it is, once its nesting is known to be within bounds.
+
+    Raises
+    ------
+    NestingError
+        If it has too many levels.
+    """
+    level = [value]
+    for _ in range(MAX_NESTING + 1):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return value
+    raise NestingError
+
+
+def keyed_attributes(pairs: Any, intake: Intake) -> dict[str, Any]:
+    """Attributes from a list of ``{"key", "value"}``, or from a plain object.
+
+    Raises
+    ------
+    NestingError
+        If a value has too many levels.
+    """
+    if isinstance(pairs, dict):
+        return plain_attributes(pairs, intake)
+    attributes: dict[str, Any] = {}
+    if not isinstance(pairs, list):
+        return attributes
+    values = intake.shared.values
+    for pair in pairs:
+        if not isinstance(pair, dict):
+            continue
+        key = str(pair.get("key", ""))
+        value = any_value(pair.get("value"))
+        if type(value) is str and len(value) <= SHARED_LENGTH and len(values) < SHARED_LIMIT:
+            value = values.setdefault(value, value)
+        if key in attributes:
+            intake.repeated_keys += 1
+        attributes[values.setdefault(key, key)] = value
+    return attributes
+
+
+def plain_attributes(table: dict[str, Any], intake: Intake) -> dict[str, Any]:
+    """Attributes from a plain object; values written as AnyValue are unwrapped there too.
+
+    Raises
+    ------
+    NestingError
+        If a value has too many levels.
+    """
+    values = intake.shared.values
+    return {values.setdefault(key, key): any_value(value) for key, value in table.items()}

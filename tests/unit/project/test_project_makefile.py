@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+MAKEFILE = (ROOT / "Makefile").read_text()
+TARGETS = re.findall(r"^([a-z-]+):.*## (.+)$", MAKEFILE, re.MULTILINE)
+
+
+def make(*words: str) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+    return subprocess.run(
+        ["make", *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_make_alone_prints_every_target_with_its_sentence():
+    shown = make()
+
+    assert shown.returncode == 0
+    for name, sentence in TARGETS:
+        assert re.search(rf"^  make {name}\s+{re.escape(sentence)}$", shown.stdout, re.MULTILINE)
+
+
+def test_every_target_a_person_can_type_is_phony_and_explained():
+    phony = set(re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)[1].split())
+
+    assert phony == {name for name, _ in TARGETS}
+    assert {"help", "demo", "test", "lint", "bench", "bench-full", "clean"} <= phony
+
+
+@pytest.mark.parametrize("name", [name for name, _ in TARGETS if name not in {"help", "clean"}])
+def test_target_sets_up_its_environment_itself(name):
+    """A bare checkout has no .venv: whatever needs one must depend on the stamp that makes it."""
+    prerequisites = re.search(rf"^{name}:(.*?)##", MAKEFILE, re.MULTILINE)[1]
+
+    assert "_READY)" in prerequisites
+
+
+def test_too_old_python_ends_with_a_sentence_that_says_what_to_type(tmp_path):
+    old = tmp_path / "python-old"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+
+    ended = make("VENV=" + str(tmp_path / "venv"), f"PYTHON={old}", "test")
+
+    assert ended.returncode != 0
+    assert "make PYTHON=/path/to/a/newer/python3 test" in ended.stderr
+    assert not (tmp_path / "venv").exists()
+
+
+def test_ci_runs_the_commands_of_the_readme_and_requires_engine_and_browser():
+    script = (ROOT / ".ci" / "run").read_text()
+
+    assert "export CLNRM_REQUIRE=docker,browser" in script
+    for command in ("make test", "make lint", "make bench"):
+        assert re.search(rf"^part \w+ \d+ {command}$", script, re.MULTILINE)
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+def test_ci_may_take_at_most_ninety_minutes():
+    script = (ROOT / ".ci" / "run").read_text()
+
+    assert sum(int(minutes) for minutes in re.findall(r"^part \w+ (\d+) ", script, re.MULTILINE)) <= 90
