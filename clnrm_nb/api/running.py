@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from clnrm_nb.api.context import Context, context_of, paths_of, refuse_unknown, variables_from
 from clnrm_nb.errors import InterruptedRunError, UsageError
 from clnrm_nb.executor.loop import Interrupted, Job, run_blocking, run_here, submit
 from clnrm_nb.pipeline.load import Sources
 from clnrm_nb.pipeline.run import RunRequest, run_pipeline
-from clnrm_nb.report import render_report
+from clnrm_nb.report.files import write_report
 from clnrm_nb.report.results import RunResult, Trace
 
 if TYPE_CHECKING:
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
     from clnrm_nb.executor.events import Event, Listener
     from clnrm_nb.pipeline.load import Cell
+    from clnrm_nb.report.render import Format
     from clnrm_nb.spans.table import SpanTable
 
 __all__ = ["Run", "arun", "run", "stream"]
 
-Paths = "str | Path | Sequence[str | Path]"
+Paths: TypeAlias = "str | Path | Sequence[str | Path]"
 
 
 class Run:
@@ -68,7 +69,7 @@ class Run:
     @property
     def spans(self) -> Trace:
         """All spans received so far."""
-        return self.result.spans if self._job.done.done() else Trace(self._live.tables())
+        return self.result.spans if self._job.done.done() else Trace(list(self._live.tables.items()))
 
     @property
     def events(self) -> list[Event]:
@@ -103,19 +104,13 @@ class _Live:
 
     def __init__(self, listener: Listener | None) -> None:
         self.events: list[Event] = []
-        self._tables: dict[str, SpanTable] = {}
+        self.tables: dict[str, SpanTable] = {}
         self._listener = listener
 
     def __call__(self, event: Event) -> None:
         self.events.append(event)
         if self._listener is not None:
             self._listener(event)
-
-    def open_table(self, test_id: str, table: SpanTable) -> None:
-        self._tables[test_id] = table
-
-    def tables(self) -> dict[str, SpanTable]:
-        return dict(self._tables)
 
 
 def run(
@@ -216,13 +211,19 @@ def _prepare(
         repeat=max(1, int(options.get("repeat") or 1)),
         until_fail=bool(options.get("until_fail")),
     )
-    files = {kind: options.get(f"report_{kind}") for kind in ("junit", "json", "html")}
+    files: dict[Format, Any] = {
+        "junit": options.get("report_junit"),
+        "json": options.get("report_json"),
+        "html": options.get("report_html"),
+    }
 
     def write(result: RunResult) -> None:
         for kind, file in files.items():
             if file:
-                Path(file).parent.mkdir(parents=True, exist_ok=True)
-                Path(file).write_text(render_report(result, kind), encoding="utf-8")
+                try:
+                    write_report(result, Path(file), kind)
+                except OSError as error:
+                    raise UsageError(f"cannot write {file}: {error.strerror}") from None
 
     return request, here, write
 
@@ -231,7 +232,7 @@ async def _finished(
     request: RunRequest, here: Context, live: _Live, write: Callable[[RunResult], None]
 ) -> RunResult:
     result = await run_pipeline(
-        request, project=here.project, settings=here.settings, listener=live, open_table=live.open_table
+        request, project=here.project, settings=here.settings, listener=live, tables=live.tables
     )
     write(result)
     return result

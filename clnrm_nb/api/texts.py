@@ -61,7 +61,9 @@ def validate(
     return Diagnostics(
         [*here.settings.diagnostics, *findings],
         deny_warnings=here.settings.lint.deny_warnings,
-        files=len({test.test_id.split("[")[0] for test in chosen}),
+        files=[
+            {"file": test.test_id, "outcome": test.outcome, "kind": "scenario"} for test in chosen
+        ],
     )
 
 
@@ -110,7 +112,7 @@ def render(
         raise _not_rendered(rendered.diagnostics)
     if output is not None:
         _write(Path(output), rendered.text)
-    return Rendered(rendered, show_vars=show_vars, show_source_map=source_map)
+    return Rendered(rendered, show_vars=show_vars, source_map=source_map)
 
 
 def _needed(file: str | Path | None) -> str | Path:

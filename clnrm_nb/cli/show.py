@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -43,12 +43,8 @@ class Screen:
         self._shows_progress = command.name in _WITH_PROGRESS and not options.get("emit_events")
 
     @property
-    def _color(self) -> bool:
-        """NO_COLOR and pipes switch colours off, unless they are asked for."""
-        asked = self._settings.output.color
-        if asked != "auto":
-            return asked == "always"
-        return "NO_COLOR" not in os.environ and sys.stdout.isatty()
+    def _is_verbose(self) -> bool:
+        return self._settings.observability.log_level in ("info", "debug")
 
     @contextlib.contextmanager
     def progress(self) -> Iterator[Callable[[Event], None] | None]:
@@ -56,29 +52,26 @@ class Screen:
         if not self._shows_progress:
             yield None
             return
-        from clnrm_nb.report import live_progress
+        from clnrm_nb.report.progress import LiveProgress
+        from clnrm_nb.report.render import wants_color
 
-        with live_progress(emoji=self._settings.output.emoji, color=self._settings.output.color) as listener:
+        output = self._settings.output
+        color = wants_color(output.color, sys.stderr)
+        with LiveProgress(color=color, emoji=output.emoji, verbose=self._is_verbose) as listener:
             yield listener
 
     def show(self, result: Any) -> None:
         """Print the report of a result."""
-        from clnrm_nb.report import render_report
+        from clnrm_nb.report.render import render_report, wants_color
 
+        output = self._settings.output
+        color = wants_color(output.color, sys.stdout)
         text = render_report(
-            result,
-            self._format,
-            color=self._color,
-            emoji=self._settings.output.emoji,
-            timings=self._settings.output.timings,
-            width=_width(),
+            result, self._format, color=color, emoji=output.emoji, width=_width(), verbose=self._is_verbose
         )
-        if text:
-            click.echo(text, nl=not text.endswith("\n"), color=self._color)
+        click.echo(text, nl=not text.endswith("\n"), color=color)
 
 
 def _width() -> int:
     """Columns of the terminal; 100 where there is none."""
-    import shutil
-
     return shutil.get_terminal_size((100, 24)).columns

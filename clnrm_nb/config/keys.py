@@ -61,6 +61,10 @@ def _known_codes(words: tuple[str, ...]) -> tuple[str, ...]:
     return words
 
 
+def _level(word: Any) -> Any:
+    return "warning" if word == "warn" else word
+
+
 Seconds = Annotated[float, BeforeValidator(parse_duration)]
 Words = Annotated[tuple[str, ...], Field(strict=False)]
 Count = Annotated[int, Field(ge=0)]
@@ -297,7 +301,8 @@ class Cli(Section):
 class Observability(Section):
     """``[observability]``. ``traces_endpoint``: where clnrm_nb's own spans are sent as well."""
 
-    log_level: Literal["debug", "info", "warn", "warning", "error"] = "warn"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_level)] = "warning"
+    """``warn`` is read as ``warning``."""
     traces_endpoint: str = ""
 
 

@@ -7,7 +7,6 @@ command it runs is printed first, so that the next one can be typed by hand.
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from clnrm_nb.config.project import find_project, safe_name
 from clnrm_nb.examples import NAMES, directory, images, lay_down
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ No Docker engine answers ({reason}).
 Running quickstart as processes of this machine instead. That is NOT hermetic: the services share this
 machine's network and files, and whatever claims isolation is reported as not evaluated.
 """
+
+_SCENARIOS: Final = {"quickstart": "in-stock", "shop": "buy"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,11 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _show(names: Sequence[str], *options: str) -> int:
-    """Run the examples together, then print the span tree of each."""
-    places = [_place(name) for name in names]
-    status = _clnrm("run", *map(str, places), *options)
-    for place in places:
-        _clnrm("graph", next(place.glob("*.clnrm.toml.tera")).as_posix())
+    """Run the examples together, then print the span tree of one scenario of each."""
+    status = _clnrm("run", *(str(_place(name)) for name in names), *options)
+    for name in names:
+        _clnrm("graph", f"{_test_id(name)}::{_SCENARIOS[name]}")
     return status
 
 
@@ -76,24 +77,21 @@ def _place(name: str) -> Path:
     return Path("clnrm-demo", name)
 
 
+def _test_id(name: str) -> str:
+    return find_project(Path.cwd()).relative(Path.cwd() / _place(name) / f"{name}.clnrm.toml.tera")
+
+
 def _clnrm(*words: str) -> int:
     click.echo(f"\n$ clnrm {shlex.join(words)}")
-    environment = dict(os.environ)
-    # The programs of the process backend are called python3: the one that has the exporter comes first.
-    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
-    return subprocess.run([sys.executable, "-m", "clnrm_nb", *words], env=environment, check=False).returncode
+    return subprocess.run([sys.executable, "-m", "clnrm_nb", *words], check=False).returncode
 
 
 def _keep_recordings() -> None:
-    from clnrm_nb.config.project import find_project, safe_name
-
-    project = find_project(Path.cwd())
+    artifacts = find_project(Path.cwd()).state_dir / "artifacts"
     for name in NAMES:
-        place = _place(name)
-        test = project.relative(Path.cwd() / next(place.glob("*.clnrm.toml.tera")))
-        recorded = project.state_dir / "artifacts" / safe_name(test) / "recording.json"
-        shutil.copyfile(recorded, place / "recording.json")
-        click.echo(f"{place / 'recording.json'}: {recorded.stat().st_size / 1000:.0f} kB")
+        kept = _place(name) / "recording.json"
+        shutil.copyfile(artifacts / safe_name(_test_id(name)) / "recording.json", kept)
+        click.echo(f"{kept}: {kept.stat().st_size / 1000:.0f} kB")
 
 
 def _first_line(error: Exception) -> str:

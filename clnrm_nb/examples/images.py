@@ -86,18 +86,24 @@ class _Recipe:
 
 
 def engine() -> DockerClient:
-    """The engine that ``DOCKER_HOST`` names, or the one at the default socket; it has answered.
+    """The engine that a run would take by default; it has answered.
 
     Raises
     ------
     docker.errors.DockerException
         None answers.
+    BackendUnavailableError
+        CLN601: the docker context that was chosen does not exist.
     """
     import docker
 
-    client = docker.from_env()
-    client.ping()
-    return client
+    from clnrm_nb.executor.backends.docker.address import candidates
+
+    for address in candidates(""):
+        client = docker.DockerClient(base_url=address.url, tls=address.tls or False)
+        client.ping()
+        return client
+    raise docker.errors.DockerException("no engine's socket is here, and DOCKER_HOST is not set")
 
 
 def tag_of(name: str) -> str:

@@ -15,7 +15,7 @@ from clnrm_nb.executor.environment import Masker, Telemetry, combined, injected
 from clnrm_nb.executor.events import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, MutableMapping
+    from collections.abc import Iterator, Mapping, MutableMapping
 
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
@@ -67,8 +67,8 @@ class RunContext:
             return
         try:
             self.publish(Event(event, self.run_id, **fields))
-        except Exception:
-            _log.exception("a listener failed at %s; it gets no further events of this run", event)
+        except Exception:  # noqa: BLE001  # A listener is not ours; what it raises must not end a test.
+            _log.warning("a listener failed at %s; it gets no more events", event, exc_info=True)
             self.publish = None
 
 
@@ -94,6 +94,8 @@ class Attempt:
     masker: Masker
     deadline_s: float
     running: dict[str, RunningService] = field(default_factory=dict)
+    tokens: set[str] = field(default_factory=set)
+    """All tokens given out so far."""
     places: Mapping[str, str] = field(default_factory=dict)
     """Where the services are found, as the unit says."""
 
@@ -107,6 +109,12 @@ class Attempt:
     def emit(self, event: EventName, **fields: Any) -> None:
         """Publish an event of this test."""
         self.context.emit(event, test=self.plan.id, **fields)
+
+    def emit_spans(self, first_row: int, n_rows: int) -> None:
+        """Publish how many spans of the programs under test have come; own spans are no news."""
+        own = self.collector.table.own[first_row : first_row + n_rows]
+        if count := n_rows - sum(own):
+            self.emit("span", data={"count": count})
 
     def report(self, finding: Diagnostic, source: KeyPath = ()) -> None:
         """Add a finding, at the block it is about where that is known."""
@@ -145,6 +153,7 @@ class Attempt:
 
     def telemetry(self, token: str, span: OwnSpan, scenario: str | None) -> Telemetry:
         """Where programs that run under `span` send their spans."""
+        self.tokens.add(token)
         endpoint = self.context.receiver.endpoint(token, self.unit.receiver_host)
         return Telemetry(endpoint, token, span.traceparent, scenario)
 

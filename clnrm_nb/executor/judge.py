@@ -62,8 +62,8 @@ def judge_command(step: Step, result: CommandResult, *, limit: str = "") -> Judg
     Returns
     -------
     Judgement
-        ``failed`` with CLN604, CLN605 or CLN606, the first rule that is broken; ``incomplete`` with CLN612 where
-        a replay does not know; else passed.
+        ``failed`` with CLN604, CLN605 or CLN606, the first rule that is broken; ``incomplete`` with CLN612
+        where a replay does not know; else passed.
     """
     if not result.is_known:
         return Judgement(

@@ -141,7 +141,7 @@ def _addresses(service: Service, running: RunningService) -> dict[int, tuple[str
 
 async def until(probe: Callable[..., Awaitable[bool]], *arguments: Any) -> str | None:
     """Repeat `probe` every 20 ms until it says yes."""
-    while not await probe(*arguments):
+    while not await probe(*arguments):  # noqa: ASYNC110  # Another process's port makes no event here.
         await asyncio.sleep(PORT_PAUSE_S)
     return None
 

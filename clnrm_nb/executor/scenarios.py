@@ -210,19 +210,22 @@ class ScenarioRun:
 
     async def _attempts(self, step: Step, outcome: CommandOutcome, span: OwnSpan) -> Judgement:
         judgement = Judgement()
-        for number in range(1, max(step.retry.max_attempts, 1) + 1):
+        # A recording keeps the last attempt, which stands for all.
+        most = 1 if self._attempt.context.backend.replayed else max(step.retry.max_attempts, 1)
+        outcome.attempts = 0
+        for number in range(1, most + 1):
             limit_s, limit = self._limit(step)
             if limit_s <= 0:
                 return Judgement(
                     "failed", "CLN604", f"`{step.name}` not started: no time left of {limit}", is_final=True
                 )
             result = await self._attempt.execute(self._spec(step, limit_s))
-            outcome.attempts = number
+            outcome.attempts += result.attempts
             self._take(step, outcome, result, span)
             judgement = judge_command(step, result, limit=limit)
             if judgement.status != "failed":
                 break
-            if number < step.retry.max_attempts:
+            if number < most:
                 await asyncio.sleep(min(step.retry.delay_s, max(self._limit(step)[0], 0.0)))
         if judgement.status == "passed" and outcome.attempts > 1:
             return Judgement("flaky", None, f"passed in attempt {outcome.attempts}")

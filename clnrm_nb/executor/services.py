@@ -1,22 +1,100 @@
-"""Starting services: who waits for whom, and external ones that are only looked for (``format.md`` 5.1 step 4)."""
+"""Starting services: who waits for whom, each until ready (``format.md`` 5.1 step 4).
+
+External services (``network_service``) are only looked for.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from clnrm_nb.errors import ClnrmError
+from clnrm_nb.executor.backends.protocol import Replaying
+from clnrm_nb.executor.readiness import Probing, accepts, await_ready, not_ready, until
 from clnrm_nb.executor.together import together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
+    from clnrm_nb.executor.attempt import Attempt
+    from clnrm_nb.executor.tracing import OwnSpan
     from clnrm_nb.scenario.model import Service
 
-__all__ = ["external_address", "start_in_order", "start_order"]
+__all__ = ["external_address", "start_in_order", "start_order", "start_services"]
 
 _SCHEME_PORTS: Final = {"http": 80, "https": 443, "redis": 6379, "postgres": 5432, "postgresql": 5432}
+
+
+# Health commands are the runner's doing: spans of theirs would come and go with the speed of the machine.
+_UNTRACED: Final = {"OTEL_SDK_DISABLED": "true", "OTEL_TRACES_EXPORTER": "none"}
+
+
+async def start_services(attempt: Attempt) -> None:
+    """Start all services of a test; in a replay hand over what they sent before any scenario.
+
+    Raises
+    ------
+    ClnrmError
+        CLN602 or CLN603 of the first that failed, at its place in the file.
+    """
+    if attempt.context.backend.replayed:
+        if isinstance(attempt.unit, Replaying):
+            await attempt.unit.play(None, attempt.collector.add_recorded)
+        return
+
+    async def start(service: Service) -> None:
+        span = attempt.tracer.service(service.name)
+        try:
+            await _start_one(attempt, service, span)
+        except ClnrmError as error:
+            span.fail(error.message)
+            if error.location is None and attempt.plan.locate is not None:
+                error.location = attempt.plan.locate(service.source or ("services", service.name))
+            raise
+        finally:
+            span.end()
+
+    await start_in_order(attempt.plan.services, start)
+
+
+async def _start_one(attempt: Attempt, service: Service, span: OwnSpan) -> None:
+    started_s = time.monotonic()
+    if service.plugin == "network_service":
+        await _look_for(attempt, service)
+    else:
+        telemetry = attempt.telemetry(attempt.collector.services_token, attempt.tracer.test, None)
+        env = attempt.environment(telemetry, service.name)
+        running = attempt.running[service.name] = await attempt.unit.start_service(service.name, env)
+        span.event("container.start", **{"container.image.name": service.image})
+        probing = Probing(
+            execute=attempt.execute,
+            env={**env, **_UNTRACED},
+            wait_for_span=attempt.collector.wait_for_span,
+            service_name=attempt.plan.service_name(service.name),
+        )
+        await await_ready(service, running, probing, _limit_s(attempt, service))
+    spent_ms = round((time.monotonic() - started_s) * 1e3, 3)
+    attempt.emit("service.ready", data={"service": service.name, "duration_ms": spent_ms})
+
+
+def _limit_s(attempt: Attempt, service: Service) -> float:
+    own_s = service.timeout_s
+    return attempt.remaining_s if own_s is None else min(own_s, attempt.remaining_s)
+
+
+async def _look_for(attempt: Attempt, service: Service) -> None:
+    """Wait until the endpoint of an external service accepts."""
+    if not service.wait_for_ready or service.wait_strategy == "none":
+        return
+    host, port = external_address(service)
+    limit_s = _limit_s(attempt, service)
+    try:
+        async with asyncio.timeout(limit_s):
+            await until(accepts, host, port)
+    except TimeoutError:
+        raise not_ready(service, f"not ready after {limit_s:g} s: {host}:{port} does not accept") from None
 
 
 def start_order(services: Mapping[str, Service]) -> list[str]:

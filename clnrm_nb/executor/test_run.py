@@ -7,42 +7,38 @@ unexpected exception is CLN901, and whatever happens the unit is closed. Expecta
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-from contextlib import suppress
+import traceback
 from typing import TYPE_CHECKING, Final
 
-from clnrm_nb.errors import ClnrmError, Diagnostic
+from clnrm_nb.errors import BackendUnavailableError, ClnrmError, Diagnostic, RefusedError
 from clnrm_nb.executor.attempt import Attempt
-from clnrm_nb.executor.backends.protocol import Replaying, UnitSpec
+from clnrm_nb.executor.backends.protocol import UnitSpec
+from clnrm_nb.executor.ending import Ending
 from clnrm_nb.executor.environment import Masker, read_secrets
 from clnrm_nb.executor.judge import is_leak_asserted, status_of_findings
-from clnrm_nb.executor.outcome import TestOutcome, worst
-from clnrm_nb.executor.readiness import Probing, accepts, await_ready, not_ready, until
+from clnrm_nb.executor.outcome import CommandOutcome, ScenarioOutcome, TestOutcome, worst
 from clnrm_nb.executor.scenarios import ScenarioRun, run_scenarios, scenarios_of
-from clnrm_nb.executor.services import external_address, start_in_order
+from clnrm_nb.executor.services import start_services
 from clnrm_nb.executor.tracing import TestTracer
+from clnrm_nb.spans.collector import Collector
 
 if TYPE_CHECKING:
-    from clnrm_nb.codes import Status
+    from collections.abc import Mapping
+
+    from clnrm_nb.codes import Severity, Status
     from clnrm_nb.executor.attempt import RunContext
     from clnrm_nb.executor.backends.protocol import Unit
     from clnrm_nb.executor.plan import TestPlan
-    from clnrm_nb.scenario.model import Service
     from clnrm_nb.spans.model import Span
 
-__all__ = ["STOP_GRACE_S", "run_test"]
-
-_log = logging.getLogger(__name__)
-
-STOP_GRACE_S: Final = 5.0
-"""Between TERM and KILL of a service at the end: as long as an SDK may take for its last export."""
+__all__ = ["internal_error", "run_test"]
 
 _LIMIT_LAG_S: Final = 1.0
 """How long after the test's limit its commands may take to report that they were stopped."""
 
 _TEARDOWN_S: Final = 60.0
-_DRAIN_PAUSE_S: Final = 0.005
+_SHORTEST_TEARDOWN_S: Final = 2.0
 
 
 async def run_test(plan: TestPlan, context: RunContext) -> TestOutcome:
@@ -72,18 +68,26 @@ async def run_test(plan: TestPlan, context: RunContext) -> TestOutcome:
     except ClnrmError as error:
         life.report(error.diagnostic)
         ended_by = status_of_findings([error.diagnostic])
-    except Exception as error:
-        _log.exception("%s", plan.id)
-        life.report(Diagnostic("CLN901", f"internal error, please report: {type(error).__name__}: {error}"))
+    except Exception as error:  # noqa: BLE001  # One bad test never harms another; it is reported as CLN901.
+        life.report(internal_error(error))
         ended_by = "error"
     _settle(outcome, ended_by)
     outcome.duration_ms = (time.perf_counter() - started) * 1e3
     return outcome
 
 
+def internal_error(error: Exception) -> Diagnostic:
+    """CLN901 with the place of the bug, so that it can be reported without running again."""
+    frames = traceback.extract_tb(error.__traceback__)
+    hint = f"raised in {frames[-1].name}, {frames[-1].filename}:{frames[-1].lineno}" if frames else None
+    return Diagnostic("CLN901", f"internal error, please report: {type(error).__name__}: {error}", hint=hint)
+
+
 def _settle(outcome: TestOutcome, ended_by: Status) -> None:
     """Statuses at the end: what was under way when the test ended shares the cause."""
-    for part in (*outcome.scenarios, *(c for scenario in outcome.scenarios for c in scenario.commands)):
+    commands = (command for scenario in outcome.scenarios for command in scenario.commands)
+    unfinished: list[ScenarioOutcome | CommandOutcome] = [*outcome.scenarios, *commands]
+    for part in unfinished:
         if part.status == "interrupted" and ended_by != "interrupted":
             part.status = ended_by if ended_by != "passed" else "error"
             part.reason = part.reason or "the test ended before it did"
@@ -119,25 +123,156 @@ class _Life:
         self._context.emit("diagnostic", test=self._plan.id, data=finding.to_json())
 
     async def live(self) -> None:
-        """Everything, in order."""
+        """Everything, in order. Raises what ended the test, after the unit has been closed."""
         self._refuse()
         spec = self._spec()
-        refused = self._context.backend.policy_findings(spec)
-        secrets, unset = read_secrets(self._plan, self._context.environ)
-        for finding in (*refused, *unset):
+        secrets, findings = read_secrets(self._plan, self._context.environ)
+        findings = [*self._context.backend.policy_findings(spec), *findings]
+        for finding in findings:
             self.report(finding)
-        if status_of_findings([*refused, *unset]) == "error":
+        if status_of_findings(findings) == "error":
             return
         opened = time.perf_counter()
         unit = await self._context.backend.open_unit(spec)
         self._outcome.timings_ms["open"] = (time.perf_counter() - opened) * 1e3
+        is_listening = False
         try:
             await self._context.receiver.listen(unit.listen_address)
+            is_listening = True
+            await self._within(unit, secrets)
+        finally:
+            # A second cancellation ends the waiting, not the clean-up.
+            await asyncio.shield(asyncio.ensure_future(self._close(unit, is_listening=is_listening)))
+
+    # ----------------------------------------------------------------------------------------- before
+
+    def _refuse(self) -> None:
+        if self._plan.test.metadata.hermetic and not self._outcome.hermetic:
+            why = (
+                "" if self._plan.is_hermetic_by_file else ", and its services must stay in the test's network"
+            )
+            raise RefusedError(
+                f"`hermetic = true` needs a container backend{why}; this is `{self._outcome.backend}`",
+                "CLN617",
+            )
+        for scenario in self._plan.test.scenarios:
+            for key in ("max_memory_mb", "max_cpu_usage"):
+                if getattr(scenario.policy, key) is not None:
+                    text = f"`policy.{key}` of scenario `{scenario.name}`: only services have such limits"
+                    self.report(Diagnostic("CLN611", text, file=self._plan.test.file, test=self._plan.id))
+
+    def _spec(self) -> UnitSpec:
+        plan = self._plan
+        return UnitSpec(
+            run_id=self._context.run_id,
+            test_id=plan.id,
+            services={name: one for name, one in plan.services.items() if one.plugin != "network_service"},
+            directory=plan.directory,
+            project_root=plan.project_root,
+            runner_image=plan.runner_image,
+            memory_mb=plan.runner_memory_mb,
+            cpu_millicores=plan.runner_cpu_millicores,
+            allow=plan.allow,
+            scenarios=[scenario.name for scenario in scenarios_of(plan.test)],
+        )
+
+    # ------------------------------------------------------------------------------------ while alive
+
+    async def _within(self, unit: Unit, secrets: Mapping[str, str]) -> None:
+        """All that happens between the making and the closing of the unit."""
+        attempt = self._attempt = self._made(unit, secrets)
+        self._outcome.hermetic = self._outcome.hermetic and unit.hermetic
+        ending = Ending(attempt, self._runs)
+        failure: ClnrmError | None = None
+        try:
+            self._refuse()
             try:
-                await self._within(unit, secrets)
-            finally:
-                await asyncio.shield(self._close(unit))
-        except BaseException:
-            # Listening may have failed before the inner block could close the unit; closing twice is allowed.
-            await asyncio.shield(self._close(unit))
-            raise
+                await self._in_time(attempt)
+            except BackendUnavailableError:
+                raise
+            except ClnrmError as error:
+                failure = error
+            await ending.end()
+        finally:
+            # What an interrupted or broken test has received is still shown.
+            ending.take_spans()
+            attempt.collector.close()
+        if failure is not None:
+            raise failure
+
+    def _made(self, unit: Unit, secrets: Mapping[str, str]) -> Attempt:
+        plan, context = self._plan, self._context
+        collector = Collector(plan.id, context.receiver)
+        context.tables[plan.id] = collector.table
+        deliver = _nobody if context.backend.replayed else collector.add_own
+        tracer = TestTracer(context.run_span, plan.id, deliver)
+        collector.know_parent(tracer.test.span_id)
+        attempt = Attempt(
+            plan=plan,
+            context=context,
+            outcome=self._outcome,
+            unit=unit,
+            collector=collector,
+            tracer=tracer,
+            secrets=secrets,
+            masker=Masker(tuple(secrets.values())),
+            deadline_s=self._deadline_s,
+            places=unit.environment(),
+        )
+        collector.subscribe(attempt.emit_spans)
+        pairs = zip(scenarios_of(plan.test), self._outcome.scenarios, strict=True)
+        self._runs = [ScenarioRun(attempt, scenario, outcome) for scenario, outcome in pairs]
+        return attempt
+
+    async def _in_time(self, attempt: Attempt) -> None:
+        """Services and scenarios, within the limit of the test."""
+        longest_grace_s = max((run.scenario.grace_period_s for run in self._runs), default=0.0)
+        limit = asyncio.timeout(attempt.remaining_s + longest_grace_s + _LIMIT_LAG_S)
+        try:
+            async with limit:
+                with attempt.timed("services"):
+                    await start_services(attempt)
+                await run_scenarios(attempt, self._runs)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise ClnrmError(
+                f"the test was stopped after {self._plan.timeout_s:g} s, its limit", "CLN604"
+            ) from None
+
+    # ------------------------------------------------------------------------------------------ after
+
+    async def _close(self, unit: Unit, *, is_listening: bool) -> None:
+        """Remove everything, and say what should not have been there any more."""
+        started = time.perf_counter()
+        limit_ms = self._plan.test.cleanup.cleanup_timeout_ms
+        limit_s = _TEARDOWN_S if limit_ms is None else max(limit_ms / 1e3, _SHORTEST_TEARDOWN_S)
+        try:
+            async with asyncio.timeout(limit_s):
+                leftovers = await unit.close()
+            self._outcome.leftovers = [(leftover.type, leftover.name) for leftover in leftovers]
+            self._report_leftovers()
+        except TimeoutError:
+            self.report(
+                self._leak(f"the clean-up did not end within {limit_s:g} s; `clnrm gc` goes on with it")
+            )
+        except ClnrmError as error:
+            self.report(error.diagnostic)
+        except Exception as error:  # noqa: BLE001  # As above: the other tests go on.
+            self.report(internal_error(error))
+        finally:
+            if is_listening:
+                await self._context.receiver.unlisten(unit.listen_address)
+            self._outcome.timings_ms["teardown"] = (time.perf_counter() - started) * 1e3
+
+    def _report_leftovers(self) -> None:
+        for kind, name in self._outcome.leftovers:
+            self.report(self._leak(f"{kind} `{name}` was left by the test; it has been removed"))
+
+    def _leak(self, message: str) -> Diagnostic:
+        severity: Severity = "error" if is_leak_asserted(self._plan.test) else "warning"
+        return Diagnostic("CLN610", message, severity=severity)
+
+
+def _nobody(span: Span, scenario: str | None) -> None:
+    """A replay shows the own spans that were recorded, not its own."""

@@ -47,8 +47,7 @@ def _tracer() -> SdkTracer:
         span_limits=SpanLimits(max_span_attributes=128, max_events=_MAX_EVENTS, max_links=128),
     )
     provider._disabled = False  # noqa: SLF001  # OTEL_SDK_DISABLED is the user's, too, and has no parameter.
-    tracer = provider.get_tracer(SCOPE)
-    return tracer  # type: ignore[return-value]  # The provider's annotation names the interface.
+    return provider.get_tracer(SCOPE)  # type: ignore[return-value]  # The provider's annotation names the interface.
 
 
 class OwnSpan:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.expect.claim import NOT_HERMETIC, Claim, Finding, failed, not_evaluated, passed, plural
 from clnrm_nb.expect.hosts import Inside
-from clnrm_nb.expect.values import attribute_test, canonical_json, describe_attribute, shown
+from clnrm_nb.expect.values import attribute_test, describe_attribute, shown
 from clnrm_nb.scenario.model import NamePattern
+from clnrm_nb.spans.content import canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -41,7 +41,9 @@ def hosts_in(value: Any) -> Iterator[str]:
     for item in value if isinstance(value, list | tuple) else (value,):
         if isinstance(item, str):
             for part in _authorities(item.strip()):
-                if host := _without_port(part):
+                host = _without_port(part)
+                # Digits alone are the port of a `Server=tcp:name,1433`.
+                if host and not host.isdigit():
                     yield host.lower().rstrip(".")
 
 
@@ -73,8 +75,8 @@ class Inside:
     allowed : iterable of str
         ``allow_hosts``: globs.
     addresses : sequence of str
-        Names, addresses and CIDR networks that are the test's own: its networks, the receiver. Where none
-        are known, private addresses count as inside: nobody can tell them from the test's containers.
+        Names, addresses and CIDR networks that are the test's own: its networks, the receiver. Where no
+        network is known, private addresses count as inside: nobody can tell them from the test's containers.
     """
 
     def __init__(self, names: Iterable[str], allowed: Iterable[str], addresses: Sequence[str]) -> None:
@@ -106,9 +108,10 @@ class Inside:
             address = address.ipv4_mapped
         if address.is_loopback or address.is_unspecified:
             return True
-        if self._networks:
-            return any(address in network for network in self._networks)
-        return address.is_private
+        if any(address in network for network in self._networks):
+            return True
+        is_known = any(network.num_addresses > 1 for network in self._networks)
+        return address.is_private and not is_known
 
     def outside(self, attributes: Mapping[str, Any]) -> tuple[str, str] | None:
         """The first (attribute, host) of a span that is not inside."""

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from difflib import get_close_matches
 from fnmatch import translate
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
+
+from clnrm_nb.config.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,8 +28,8 @@ __all__ = ["SpanIndex"]
 
 _OWN_PREFIX: Final = "clnrm"
 
-# difflib needs some 20 µs a name (2026-11): a hint must not cost more than the verdict.
-_HINT_NAMES: Final = 200
+# A distance takes some 50 µs (2026-11): a hint must not cost more than the verdict.
+_HINT_NAMES: Final = 100
 
 
 class SpanIndex:
@@ -83,8 +84,7 @@ class SpanIndex:
         names = sorted({self.table.name[row] for row in self.program})
         if pattern.mode == "regex" or len(names) > _HINT_NAMES:
             return None
-        close = get_close_matches(pattern.text, names, n=1)
-        return close[0] if close else None
+        return nearest(pattern.text, names)
 
     # -------------------------------------------------------------------------------------- structure
 

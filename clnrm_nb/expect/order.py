@@ -40,17 +40,17 @@ def claims(scope: Scope) -> Iterator[Claim]:
 
 
 def _judge(first: NamePattern, second: NamePattern, index: SpanIndex, *, every: bool) -> Finding:
-    befores, afters = index.named(first), index.named(second)
-    for pattern, rows in ((first, befores), (second, afters)):
+    firsts, seconds = index.named(first), index.named(second)
+    for pattern, rows in ((first, firsts), (second, seconds)):
         if not rows:
             return failed(f"no span `{pattern}` was received", None, reason=NOT_FOUND)
-    ended = _by_end(befores, index)
+    ended = _by_end(firsts, index)
     started = [
-        row for row in afters if index.table.start_ns[row] is not None and _earliest(ended, row) is not None
+        row for row in seconds if index.table.start_ns[row] is not None and _earliest(ended, row) is not None
     ]
     if not started:
         message = f"no `{first}` with an end and `{second}` with a start can be compared: no timestamps"
-        return failed(message, None, [*befores, *afters], reason=NO_TIMESTAMPS)
+        return failed(message, None, [*firsts, *seconds], reason=NO_TIMESTAMPS)
     late = [row for row in started if not _is_after(row, ended, index)]
     if every and late:
         return failed(

@@ -114,11 +114,14 @@ def _nothing_fits(
     block: SpanExpectation, checks: Sequence[_Check], candidates: Sequence[int], index: SpanIndex
 ) -> Finding:
     best, unmet = _best(checks, candidates)
-    of_how_many = f"none of {len(candidates)} spans" if len(candidates) > 1 else "the only span"
-    verb = "meets" if len(candidates) > 1 else "does not meet"
-    message = f"{of_how_many} named `{block.name}` {verb} all {plural(len(checks), 'check')}; " + (
-        _describe(best, unmet, len(checks), index)
-    )
+    met = f"meets {len(checks) - len(unmet)} of {len(checks)}, unmet: {_unmet_text(best, unmet)}"
+    if len(candidates) == 1:
+        message = f"the only span named {index.title(best)} {met}"
+    else:
+        message = (
+            f"none of {len(candidates)} spans named `{block.name}` meets all {plural(len(checks), 'check')}; "
+            f"closest: {index.title(best)} {met}"
+        )
     return failed(message, _unmet_text(best, unmet), [best], reason=_reason(best, unmet, index))
 
 
@@ -168,7 +171,7 @@ def _judge_number(
     others = [row for row in candidates if row not in set(fitting)]
     if others and _is_too_few(block.count, number):
         best, unmet = _best(checks, others)
-        details = f"; {_describe(best, unmet, len(checks), index)}"
+        details = f"; closest of the others: {index.title(best)}, unmet: {_unmet_text(best, unmet)}"
     return failed(f"{subject}, expected {wanted}{details}", number, fitting or others[:1])
 
 
@@ -200,13 +203,11 @@ def _is_too_few(bound: Bound | None, number: int) -> bool:
 
 def _best(checks: Sequence[_Check], candidates: Sequence[int]) -> tuple[int, list[_Check]]:
     """The candidate that meets most checks (the earliest of equals), and those it does not meet."""
-    best = max(candidates, key=lambda row: sum(check.holds(row) for check in checks))
+    met = [0] * len(candidates)
+    for check in checks:
+        met = [number + check.holds(row) for number, row in zip(met, candidates, strict=True)]
+    best = candidates[met.index(max(met))]
     return best, [check for check in checks if not check.holds(best)]
-
-
-def _describe(row: int, unmet: Sequence[_Check], total: int, index: SpanIndex) -> str:
-    met = total - len(unmet)
-    return f"closest: {index.title(row)} meets {met} of {total}, unmet: {_unmet_text(row, unmet)}"
 
 
 def _unmet_text(row: int, unmet: Sequence[_Check]) -> str:

@@ -7,13 +7,14 @@ looks the same in every message.
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import translate
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
+
+from clnrm_nb.spans.content import canonical_json
 
 if TYPE_CHECKING:
     from clnrm_nb.scenario.model import AttributeCheck, Bound
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = [
     "attribute_test",
     "bound_text",
-    "canonical_json",
     "comparison_text",
     "describe_attribute",
     "has_upper_limit",
@@ -30,6 +30,9 @@ __all__ = [
 ]
 
 _NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
+
+# Beyond it an int and the float of the same value have different decimal texts.
+_EXACT: Final = 2**53
 
 # Long enough for a URL, short enough that three unmet checks still fit on a screen.
 _SHOWN_CHARACTERS: Final = 100
@@ -43,87 +46,21 @@ _SIGNS: Final = {"eq": "=", "ne": "≠", "gt": ">", "gte": ">=", "lt": "<", "lte
 def comparison_text(value: Any) -> str:
     """The text by which a value is compared.
 
-    ``true``/``false``; decimal ints; shortest floats, integral ones as ints; strings as they are; bytes as
-    base64; arrays and tables as canonical JSON.
+    ``true``/``false``; decimal ints; shortest floats, integral ones as ints; strings as they are; arrays and
+    tables as canonical JSON.
     """
     if isinstance(value, str):
         return value
-    return canonical_json(value) if isinstance(value, Mapping | list | tuple) else _scalar_text(value)
-
-
-def _scalar_text(value: Any) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case int():
-            return str(value)
-        case float():
-            return _float_text(value)
-        case bytes():
-            return base64.b64encode(value).decode("ascii")
-        case None:
-            return "null"
-    return str(value)
-
-
-def _float_text(value: float) -> str:
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "Infinity" if value > 0 else "-Infinity"
-    return str(int(value)) if value.is_integer() else repr(value)
-
-
-class _Verbatim(NamedTuple):
-    """Text that goes into the output as it is."""
-
-    text: str
-
-
-def canonical_json(value: Any) -> str:
-    """Keys sorted by code point, no spaces, numbers in their shortest text; as deep as you like."""
-    parts: list[str] = []
-    stack: list[Any] = [value]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, _Verbatim):
-            parts.append(item.text)
-        elif isinstance(item, Mapping):
-            pairs = ((_Verbatim(f"{_quoted(str(key))}:"), item[key]) for key in sorted(item, key=str))
-            stack.extend(_reversed_list("{", pairs, "}"))
-        elif isinstance(item, list | tuple):
-            stack.extend(_reversed_list("[", ((element,) for element in item), "]"))
-        else:
-            parts.append(_json_scalar(item))
-    return "".join(parts)
-
-
-def _reversed_list(opening: str, groups: Iterable[tuple[Any, ...]], closing: str) -> list[Any]:
-    """Brackets, groups and commas, last first: the order in which a stack gives them out."""
-    items: list[Any] = [_Verbatim(opening)]
-    for position, group in enumerate(groups):
-        if position:
-            items.append(_Verbatim(","))
-        items.extend(group)
-    items.append(_Verbatim(closing))
-    return items[::-1]
-
-
-def _json_scalar(value: Any) -> str:
-    text = _scalar_text(value)
-    is_bare = (
-        value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))
-    )
-    return text if is_bare else _quoted(text)
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+    if type(value) is int and -_EXACT < value < _EXACT:
+        return str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return canonical_json(value)
 
 
 def shown(value: Any) -> str:
     """A value in a message: strings in quotes, everything cut at a readable length."""
-    text = _quoted(value) if isinstance(value, str) else comparison_text(value)
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else comparison_text(value)
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
 
 
@@ -178,7 +115,7 @@ def attribute_test(check: AttributeCheck) -> Callable[[Mapping[str, Any]], bool]
 def _operator_tests(check: AttributeCheck) -> Iterable[Callable[[Any], bool]]:
     if check.eq is not None:
         wanted = comparison_text(check.eq)
-        yield lambda value: comparison_text(value) == wanted
+        yield lambda value: (value if type(value) is str else comparison_text(value)) == wanted
     if check.ne is not None:
         unwanted = comparison_text(check.ne)
         yield lambda value: comparison_text(value) != unwanted

@@ -55,7 +55,7 @@ def judge(loaded: LoadedTest, outcome: TestOutcome) -> TestOutcome:
         As the executor left it; completed in place and returned.
     """
     assert loaded.test is not None
-    outcome.diagnostics = [*loaded.diagnostics, *outcome.diagnostics]
+    outcome.diagnostics = [*(f for f in loaded.diagnostics if f not in outcome.diagnostics), *outcome.diagnostics]
     _describe_traces(outcome)
     if outcome.status in _UNJUDGED:
         return outcome

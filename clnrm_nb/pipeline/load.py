@@ -82,6 +82,11 @@ class LoadedTest:
         return self.checked.test if self.checked and self.checked.outcome != "error" else None
 
     @property
+    def outcome(self) -> str:
+        """``ok``, ``ok-with-warnings`` or ``error``."""
+        return self.checked.outcome if self.checked else "error"
+
+    @property
     def tags(self) -> Sequence[str]:
         """Its tags."""
         return self.test.metadata.tags if self.test else ()

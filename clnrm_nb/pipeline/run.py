@@ -2,30 +2,202 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import itertools
+import os
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from clnrm_nb.codes import EXIT_INTERRUPTED
-from clnrm_nb.errors import ClnrmError, UsageError
-from clnrm_nb.executor.backends import get_backend
+from clnrm_nb.executor.backends import open_backend
 from clnrm_nb.executor.events import Event
-from clnrm_nb.executor.outcome import TestOutcome
-from clnrm_nb.executor.plan import TestPlan, make_plan
-from clnrm_nb.executor.pool import run_tests
+from clnrm_nb.executor.plan import make_plan
+from clnrm_nb.executor.pool import TestHistory, run_tests
 from clnrm_nb.pipeline.judge import errored, judge
-from clnrm_nb.pipeline.load import Loaded, LoadedTest, Sources, Variables, load
+from clnrm_nb.pipeline.load import Sources, Variables, load
 from clnrm_nb.pipeline.record import record
 from clnrm_nb.pipeline.select import select
-from clnrm_nb.report.results import RunResult
+from clnrm_nb.report.results import Leave, RunResult
 from clnrm_nb.state import State, new_run_id
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, MutableMapping, Sequence
 
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
-    from clnrm_nb.executor.events import Listener
+    from clnrm_nb.executor.backends.protocol import Backend
+    from clnrm_nb.executor.events import EventName, Listener
+    from clnrm_nb.executor.outcome import TestOutcome
+    from clnrm_nb.executor.plan import TestPlan
+    from clnrm_nb.pipeline.load import LoadedTest
+    from clnrm_nb.spans.table import SpanTable
 
-__all__ = ["RunRequest", "run"]
+__all__ = ["RunRequest", "run_pipeline"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What is asked for, beyond the settings.
+
+    Parameters
+    ----------
+    repeat : int
+        Times that each test is run.
+    until_fail : bool
+        Run all tests again and again until one does not pass.
+    """
+
+    sources: Sources
+    variables: Variables = field(default_factory=Variables)
+    tags: Sequence[str] = ()
+    only: Sequence[str] = ()
+    expression: str | None = None
+    shard: str | None = None
+    repeat: int = 1
+    until_fail: bool = False
+
+
+async def run_pipeline(
+    request: RunRequest,
+    *,
+    project: Project,
+    settings: Settings,
+    listener: Listener | None = None,
+    tables: MutableMapping[str, SpanTable] | None = None,
+) -> RunResult:
+    """Run the whole way of ``docs/architecture.md``: load, select, execute, judge, record.
+
+    Parameters
+    ----------
+    listener : callable, optional
+        Takes every event of the run, on the engine's event loop.
+    tables : mutable mapping, optional
+        Filled with each test's growing span table as it starts.
+
+    Returns
+    -------
+    RunResult
+        Also after a cancellation, with what had ended by then.
+
+    Raises
+    ------
+    BackendUnavailableError
+        No engine answers (CLN601). Nothing was started.
+    """
+    started_at, started = datetime.now(UTC), perf_counter()
+    run_id = new_run_id()
+    loaded = load(request.sources, request.variables, project=project, settings=settings)
+    with State.open(project.state_dir) as state:
+        chosen = select(
+            loaded.tests,
+            tags=request.tags,
+            only=request.only,
+            expression=request.expression,
+            shard=request.shard,
+            durations_ms=state.durations,
+        )
+        _publish(listener, "run.start", run_id, data={"tests": len(chosen)})
+        outcomes = await _Execution(request, project, settings, state, run_id, listener, tables).run(chosen)
+        tests = {test.test_id: test.test for test in chosen if test.test}
+        result = RunResult(
+            outcomes,
+            [*settings.diagnostics, *loaded.diagnostics],
+            started_at=started_at,
+            duration_ms=(perf_counter() - started) * 1e3,
+            interrupted=any(outcome.status == "interrupted" for outcome in outcomes),
+            leave=Leave(
+                not_evaluated=settings.executor.allow_not_evaluated, flaky=settings.executor.flaky == "pass"
+            ),
+            max_rows=settings.notebook.max_rows,
+        )
+        record(result, tests, run_id=run_id, state=state, project=project, settings=settings)
+    _publish(listener, "run.end", run_id, status="passed" if result.ok else "failed", data=result.summary)
+    return result
+
+
+def _publish(listener: Listener | None, name: EventName, run_id: str, **fields: Any) -> None:
+    if listener is not None:
+        listener(Event(name, run_id, **fields))
+
+
+@dataclass(slots=True)
+class _Execution:
+    """The tests of one run on one backend, as often as was asked for."""
+
+    request: RunRequest
+    project: Project
+    settings: Settings
+    state: State
+    run_id: str
+    listener: Listener | None
+    tables: MutableMapping[str, SpanTable] | None
+
+    async def run(self, chosen: Sequence[LoadedTest]) -> list[TestOutcome]:
+        """One outcome a test, in the order of `chosen`; of repeated tests the worst, in all its detail."""
+        backend_name = self.settings.executor.backend
+        outcomes = {test.test_id: errored(test, backend_name) for test in chosen if test.test is None}
+        valid = {test.test_id: test for test in chosen if test.test is not None}
+        if valid:
+            backend = await open_backend(backend_name, self.settings)
+            try:
+                for outcome in await self._rounds(valid, backend):
+                    outcomes[outcome.id] = outcome
+            finally:
+                await backend.close()
+        return [outcomes[test.test_id] for test in chosen]
+
+    async def _rounds(self, valid: Mapping[str, LoadedTest], backend: Backend) -> list[TestOutcome]:
+        worst: dict[str, TestOutcome] = {}
+        rounds = itertools.count(1) if self.request.until_fail else range(1, self.request.repeat + 1)
+        for number in rounds:
+            outcomes = await self._one_round(valid, backend)
+            for outcome in outcomes:
+                worst[outcome.id] = _worse(worst.get(outcome.id, outcome), outcome)
+                if number > 1 or self.request.repeat > 1:
+                    worst[outcome.id].reason = worst[outcome.id].reason or f"run {number} times"
+            if any(outcome.status == "interrupted" for outcome in outcomes):
+                break
+            if self.request.until_fail and any(o.status not in ("passed", "flaky") for o in outcomes):
+                break
+        return list(worst.values())
+
+    async def _one_round(self, valid: Mapping[str, LoadedTest], backend: Backend) -> list[TestOutcome]:
+        plans = [
+            make_plan(
+                test.test,
+                directory=test.directory,
+                project=self.project,
+                settings=self.settings,
+                test_id=test_id,
+                locate=test.locate,
+            )
+            for test_id, test in valid.items()
+            if test.test is not None
+        ]
+
+        def evaluate(plan: TestPlan, outcome: TestOutcome) -> None:
+            judge(valid[plan.id], outcome)
+
+        return await run_tests(
+            plans,
+            backend,
+            settings=self.settings,
+            project=self.project,
+            run_id=self.run_id,
+            publish=self.listener,
+            history={
+                test_id: TestHistory(row["status"], row["duration_ms"])
+                for test_id, row in self.state.last_results().items()
+            },
+            evaluate=evaluate,
+            environ=self.request.variables.environ or os.environ,
+            tables=self.tables,
+        )
+
+
+_SEVERITY = ("interrupted", "error", "failed", "incomplete", "flaky", "passed", "skipped")
+
+
+def _worse(one: TestOutcome, other: TestOutcome) -> TestOutcome:
+    """The one whose status comes first in ``format.md`` 5.1; of equals the later."""
+    return min((other, one), key=lambda outcome: _SEVERITY.index(outcome.status))

@@ -6,3 +6,7 @@ of spans. So a report read back from a file looks like that of a live run, and n
 """
 
 from __future__ import annotations
+
+from clnrm_nb.report.render import render_report
+
+__all__ = ["render_report"]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.report.layout import Layout
 
-__all__ = ["MIME", "diagnostics_document", "result_document", "trace_document"]
+__all__ = ["MIME", "diagnostics_document", "result_document", "saved_bytes", "trace_document"]
 
 MIME: Final = {kind: f"application/vnd.clnrm.{kind}.v1+json" for kind in ("trace", "result", "diagnostics")}
 
@@ -135,7 +135,7 @@ def result_document(raw: dict[str, Any], trace: dict[str, Any] | None) -> dict[s
     # Tests that ask for attention are kept first, where not all fit.
     for index in sorted(range(len(tests)), key=lambda i: (not _needs_attention(tests[i]), i)):
         document = _test(tests[index])
-        left -= _saved_bytes(document)
+        left -= saved_bytes(document)
         if left < 0:
             break
         kept.append({"index": index, **document})
@@ -230,14 +230,14 @@ def _fitting(findings: Sequence[dict[str, Any]], budget_bytes: int) -> list[dict
     shown: list[dict[str, Any]] = []
     for finding in findings:
         document = {key: _short(value) for key, value in finding.items()}
-        budget_bytes -= _saved_bytes(document)
+        budget_bytes -= saved_bytes(document)
         if budget_bytes < 0:
             break
         shown.append(document)
     return shown
 
 
-def _saved_bytes(document: Any) -> int:
+def saved_bytes(document: Any) -> int:
     """Weight in a notebook file, which is indented."""
     text = orjson.dumps(document, option=orjson.OPT_INDENT_2)
     return len(text) + 8 * text.count(b"\n")

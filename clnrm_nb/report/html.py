@@ -27,7 +27,8 @@ color:var(--jp-ui-font-color1,inherit)}
 border-bottom:1px solid var(--jp-border-color2,#8884);background:none;font-weight:inherit;color:inherit;\
 white-space:normal;overflow-wrap:anywhere}
 .clnrm thead th{font-weight:600}
-.clnrm td.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
+.clnrm td.n,.clnrm .spans td:nth-child(3),.clnrm .spans td:nth-child(4)\
+{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 .clnrm code,.clnrm pre,.clnrm tbody th{font-family:var(--jp-code-font-family,ui-monospace,monospace);\
 font-size:.95em;color:inherit;background:none}
 .clnrm tbody th{white-space:pre-wrap;min-width:12em}
@@ -101,11 +102,12 @@ def status(word: str, beside: str = "") -> str:
     return f"<b{mark}><span aria-hidden=true>{sign}</span> {escape(word)}</b>{tail}"
 
 
-def table(caption: str, header: Sequence[str], rows: Iterable[str]) -> str:
-    """A table from finished rows; `caption` and `header` are plain text."""
+def table(caption: str, header: Sequence[str], rows: Iterable[str], *, kind: str = "") -> str:
+    """A table from finished rows; `caption` and `header` are plain text, `kind` a class of the style."""
     head = "".join(f"<th scope=col>{escape(name)}</th>" for name in header)
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    of_class = f" class={kind}" if kind else ""
+    return f"<table{of_class}>{title}<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
 def details(summary: str, content: str, *, is_open: bool = False) -> str:
@@ -115,7 +117,10 @@ def details(summary: str, content: str, *, is_open: bool = False) -> str:
 
 def fragment(label: str, content: str) -> str:
     """A notebook output: content, its style and a name for screen readers."""
-    return f'<div class=clnrm lang=en role=region aria-label="{escape(label)}"><style>{STYLE}</style>{content}</div>'
+    return (
+        f'<div class=clnrm lang=en role=region aria-label="{escape(label)}">'
+        f"<style>{STYLE}</style>{content}</div>"
+    )
 
 
 def page(title: str, content: str) -> str:

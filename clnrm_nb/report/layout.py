@@ -27,6 +27,8 @@ class Part:
 
     test_id: str | None
     table: SpanTable
+    scenarios: Sequence[str] = ()
+    """In file order, as far as known."""
 
 
 class Layout:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -9,15 +10,16 @@ from clnrm_nb.report.layout import Layout, Part
 from clnrm_nb.report.lines import to_plain
 from clnrm_nb.report.signs import ASCII, UNICODE
 from clnrm_nb.report.text import Mask, json_ready
-from clnrm_nb.report.tracetext import heading, tree_lines
+from clnrm_nb.report.tracetext import Details, heading, tree_lines
 from clnrm_nb.spans.model import Event, Resource
 from clnrm_nb.spans.table import SpanTable
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
     from pandas import DataFrame
 
+    from clnrm_nb.errors import Diagnostic
     from clnrm_nb.report.lines import Line
     from clnrm_nb.report.signs import Signs
 
@@ -25,8 +27,9 @@ __all__ = ["Trace"]
 
 ROWS_IN_DOCUMENT = 1_000
 ROWS_IN_HTML = 500
-ROWS_IN_TEXT = 60
-_HTML_BYTES = 68_000
+ROWS_IN_TEXT = 36
+_HTML_BYTES = 57_000
+_DOCUMENT_BYTES = 60_000
 _TEXT_WIDTH = 110
 
 
@@ -39,6 +42,16 @@ class Trace:
         A table, or one for each test.
     mask : callable, optional
         Applied to every text that leaves this object.
+    scenarios : mapping, optional
+        Test id → its scenarios in file order, for the order of frames.
+    test_id : str, optional
+        The test of a single table.
+    findings : iterable of Diagnostic
+        What came up while the spans were read.
+    max_rows : int
+        Most spans of a durable output (``notebook.max_rows``).
+    is_live : bool
+        The tables are still growing: take what is there now.
 
     Attributes
     ----------
@@ -57,12 +70,22 @@ class Trace:
         source: SpanTable | Sequence[tuple[str | None, SpanTable]] = (),
         *,
         mask: Mask | None = None,
+        scenarios: Mapping[str, Sequence[str]] | None = None,
+        test_id: str | None = None,
+        findings: Iterable[Diagnostic] = (),
         max_rows: int = ROWS_IN_DOCUMENT,
         command: str = "spans",
+        is_live: bool = False,
     ) -> None:
         pairs: Sequence[tuple[str | None, SpanTable]]
-        pairs = [(None, source)] if isinstance(source, SpanTable) else source
-        self._unmasked = tuple(Part(test_id, table) for test_id, table in pairs)
+        pairs = [(test_id, source)] if isinstance(source, SpanTable) else source
+        if is_live:
+            # What one thread reads while another appends must stand still.
+            pairs = [(name, table.select(range(len(table)))) for name, table in pairs]
+        self._findings = [json_ready(finding.to_json(), mask) for finding in findings]
+        self._shown = Details()
+        order = scenarios or {}
+        self._unmasked = tuple(Part(test_id, table, order.get(test_id or "", ())) for test_id, table in pairs)
         self._mask = mask
         self._max_rows = max_rows
         self._command = command
@@ -72,7 +95,8 @@ class Trace:
         """See the class."""
         if self._mask is None:
             return self._unmasked
-        return tuple(Part(part.test_id, _masked(part.table, self._mask)) for part in self._unmasked)
+        mask = self._mask
+        return tuple(replace(part, table=_masked(part.table, mask)) for part in self._unmasked)
 
     @cached_property
     def layout(self) -> Layout:
@@ -94,7 +118,7 @@ class Trace:
 
     @property
     def raw(self) -> dict[str, Any]:
-        """The JSON document of ``format.md`` 11.3, spans in ``data.trace`` as the MIME document has them, all."""
+        """The JSON document of ``format.md`` 11.3; ``data.trace`` is the MIME document with every span."""
         from clnrm_nb.report.documents import trace_document
 
         layout = self.layout
@@ -106,13 +130,13 @@ class Trace:
             "started_at": None,
             "duration_ms": 0.0,
             "summary": {"spans": len(self)},
-            "diagnostics": [],
+            "diagnostics": self._findings,
             "data": {"trace": trace_document(layout, range(len(layout)))},
         }
 
     @property
     def frame(self) -> DataFrame:
-        """One row a span (``format.md`` 12), sorted by test, scenario, start; possibly empty, never ``None``."""
+        """One row a span (``format.md`` 12), sorted by test, scenario and start."""
         from clnrm_nb.spans.frame import frame
 
         return self._joined(frame)
@@ -128,44 +152,74 @@ class Trace:
         import pandas as pd
 
         parts = self.parts or (Part(None, SpanTable()),)
-        frames: list[DataFrame] = [build(part.table, part.test_id) for part in parts]
+        frames: list[DataFrame] = [
+            build(part.table, part.test_id or "", scenarios=part.scenarios) for part in parts
+        ]
         filled = [frame for frame in frames if len(frame)] or frames[:1]
         # Equal categories on both sides, so that joining keeps every dtype.
         return filled[0] if len(filled) == 1 else pd.concat(filled, ignore_index=True)
 
-    def select(self, names: Container[str]) -> Trace:
-        """The spans with one of these names."""
-        chosen = [
-            (
-                part.test_id,
-                part.table.select([row for row, name in enumerate(part.table.name) if name in names]),
-            )
-            for part in self.parts
-        ]
-        return Trace(chosen, max_rows=self._max_rows, command=self._command)
+    @cached_property
+    def table(self) -> SpanTable:
+        """All spans in one table; of several tests one after another."""
+        if len(self.parts) == 1:
+            return self.parts[0].table
+        joined = SpanTable()
+        for column in SpanTable.COLUMNS:
+            setattr(joined, column, [value for part in self.parts for value in getattr(part.table, column)])
+        return joined
 
-    def tree(self, *, width: int = _TEXT_WIDTH, ascii: bool = False, rows: int | None = None) -> str:  # noqa: A002  # As in format.md.
+    def select(self, rows: Sequence[int]) -> Trace:
+        """The spans in some rows of :attr:`table`, in that order."""
+        chosen: list[Part] = []
+        first = 0
+        for part in self.parts:
+            end = first + len(part.table)
+            mine = [row - first for row in rows if first <= row < end]
+            chosen.append(replace(part, table=part.table.select(mine)))
+            first = end
+        return self._with(tuple(chosen))
+
+    def _with(self, parts: tuple[Part, ...]) -> Trace:
+        """A trace of other, already masked parts."""
+        other = Trace(max_rows=self._max_rows, command=self._command)
+        other._unmasked, other._findings, other._shown = parts, self._findings, self._shown
+        return other
+
+    def tree(self, *, width: int = _TEXT_WIDTH, ascii_only: bool = False, rows: int | None = None) -> str:
         """The trace as a text tree with a bar for each span.
 
         Parameters
         ----------
         width : int
             Cells of a line.
-        ascii : bool
+        ascii_only : bool
             Draw with ASCII characters only.
         rows : int, optional
             At most so many spans; default: all.
         """
-        signs = ASCII if ascii else UNICODE
+        signs = ASCII if ascii_only else UNICODE
         return to_plain(self.lines(signs=signs, width=width, rows=rows), width, signs.ellipsis)
 
     def lines(
-        self, *, signs: Signs = UNICODE, width: int = _TEXT_WIDTH, rows: int | None = None
+        self,
+        *,
+        signs: Signs = UNICODE,
+        width: int = _TEXT_WIDTH,
+        rows: int | None = None,
+        verbose: bool = False,
     ) -> list[Line]:
         """The tree as styled lines."""
+        from clnrm_nb.report.resulttext import finding_lines
+
+        del verbose
         layout = self.layout
         places = layout.window(len(layout) if rows is None else rows)
-        return [[(heading(layout), "bold")], *tree_lines(layout, places, signs=signs, width=width)]
+        tree = tree_lines(layout, places, signs=signs, width=width, details=self._shown)
+        findings = [
+            text for finding in self._findings for text in finding_lines(finding, signs=signs, width=width)
+        ]
+        return [[(heading(layout), "bold")], *tree, *findings]
 
     def waterfall(self, *, rows: int = 1_400) -> Any:
         """A plotly figure: one bar a span, at most `rows` of them (at most 1,400, which browsers bear)."""
@@ -185,8 +239,8 @@ class Trace:
         Returns
         -------
         DataFrame
-            ``test_id, trace_id, span_id, name, service`` (string), ``on_path_ms``, ``share`` (Float64), in the
-            order of time; the ``on_path_ms`` of a trace add up to the duration of its root.
+            ``test_id, trace_id, span_id, name, service`` (string), ``on_path_ms``, ``share`` (Float64), in
+            the order of time; the ``on_path_ms`` of a trace add up to the duration of its root.
         """
         from clnrm_nb.report.critical import critical_path
 
@@ -201,13 +255,20 @@ class Trace:
 
         layout = self.layout
         places = layout.window(min(rows, self._max_rows))
-        return trace_html(layout, places, budget_bytes=budget_bytes, rest="(all of them: .frame)")
+        rest = "(all of them: .frame)"
+        return trace_html(layout, places, budget_bytes=budget_bytes, rest=rest, details=self._shown)
 
     def document(self, rows: int = ROWS_IN_DOCUMENT) -> dict[str, Any]:
-        """The MIME document of the spans a view shows."""
-        from clnrm_nb.report.documents import trace_document
+        """The MIME document of the spans a view shows: at most `rows`, fewer where their texts are long."""
+        from clnrm_nb.report.documents import saved_bytes, trace_document
 
-        return trace_document(self.layout, self.layout.window(min(rows, self._max_rows)))
+        rows = min(rows, self._max_rows)
+        while True:
+            document = trace_document(self.layout, self.layout.window(rows))
+            weight = saved_bytes(document)
+            if weight <= _DOCUMENT_BYTES or rows <= 1:
+                return document
+            rows = min(rows, document["shown"]) * _DOCUMENT_BYTES // (weight + 1)
 
     def _repr_mimebundle_(
         self, include: Container[str] | None = None, exclude: Container[str] | None = None
@@ -216,7 +277,7 @@ class Trace:
         from clnrm_nb.report.html import fragment
         from clnrm_nb.report.mime import bundle
 
-        makers = {
+        makers: dict[str, Callable[[], Any]] = {
             MIME["trace"]: self.document,
             "text/html": lambda: fragment("trace", self.html()),
             "text/plain": lambda: repr(self),
@@ -232,7 +293,7 @@ def _masked(table: SpanTable, mask: Mask) -> SpanTable:
         setattr(copy, column, [texts[text] for text in getattr(table, column)])
     copy.attributes = [json_ready(attributes, mask) for attributes in table.attributes]
     copy.events = [
-        tuple(Event(mask(event.name), event.time_ns, json_ready(event.attributes, mask)) for event in events)
+        tuple(Event(mask(e.name), e.time_ns, json_ready(e.attributes, mask)) for e in events)
         for events in table.events
     ]
     resources: dict[int, Resource] = {}

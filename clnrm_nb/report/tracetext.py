@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len
 
 from clnrm_nb.report.lines import Line, line
 from clnrm_nb.report.signs import UNICODE, Signs
-from clnrm_nb.report.text import clipped, duration_text, number_text, one_line
+from clnrm_nb.report.text import clipped, duration_text, number_text, one_line, value_text
 from clnrm_nb.spans.model import STATUS_CODES
 
 if TYPE_CHECKING:
@@ -16,11 +17,35 @@ if TYPE_CHECKING:
 
     from clnrm_nb.report.layout import Layout
 
-__all__ = ["heading", "tree_lines"]
+__all__ = ["Details", "detail_texts", "heading", "tree_lines"]
 
 _DEEPEST_DRAWN = 24
 _BAR_CELLS = 24
 _SERVICE_CELLS = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What is shown below each span."""
+
+    attributes: bool = False
+    events: bool = False
+
+
+NO_DETAILS: Final = Details()
+
+
+def detail_texts(layout: Layout, place: int, details: Details) -> list[str]:
+    """``key = value`` for attributes, ``event NAME …`` for events, one line each."""
+    table, row = layout.table(place), layout.row[place]
+    texts: list[str] = []
+    if details.attributes:
+        texts += [f"{key} = {value_text(value)}" for key, value in table.attributes[row].items()]
+    if details.events:
+        for event in table.events[row]:
+            facts = ", ".join(f"{key} = {value_text(value)}" for key, value in event.attributes.items())
+            texts.append(f"event {event.name}{f': {facts}' if facts else ''}")
+    return [one_line(text) for text in texts]
 
 
 def heading(layout: Layout) -> str:
@@ -39,7 +64,12 @@ def heading(layout: Layout) -> str:
 
 
 def tree_lines(
-    layout: Layout, places: Sequence[int], *, signs: Signs = UNICODE, width: int = 100
+    layout: Layout,
+    places: Sequence[int],
+    *,
+    signs: Signs = UNICODE,
+    width: int = 100,
+    details: Details = NO_DETAILS,
 ) -> list[Line]:
     """One line a span: tree, name, service, duration, status and a bar.
 
@@ -51,6 +81,8 @@ def tree_lines(
     signs : Signs
     width : int
         Cells of a line.
+    details : Details
+        What is shown below each span.
     """
     lines: list[Line] = []
     guides = _guides(layout, places, signs)
@@ -62,6 +94,8 @@ def tree_lines(
             if len(layout.parts) > 1:
                 lines.append(line((one_line(layout.parts[part].test_id or "trace"), "bold")))
         lines.append(_span_line(layout, place, guide, signs, name_cells))
+        indent = " " * (cell_len(guide) + 4)
+        lines += [line((indent + text, "dim")) for text in detail_texts(layout, place, details)]
     if len(places) < len(layout):
         lines.append(line((f"showing {number_text(len(places))} of {number_text(len(layout))}", "dim")))
     return lines

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from clnrm_nb.report.html import Weighed, escape, table
 from clnrm_nb.report.text import duration_text
-from clnrm_nb.report.tracetext import heading
+from clnrm_nb.report.tracetext import NO_DETAILS, Details, detail_texts, heading
 from clnrm_nb.spans.model import STATUS_CODES
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ _HEADER = ("span", "service", "depth", "duration", "status", "when")
 _LONGEST_NAME = 120
 
 
-def trace_html(layout: Layout, places: Sequence[int], *, budget_bytes: int, rest: str = "") -> str:
+def trace_html(
+    layout: Layout, places: Sequence[int], *, budget_bytes: int, rest: str = "", details: Details = NO_DETAILS
+) -> str:
     """The spans at `places`, as many as the budget bears.
 
     Parameters
@@ -29,23 +31,24 @@ def trace_html(layout: Layout, places: Sequence[int], *, budget_bytes: int, rest
     rest : str
         The call that shows the rest, named where not all spans fit.
     """
-    rows = Weighed(_rows(layout, places), len(layout), budget_bytes)
-    return table(heading(layout), _HEADER, rows) + rows.note(rest)
+    rows = Weighed(_rows(layout, places, details), len(layout), budget_bytes)
+    return table(heading(layout), _HEADER, rows, kind="spans") + rows.note(rest)
 
 
-def _rows(layout: Layout, places: Sequence[int]) -> Iterator[str]:
+def _rows(layout: Layout, places: Sequence[int], details: Details) -> Iterator[str]:
     shown_part = -1
     for place in places:
         part = layout.part[place]
         title = ""
         if part != shown_part and len(layout.parts) > 1:
             name = escape(layout.parts[part].test_id or "trace")
-            title = f"<tr><th scope=colgroup colspan=6 dir=auto><b>{name}</b></th></tr>"
+            title = f"<tr><th scope=colgroup colspan=6 dir=auto><b>{name}</b>\n"
         shown_part = part
-        yield title + _row(layout, place)
+        below = "".join(f"<br>{escape(text)}" for text in detail_texts(layout, place, details))
+        yield title + _row(layout, place, below)
 
 
-def _row(layout: Layout, place: int) -> str:
+def _row(layout: Layout, place: int, below: str) -> str:
     span_table, row = layout.table(place), layout.row[place]
     depth = layout.depth[place]
     status = STATUS_CODES[span_table.status_code[row]]
@@ -55,11 +58,11 @@ def _row(layout: Layout, place: int) -> str:
     message = f": {escape(said, 200)}" if status == "error" and said else ""
     duration_ns = layout.duration_ns(place)
     duration = duration_text(None if duration_ns is None else duration_ns / 1e6)
+    # Closing tags that HTML leaves out are left out: they would be a fifth of the weight.
     return (
-        f"<tr{kind}><th scope=row dir=auto>{name}</th>"
-        f"<td dir=auto>{escape(span_table.resource[row].service, 60)}</td>"
-        f"<td class=n>{depth}</td><td class=n>{duration}</td><td>{status}{message}</td>"
-        f"<td>{_bar(layout, place)}</td></tr>"
+        f"<tr{kind}><th scope=row dir=auto>{name}{below}"
+        f"<td dir=auto>{escape(span_table.resource[row].service, 60)}"
+        f"<td>{depth}<td>{duration}<td>{status}{message}<td>{_bar(layout, place)}\n"
     )
 
 

@@ -30,7 +30,9 @@ class _Places:
 
     def __init__(self, services: Mapping[str, Service], findings: Findings) -> None:
         # A network service has no container, so no command can run in it unless it is asked for by name.
-        self._with_container = [name for name, service in services.items() if service.plugin != NETWORK_SERVICE]
+        self._with_container = [
+            name for name, service in services.items() if service.plugin != NETWORK_SERVICE
+        ]
         self._findings = findings
 
     def of(self, path: KeyPath, *asked: str | None) -> str | None:
@@ -48,7 +50,9 @@ class _Places:
         return None
 
 
-def build_steps(records: Sequence[Record], services: Mapping[str, Service], findings: Findings) -> tuple[Step, ...]:
+def build_steps(
+    records: Sequence[Record], services: Mapping[str, Service], findings: Findings
+) -> tuple[Step, ...]:
     """The top-level steps."""
     places = _Places(services, findings)
     return tuple(_step(record, None, places) for record in records)
@@ -94,7 +98,7 @@ def _retry(record: Record) -> Retry:
 
 
 def _scenario(record: Record, places: _Places, allowed_hosts: Sequence[str], findings: Findings) -> Scenario:
-    if "run" not in record and not record.get("steps") and "steps" not in record:
+    if "run" not in record and "steps" not in record:
         findings.add("CLN304", record.path, "`[[scenario]]` needs `run` or steps", part="header")
     elif "run" not in record and record.get("steps") == ():
         findings.add("CLN304", record.at("steps"), "`[[scenario]]` needs `run` or at least one step")
@@ -122,7 +126,7 @@ def _scenario(record: Record, places: _Places, allowed_hosts: Sequence[str], fin
 
 
 def _runs(record: Record, service: str | None, places: _Places) -> tuple[Step, ...]:
-    """``run`` as steps: one command is the step ``run``, sub-runs are ``run-1``, ``run-2``, … unless named."""
+    """``run`` as steps: one command is the step ``run``, sub-runs are ``run-1``, … unless named."""
     run = record.get("run")
     path = record.at("run")
     if run is None:

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.scenario.findings import label
-from clnrm_nb.scenario.kinds import INVALID, ArrayOf, Flag, Free, Kind, Num, Pattern, Regex, Spelled, Text, Whole
-from clnrm_nb.scenario.model import AttributeCheck, Bound, NamePattern
+from clnrm_nb.scenario.kinds import (
+    INVALID,
+    REGEX,
+    ArrayOf,
+    Flag,
+    Free,
+    Kind,
+    Num,
+    Pattern,
+    Spelled,
+    Text,
+    Whole,
+)
+from clnrm_nb.scenario.model import AttributeCheck, Bound
 from clnrm_nb.scenario.records import Key, Table
 from clnrm_nb.scenario.spelling import check_glob, flatten
 
 if TYPE_CHECKING:
-
     from clnrm_nb.scenario.findings import Findings
     from clnrm_nb.scenario.model import KeyPath
 
@@ -48,7 +60,7 @@ class BoundOf:
                 return INVALID
             findings.add("CLN308", path, f"`{value}` is spelled `{{ eq = {value} }}`")
             return Bound(eq=read)
-        record = self._table().read(value, path, findings)
+        record = _bound_table(self.number).read(value, path, findings)
         limits = record.values
         if not value:
             findings.add("CLN305", path, f"`{label(path)}` must not be empty")
@@ -57,28 +69,27 @@ class BoundOf:
             return INVALID
         lower, upper = limits.get("gte", limits.get("gt")), limits.get("lte", limits.get("lt"))
         if lower is not None and upper is not None and lower > upper:
-            low, high = record.at("gte" if "gte" in record else "gt"), record.at("lte" if "lte" in record else "lt")
+            low, high = (
+                record.at("gte" if "gte" in record else "gt"),
+                record.at("lte" if "lte" in record else "lt"),
+            )
             findings.add("CLN319", low, f"`{low[-1]}` {lower:g} is greater than `{high[-1]}` {upper:g}")
             return INVALID
         return Bound(**limits)
 
-    def _table(self) -> Table:
-        return _BOUND_TABLES.setdefault(
-            self.number,
-            Table(
-                "",
-                (
-                    Key("eq", self.number),
-                    Key("gt", self.number),
-                    Key("gte", self.number, aliases=("min",)),
-                    Key("lt", self.number),
-                    Key("lte", self.number, aliases=("max",)),
-                ),
-            ),
-        )
 
-
-_BOUND_TABLES: dict[Kind, Table] = {}
+@cache
+def _bound_table(number: Kind) -> Table:
+    return Table(
+        "",
+        (
+            Key("eq", number),
+            Key("gt", number),
+            Key("gte", number, aliases=("min",)),
+            Key("lt", number),
+            Key("lte", number, aliases=("max",)),
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +127,7 @@ class EdgeOf:
     def read(self, value: Any, path: KeyPath, findings: Findings) -> Any:
         """The pair of patterns."""
         if isinstance(value, dict):
-            findings.add(
-                "CLN308", path, f"an edge is spelled `[{self.first}, {self.second}]`", part="value"
-            )
+            findings.add("CLN308", path, f"an edge is spelled `[{self.first}, {self.second}]`", part="value")
             names = [(value[key], (*path, key)) for key in (self.first, self.second) if key in value]
         elif isinstance(value, list):
             names = [(item, (*path, index)) for index, item in enumerate(value)]
@@ -156,7 +165,7 @@ _OPERATOR_TABLE: Final = Table(
         *(Key(name, Num()) for name in ("gt", "gte", "lt", "lte")),
         Key("in", ArrayOf(_Scalar())),
         Key("glob", GLOB),
-        Key("regex", Regex()),
+        Key("regex", REGEX),
         Key("exists", Flag()),
     ),
 )
@@ -183,12 +192,14 @@ class AttributeChecks:
             return INVALID
         return self.of_entries(value, path, findings)
 
-    def of_entries(self, value: dict[str, Any], path: KeyPath, findings: Findings) -> tuple[AttributeCheck, ...]:
+    def of_entries(
+        self, value: dict[str, Any], path: KeyPath, findings: Findings
+    ) -> tuple[AttributeCheck, ...]:
         """The checks of a table's entries."""
         checks = []
         for name, item, where in flatten(value, path, OPERATORS):
             if len(where) > len(path) + 1:
-                findings.add("CLN308", where, f"spelled `\"{name}\"`", part="key")
+                findings.add("CLN308", where, f'spelled `"{name}"`', part="key")
             if isinstance(item, dict) and item:
                 check = _check_of_operators(name, item, where, findings)
             else:
@@ -216,12 +227,15 @@ def _check_of_operators(
     return AttributeCheck(key=name, **operators)
 
 
+@cache
+def _all_any_table(every: Kind, some: Kind) -> Table:
+    return Table("", (Key("all", every), Key("any", some), Key("description", Free())))
+
+
 def _all_and_any(
     value: dict[str, Any], path: KeyPath, findings: Findings, every: Kind, some: Kind
 ) -> tuple[Any, Any]:
-    record = Table("", (Key("all", every), Key("any", some), Key("description", Free()))).read(
-        value, path, findings
-    )
+    record = _all_any_table(every, some).read(value, path, findings)
     return record.get("all", ()), record.get("any", ())
 
 
@@ -235,7 +249,9 @@ class Attributes:
             findings.wrong_type(path, "table", value)
             return INVALID
         if "all" in value or "any" in value:
-            return _all_and_any(value, path, findings, AttributeChecks(), AttributeChecks(lines=True, filled=True))
+            return _all_and_any(
+                value, path, findings, AttributeChecks(), AttributeChecks(lines=True, filled=True)
+            )
         findings.add("CLN308", path, f"`{label(path)}` is spelled `attrs.all`", part="key")
         return AttributeChecks().of_entries(value, path, findings), ()
 
@@ -276,16 +292,19 @@ class MustMatch:
         return (*inner, *AttributeChecks().of_entries(flat, path, findings))
 
 
+_GLOBS: Final = ArrayOf(GLOB, expected="array of strings")
+_FORBID_TABLE: Final = Table("span_attrs", (Key("forbid_keys", _GLOBS),))
+
+
 @dataclass(frozen=True, slots=True)
 class ForbiddenKeys:
     """``span_attrs``: ``{forbid_keys = […]}`` or the array itself (CLN308)."""
 
     def read(self, value: Any, path: KeyPath, findings: Findings) -> Any:
         """The globs."""
-        globs = ArrayOf(GLOB, expected="array of strings")
         if isinstance(value, list):
-            return globs.read(value, path, findings)
-        record = Table("span_attrs", (Key("forbid_keys", globs),)).read(value, path, findings)
+            return _GLOBS.read(value, path, findings)
+        record = _FORBID_TABLE.read(value, path, findings)
         return INVALID if record is INVALID else record.get("forbid_keys", ())
 
 

@@ -34,7 +34,9 @@ KIND_WORD: Final = Word(
 ANY_OR_ALL: Final = Word(("any", "all"), "match rule")
 
 
-def _table(title: str, *keys: Key, ignored: tuple[Ignored, ...] = (), exclusive: tuple[tuple[str, ...], ...] = ()) -> Table:
+def _table(
+    title: str, *keys: Key, ignored: tuple[Ignored, ...] = (), exclusive: tuple[tuple[str, ...], ...] = ()
+) -> Table:
     """An expectation table: `keys`, and the notes that every such table may carry."""
     names = {key.name for key in keys}
     return Table(title, (*keys, *(note for note in NOTES if note.name not in names)), ignored, exclusive)

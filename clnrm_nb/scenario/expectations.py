@@ -98,7 +98,9 @@ class ExpectParts:
             self.add_hermeticity(record["hermeticity"])
         for resource in record.get("resource", ()):
             if {"type", "name"} <= resource.values.keys():
-                self.resources.append(ResourceExpectation(**block_of(resource), **resource.some("type", "name", "exists")))
+                self.resources.append(
+                    ResourceExpectation(**block_of(resource), **resource.some("type", "name", "exists"))
+                )
         self.framework_spans = record.get("framework_spans", self.framework_spans)
         self.skip(record.not_evaluated)
 
@@ -106,9 +108,7 @@ class ExpectParts:
         """Note what asks for something and is not evaluated; the id is `prefix` and the key."""
         for path in paths:
             name = f"{prefix}{path[-1]}"
-            self.not_evaluated.append(
-                NotEvaluated(id=name, reason=f"`{name}` is accepted and not evaluated", source=path)
-            )
+            self.not_evaluated.append(NotEvaluated(id=name, reason="not implemented", source=path))
 
     def add_span(self, record: Record) -> None:
         """``[[expect.span]]``."""
@@ -149,12 +149,16 @@ class ExpectParts:
         for low, high in (("min_duration_ms", "max_duration_ms"), ("min_span_count", "max_span_count")):
             lower, upper = record.get(low), record.get(high)
             if lower is not None and upper is not None and lower > upper:
-                self.findings.add("CLN319", record.at(low), f"`{low}` {lower:g} is greater than `{high}` {upper:g}")
+                self.findings.add(
+                    "CLN319", record.at(low), f"`{low}` {lower:g} is greater than `{high}` {upper:g}"
+                )
         self.windows.append(WindowExpectation(**block_of(record), **record.some(*_fields(WindowExpectation))))
 
     def add_order(self, record: Record) -> None:
         """``[expect.order]``."""
-        self.order.append(OrderExpectation(**block_of(record), **record.some("must_precede", "must_follow", "match")))
+        self.order.append(
+            OrderExpectation(**block_of(record), **record.some("must_precede", "must_follow", "match"))
+        )
 
     def add_temporal(self, record: Record) -> None:
         """``[[expect.temporal]]``: one ``must_precede`` pair."""
@@ -166,7 +170,10 @@ class ExpectParts:
         """``[expect.status]``: ``all_ok``, ``errors_allowed`` and ``error_count`` are lowered."""
         values = record.some("all", "none", "by_name", "failed_spans", "cleanup_must_succeed")
         written = record.respelled
-        for older, key, asks, word in (("all_ok", "all", True, "ok"), ("errors_allowed", "none", False, "error")):
+        for older, key, asks, word in (
+            ("all_ok", "all", True, "ok"),
+            ("errors_allowed", "none", False, "error"),
+        ):
             if record.get(older) is not asks:
                 continue
             if key in record:
@@ -181,11 +188,15 @@ class ExpectParts:
     def add_hermeticity(self, record: Record) -> None:
         """``[expect.hermeticity]``."""
         values = record.some(
-            "resource_attrs", "sdk_resource_attrs", "allowed_images", "no_container_leakage", "no_network_leakage",
-            "no_volume_leakage", "no_process_leakage",
+            "resource_attrs", "sdk_resource_attrs", "allowed_images", "no_container_leakage",
+            "no_network_leakage", "no_volume_leakage", "no_process_leakage",
         )  # fmt: skip
         written = record.respelled
-        for key, asks in (("no_external_services", True), ("network_isolation", True), ("allow_network", False)):
+        for key, asks in (
+            ("no_external_services", True),
+            ("network_isolation", True),
+            ("allow_network", False),
+        ):
             if record.get(key) is asks and "no_external_services" not in values:
                 values["no_external_services"] = True
                 written["no_external_services"] = record.at(key)

@@ -1,7 +1,7 @@
-"""Findings on their way: what the readers of a document have to say, by key path, before anybody knows a line.
+"""Findings on their way: what readers of a document have to say, by key path, before anybody knows a line.
 
 Reading a correct file must cost nothing for positions. So whoever reads names the *key path* and which part
-of it is meant; only when there is something to say does :func:`locate_all` ask the parsed document for places.
+of it is meant; only when there is something to say does :func:`locate_all` ask the document for places.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from clnrm_nb.codes import CODES
 from clnrm_nb.errors import Diagnostic, Location, Related
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Finding", "Findings", "Locator", "Part", "label", "locate_all", "type_name"]
 
 Part = Literal["key", "value", "header", "file"]
-"""Which part of a key path is meant: its key, its value, the header (or inline table), or line 1 of the file."""
+"""Which part of a key path is meant: key, value, header (or inline table), or line 1 of the file."""
 
 
 class Locator(Protocol):
@@ -30,8 +31,8 @@ class Locator(Protocol):
         """The place of `part` of `path`."""
         ...
 
-    def rendered_place(self, path: KeyPath, part: Part = "value") -> tuple[int, int] | None:
-        """Line and column in the rendered text, where that is another text than the source."""
+    def put(self, finding: Diagnostic, path: KeyPath, part: Part = "value") -> Diagnostic:
+        """`finding` at `part` of `path`, with the place in the rendered text where that is another one."""
         ...
 
 
@@ -108,12 +109,10 @@ def locate_all(findings: Iterable[Finding], locator: Locator) -> list[Diagnostic
 
 
 def _located(finding: Finding, locator: Locator) -> Diagnostic:
-    bare = Diagnostic(finding.code, finding.message, hint=finding.hint, severity=finding.severity or "")  # type: ignore[arg-type]  # "" asks for the code's own
-    return replace(
-        bare.at(locator.locate(finding.path, finding.part)),
-        rendered=locator.rendered_place(finding.path, finding.part),
-        related=tuple(_related(path, message, locator) for path, message in finding.related),
-    )
+    severity = finding.severity or CODES[finding.code].severity
+    bare = Diagnostic(finding.code, finding.message, hint=finding.hint, severity=severity)
+    related = tuple(_related(path, message, locator) for path, message in finding.related)
+    return replace(locator.put(bare, finding.path, finding.part), related=related)
 
 
 def _related(path: KeyPath, message: str, locator: Locator) -> Related:

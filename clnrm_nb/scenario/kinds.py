@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from clnrm_nb.config.duration import parse_duration
@@ -35,19 +37,20 @@ if TYPE_CHECKING:
     from clnrm_nb.scenario.model import KeyPath
 
 __all__ = [
+    "DURATION",
+    "INSTANT",
     "INVALID",
+    "REGEX",
     "ArrayOf",
     "Choice",
     "Command",
-    "Duration",
     "Environment",
     "Flag",
     "Free",
-    "Instant",
+    "FreeTable",
     "Kind",
     "Num",
     "Pattern",
-    "Regex",
     "Spelled",
     "Text",
     "TextMap",
@@ -65,7 +68,9 @@ INVALID: Final = _Invalid.INVALID
 
 
 class Kind(Protocol):
-    """Reads one value."""
+    """Reads one value. Kinds are hashable, so that tables made of them are made once."""
+
+    def __hash__(self) -> int: ...
 
     def read(self, value: Any, path: KeyPath, findings: Findings) -> Any:
         """The canonical form of `value`, or ``INVALID`` after a finding at `path`."""
@@ -79,6 +84,18 @@ class Free:
     def read(self, value: Any, path: KeyPath, findings: Findings) -> Any:  # noqa: ARG002  # The protocol's signature.
         """`value` as it is."""
         return value
+
+
+@dataclass(frozen=True, slots=True)
+class FreeTable:
+    """A table; not looked into."""
+
+    def read(self, value: Any, path: KeyPath, findings: Findings) -> Any:
+        """The table as it is."""
+        if isinstance(value, dict):
+            return value
+        findings.wrong_type(path, "table", value)
+        return INVALID
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +161,9 @@ class Num:
         return got if got is INVALID else float(got)
 
 
-def _within(value: float, minimum: float | None, maximum: float | None, path: KeyPath, findings: Findings) -> Any:
+def _within(
+    value: float, minimum: float | None, maximum: float | None, path: KeyPath, findings: Findings
+) -> Any:
     if (minimum is None or value >= minimum) and (maximum is None or value <= maximum):
         return value
     if minimum is not None and maximum is not None:
@@ -214,11 +233,6 @@ class Spelled:
             return INVALID
 
 
-def Duration() -> Spelled:  # noqa: N802  # Reads as the other kinds do.
-    """Seconds of a duration, CLN312."""
-    return Spelled((str, int, float), "duration", _seconds)
-
-
 def _seconds(value: str | float) -> float:
     try:
         return parse_duration(value)
@@ -226,22 +240,26 @@ def _seconds(value: str | float) -> float:
         raise MisspelledError("CLN312", str(error)) from None
 
 
-def Instant() -> Spelled:  # noqa: N802  # Reads as the other kinds do.
-    """An RFC 3339 date-time, CLN313."""
-    return Spelled((str, datetime), "date-time", parse_instant)
-
-
-def Regex() -> Spelled:  # noqa: N802  # Reads as the other kinds do.
-    """A regular expression, CLN314."""
-    return Spelled((str,), "string", _compiled)
-
-
+@lru_cache(maxsize=1_024)
 def _compiled(text: str) -> str:
     try:
-        re.compile(text)
+        # What Python may one day read differently is no business of the person who runs the test.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
         raise MisspelledError("CLN314", str(error)) from None
     return text
+
+
+DURATION: Final = Spelled((str, int, float), "duration", _seconds)
+"""Seconds of a duration, CLN312."""
+
+INSTANT: Final = Spelled((str, datetime), "date-time", parse_instant)
+"""An RFC 3339 date-time, CLN313."""
+
+REGEX: Final = Spelled((str,), "string", _compiled)
+"""A regular expression, CLN314."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,10 +289,11 @@ class Pattern:
         if len(value) != 1 or next(iter(value)) not in ("exact", "regex"):
             findings.add("CLN303", path, f"`{label(path)}`: a matcher is `{{exact = …}}` or `{{regex = …}}`")
             return INVALID
-        mode, text = next(iter(value.items()))
-        kind: Kind = Regex() if mode == "regex" else Text(blank=False)
-        read = kind.read(text, (*path, mode), findings)
-        return INVALID if read is INVALID else NamePattern(text=read, mode=mode)
+        if "regex" in value:
+            read = REGEX.read(value["regex"], (*path, "regex"), findings)
+            return INVALID if read is INVALID else NamePattern(text=read, mode="regex")
+        read = Text(blank=False).read(value["exact"], (*path, "exact"), findings)
+        return INVALID if read is INVALID else NamePattern(text=read)
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,7 +388,8 @@ class Environment:
                 variables[name] = entry
             elif isinstance(entry, int | float):
                 variables[name] = str(entry).lower() if isinstance(entry, bool) else str(entry)
-                findings.add("CLN308", (*path, name), f"`{name}` is spelled as text: `\"{variables[name]}\"`")
+                # The value stays out of the message: it may be a secret.
+                findings.add("CLN308", (*path, name), f"`{name}` is spelled as text, in quotes")
             else:
                 findings.wrong_type((*path, name), "string, number or boolean", entry)
         return variables

@@ -5,6 +5,8 @@ older forms, command strings and durations are gone by the time these models exi
 Every block that can be reported on keeps ``source``, its key path in the parsed document, so that a finding
 or a verdict can be located in the file a person edits, and only when somebody asks.
 
+It is one long module on purpose: the whole vocabulary of a file in one place, each part some lines.
+
 Units are in the names; durations are seconds, memory is mebibytes, CPU is thousandths of a core.
 """
 
@@ -78,7 +80,7 @@ class Block(Model):
     """Keys that stand in the file under another path than ``(*source, key)``: aliases and older forms."""
 
     def path_of(self, key: str, *inner: str | int) -> KeyPath:
-        """Where `key` (a canonical name), or something inside it, is written: ``path_of("must_include", 0)``."""
+        """Where `key` (its canonical name), or a thing in it, is written: ``path_of("must_include", 0)``."""
         return (*self.written.get(key, (*self.source, key)), *inner)
 
 
@@ -86,7 +88,7 @@ class Block(Model):
 
 
 class NamePattern(Model):
-    """A span, scope or image name to match: exact, glob (``*`` any run, ``?`` one, ``[a-z]``, ``[!a]``) or regex."""
+    """A name to match: exact, glob (``*`` any run, ``?`` one, ``[a-z]``, ``[!a]``) or regex."""
 
     text: str
     mode: Literal["exact", "glob", "regex"] = "exact"
@@ -131,7 +133,9 @@ class Bound(Model):
     def __str__(self) -> str:
         """``= 3``, or ``>= 1 and <= 5``."""
         words = {"eq": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
-        parts = [f"{sign} {getattr(self, key):g}" for key, sign in words.items() if getattr(self, key) is not None]
+        parts = [
+            f"{sign} {getattr(self, key):g}" for key, sign in words.items() if getattr(self, key) is not None
+        ]
         return " and ".join(parts) or "any"
 
 
@@ -203,7 +207,7 @@ class PortMapping(Model):
 
 
 class Volume(Block):
-    """A mounted directory or file; ``host_path`` as written, relative to the file, ``~`` and ``${VAR}`` unexpanded."""
+    """A mounted directory or file; ``host_path`` as written, relative to the file, nothing expanded."""
 
     host_path: str
     container_path: str
@@ -331,7 +335,7 @@ class Scenario(Block):
 
     @property
     def runs_commands_at_once(self) -> bool:
-        """Whether sub-runs and steps start together; only ``concurrent`` lets neighbour scenarios overlap too."""
+        """Whether sub-runs and steps start together; neighbour scenarios overlap by ``concurrent`` alone."""
         return self.concurrent or bool(self.parallel_services)
 
 
@@ -434,7 +438,7 @@ class GraphExpectation(Block):
 
 
 class WindowExpectation(Block):
-    """``[[expect.window]]``: ``outer`` + ``contains``, or ``start_span`` + ``end_span``, or the whole trace."""
+    """``[[expect.window]]``: ``outer`` with ``contains``, or two span names, or the whole trace."""
 
     outer: NamePattern | None = None
     contains: tuple[NamePattern, ...] = ()
@@ -557,7 +561,6 @@ class TestFile(Model):
     determinism: Determinism = Determinism()
     matrix: dict[str, Any] = Field(default_factory=dict)
     """The combination this test was rendered with; empty without a matrix."""
-
 
     @property
     def has_expectations(self) -> bool:

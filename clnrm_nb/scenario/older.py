@@ -60,25 +60,27 @@ def _add_expected_span(record: Record, parts: ExpectParts) -> None:
             **block_of(record),
             **record.some("name", "parent", "is_root", "required"),
             attrs_all=(*record.get("attributes", ()), *required_attributes),
-            duration_ms=_limits(record.get("min_duration_ms"), record.get("max_duration_ms")),
-            count=_count(record, parts),
+            duration_ms=_duration(record, parts),
+            count=_count(record),
         )
     )
 
 
-def _limits(lower: float | None, upper: float | None) -> Bound | None:
-    return None if lower is None and upper is None else Bound(gte=lower, lte=upper)
-
-
-def _count(record: Record, parts: ExpectParts) -> Bound | None:
-    """``count`` and ``min_count`` together."""
+def _duration(record: Record, parts: ExpectParts) -> Bound | None:
     lower, upper = record.get("min_duration_ms"), record.get("max_duration_ms")
+    if lower is None and upper is None:
+        return None
     if lower is not None and upper is not None and lower > upper:
         parts.findings.add(
             "CLN319",
             record.at("min_duration_ms"),
             f"`min_duration_ms` {lower:g} is greater than `max_duration_ms` {upper:g}",
         )
+    return Bound(gte=lower, lte=upper)
+
+
+def _count(record: Record) -> Bound | None:
+    """``count`` and ``min_count`` together."""
     count: Bound | None = record.get("count")
     at_least: int | None = record.get("min_count")
     if at_least is None:
@@ -114,10 +116,16 @@ def add_otel_expectations(record: Record, parts: ExpectParts) -> None:
 def add_assertions(entries: Iterable[tuple[str, Any, KeyPath]], parts: ExpectParts) -> None:
     """``[assertions]``: two keys are evaluated, every other one is reported as not evaluated."""
     for key, value, path in entries:
-        if key == "container_should_have_executed_commands" or (key == "execution_should_be_hermetic" and value):
-            parts.assertions.append(AssertionExpectation(key=key, value=value, source=path))
-        elif key != "execution_should_be_hermetic":
-            name = f"assertions.{key}"
-            parts.not_evaluated.append(
-                NotEvaluated(id=name, reason=f"`{name}` is accepted and not evaluated", source=path)
+        if key == "container_should_have_executed_commands":
+            parts.assertions.append(
+                AssertionExpectation(key="container_should_have_executed_commands", value=value, source=path)
             )
+        elif key == "execution_should_be_hermetic":
+            # False asks for nothing.
+            if value:
+                parts.assertions.append(
+                    AssertionExpectation(key="execution_should_be_hermetic", value=True, source=path)
+                )
+        else:
+            name = f"assertions.{key}"
+            parts.not_evaluated.append(NotEvaluated(id=name, reason="not implemented", source=path))

@@ -1,6 +1,6 @@
 """Rendered text → TOML document, and where each of its keys stands in the file a person edits.
 
-tomli is the authority on what TOML is; this module adds which of our codes a refusal is, and, only when asked,
+tomli is the authority on what TOML is; this module adds which of our codes a refusal is and, when asked,
 places: :meth:`Parsed.locate` reads positions once for a file and maps them through the template's source map.
 """
 
@@ -80,7 +80,7 @@ class Parsed:
     def positions(self) -> Positions:
         """The spans of the rendered text, read when first asked for."""
         if self._positions is None:
-            self._positions = read_positions(self.rendered.text or "")
+            self._positions = read_positions(_toml_text(self.rendered.text or ""))
         return self._positions
 
     def locate(self, path: KeyPath, part: Part = "value") -> Location:
@@ -91,11 +91,16 @@ class Parsed:
         """
         return self.place(self.positions.find(path, part))
 
-    def rendered_place(self, path: KeyPath, part: Part = "value") -> tuple[int, int] | None:
-        """Line and column in the rendered text, where the file is a template."""
-        if not self.rendered.templated or part == "file":
-            return None
-        return self.positions.line_column(self.positions.find(path, part)[0])
+    def put(self, finding: Diagnostic, path: KeyPath, part: Part = "value") -> Diagnostic:
+        """`finding` at `part` of `path`."""
+        return self.put_at(finding, self.positions.find(path, part))
+
+    def put_at(self, finding: Diagnostic, span: Span) -> Diagnostic:
+        """`finding` at a span of the rendered text, with both places where source and rendered differ."""
+        place = self.place(span)
+        rendered = self.positions.line_column(span[0])
+        differs = self.rendered.templated and rendered != (place.line, place.column)
+        return replace(finding.at(place), rendered=rendered if differs else None)
 
     def place(self, span: Span) -> Location:
         """A span of the rendered text as a place in the source."""
@@ -126,7 +131,7 @@ def parse(rendered: RenderedText, *, strict_toml: str = "1.1") -> Parsed:
     if rendered.text is None:
         return parsed
     try:
-        parsed.document = tomli.loads(rendered.text)
+        parsed.document = tomli.loads(_toml_text(rendered.text))
     except tomli.TOMLDecodeError as error:
         parsed.diagnostics.append(_refusal(parsed, error))
     except RecursionError:
@@ -138,14 +143,21 @@ def parse(rendered: RenderedText, *, strict_toml: str = "1.1") -> Parsed:
         parsed.diagnostics.extend(_numbers_out_of_range(parsed, parsed.document))
         if strict_toml == "1.0":
             parsed.diagnostics.extend(
-                _at(parsed, "CLN203", f"{what} needs TOML 1.1", span) for span, what in parsed.positions.modern
+                _at(parsed, "CLN203", f"{what} needs TOML 1.1", span)
+                for span, what in parsed.positions.modern
             )
     return parsed
 
 
-def _at(parsed: Parsed, code: str, message: str, span: Span, *, related: tuple[Related, ...] = ()) -> Diagnostic:
-    place = parsed.positions.line_column(span[0]) if parsed.rendered.templated else None
-    return replace(Diagnostic(code, message, related=related).at(parsed.place(span)), rendered=place)
+def _at(
+    parsed: Parsed, code: str, message: str, span: Span, *, related: tuple[Related, ...] = ()
+) -> Diagnostic:
+    return parsed.put_at(Diagnostic(code, message, related=related), span)
+
+
+def _toml_text(text: str) -> str:
+    """`text` without a byte order mark and with one character a line break, as tomli counts offsets."""
+    return text.removeprefix("\ufeff").replace("\r\n", "\n")
 
 
 def _refusal(parsed: Parsed, error: tomli.TOMLDecodeError) -> Diagnostic:
@@ -200,7 +212,9 @@ def _numbers_out_of_range(parsed: Parsed, document: dict[str, Any]) -> list[Diag
         if isinstance(value, dict):
             waiting.extend(((*path, key), item) for key, item in value.items() if not isinstance(item, str))
         elif isinstance(value, list):
-            waiting.extend(((*path, key), item) for key, item in enumerate(value) if not isinstance(item, str))
+            waiting.extend(
+                ((*path, key), item) for key, item in enumerate(value) if not isinstance(item, str)
+            )
         elif isinstance(value, int):
             if not _INT64_MIN <= value <= _INT64_MAX:
                 findings.append(_at(parsed, "CLN204", "integer out of range", parsed.positions.find(path)))

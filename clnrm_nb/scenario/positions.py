@@ -2,8 +2,8 @@
 
 It runs only when there is something to say about a file. It knows TOML 1.1 well enough to find the spans of
 headers, keys and values; what the values *are*, and whether the text is TOML at all, is the authority's word
-(tomli, see :mod:`clnrm_nb.scenario.parse`). On a text that is not TOML it stops at the first thing it does not
-understand and keeps what it has; it never raises.
+(tomli, see :mod:`clnrm_nb.scenario.parse`). On a text that is not TOML it stops at the first thing it does
+not understand and keeps what it has; it never raises.
 
 All positions are offsets in code points; :meth:`Positions.line_column` turns one into line and column.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -107,10 +108,8 @@ class _Open:
 def read_positions(text: str) -> Positions:
     """Read the spans of `text`, as far as it is understood."""
     reader = _Reader(text)
-    try:
+    with suppress(_NotUnderstoodError):
         reader.read()
-    except _NotUnderstoodError:
-        pass
     return reader.found
 
 

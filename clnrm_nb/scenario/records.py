@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from clnrm_nb.scenario.findings import Findings
     from clnrm_nb.scenario.model import KeyPath
 
-__all__ = ["Ignored", "Key", "Record", "Table", "TableOf", "TablesByName", "TablesOf"]
+__all__ = ["NOTES", "Ignored", "Key", "Record", "Table", "TableOf", "TablesByName", "TablesOf"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,9 @@ class Table:
         return record
 
     def _called(self, path: KeyPath) -> str:
-        return f"`[{self.title}]`" if self.title else f"`{label(path)}`"
+        if not self.title:
+            return f"`{label(path)}`"
+        return f"`[[{self.title}]]`" if path and isinstance(path[-1], int) else f"`[{self.title}]`"
 
     def _known(self, key: Key, name: str, item: Any, record: Record, findings: Findings) -> None:
         where = (*record.path, name)
@@ -229,7 +231,9 @@ class TablesByName:
             return INVALID
         return dict(self._records(value, path, findings))
 
-    def _records(self, value: dict[str, Any], path: KeyPath, findings: Findings) -> Iterator[tuple[str, Record]]:
+    def _records(
+        self, value: dict[str, Any], path: KeyPath, findings: Findings
+    ) -> Iterator[tuple[str, Record]]:
         for name, item in value.items():
             read = self.table.read(item, (*path, name), findings)
             if read is not INVALID:

@@ -1,4 +1,4 @@
-"""``[services.NAME]`` as :class:`~clnrm_nb.scenario.model.Service`: plugins, their presets, probes and limits."""
+"""``[services.NAME]`` as :class:`~clnrm_nb.scenario.model.Service`: plugins, presets, probes, limits."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ def _service(name: str, record: Record, findings: Findings) -> Service:
     plugin = _plugin(record, findings)
     preset = PRESETS.get(plugin)
     values: dict[str, Any] = record.some(
-        "image", "args", "entrypoint", "env", "ports", "volumes", "workdir", "wait_for_span", "wait_log_message",
-        "wait_strategy", "wait_for_ready", "capabilities", "privileged", "devices", "username", "password", "strict",
-        "endpoint", "description",
+        "image", "args", "entrypoint", "env", "ports", "volumes", "workdir", "wait_for_span",
+        "wait_log_message", "wait_strategy", "wait_for_ready", "capabilities", "privileged", "devices",
+        "username", "password", "strict", "endpoint", "description",
     )  # fmt: skip
     if preset is not None:
         values.setdefault("image", preset.image)
@@ -120,7 +120,14 @@ def _missing(path: KeyPath, key: str, findings: Findings) -> None:
 
 def _surreal_args(values: dict[str, Any]) -> tuple[str, ...]:
     strict = ("--strict",) if values.get("strict") else ()
-    return ("start", "--user", values.get("username", "root"), "--pass", values.get("password", "root"), *strict)
+    return (
+        "start",
+        "--user",
+        values.get("username", "root"),
+        "--pass",
+        values.get("password", "root"),
+        *strict,
+    )
 
 
 def _health_check(value: Any) -> HealthCheck | None:

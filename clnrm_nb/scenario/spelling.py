@@ -1,7 +1,7 @@
 """The spellings a scenario file may use for one thing (``format.md`` 1.9): pure functions on single values.
 
-Each returns the canonical form or raises :class:`MisspelledError` with the code and the sentence to report; none
-knows where in a file its value stands. Durations are :func:`clnrm_nb.config.duration.parse_duration`.
+Each returns the canonical form or raises :class:`MisspelledError` with the code and the sentence to report;
+none knows where in a file its value stands. Durations are :func:`clnrm_nb.config.duration.parse_duration`.
 """
 
 from __future__ import annotations
@@ -148,11 +148,15 @@ def parse_port(value: str | int) -> PortMapping:
     """A published port: ``N``, ``"H:C[/proto]"`` or ``"IP:H:C[/proto]"``; 0 as host port takes a free one."""
     match = _PORT.fullmatch(str(value).strip())
     if match is None:
-        raise MisspelledError("CLN303", f"{value!r} is not a port; write `CONTAINER`, `HOST:CONTAINER` or `IP:HOST:CONTAINER`")
+        raise MisspelledError(
+            "CLN303", f"{value!r} is not a port; write `CONTAINER`, `HOST:CONTAINER` or `IP:HOST:CONTAINER`"
+        )
     address, host, container, protocol = match.groups()
     host_port, container_port = int(host or container), int(container)
     if max(host_port, container_port) > PORT_MAX or container_port == 0:
-        raise MisspelledError("CLN307", f"port {value!r} must be between 1 and {PORT_MAX} (the host's also 0)")
+        raise MisspelledError(
+            "CLN307", f"port {value!r} must be between 1 and {PORT_MAX} (the host's also 0)"
+        )
     return PortMapping(
         host=host_port,
         container=container_port,
@@ -172,6 +176,8 @@ def parse_volume_text(text: str) -> dict[str, Any]:
 
 def parse_image(text: str) -> str:
     """`text`, if it is ``[host[:port]/]path[:tag][@digest]``."""
+    if not text.strip():
+        raise MisspelledError("CLN305", "must not be blank")
     if _IMAGE.fullmatch(text) is None:
         raise MisspelledError("CLN416", f"`{text}` is not an image reference")
     return text
@@ -246,7 +252,9 @@ def parse_instant(value: str | datetime) -> str:
     return value
 
 
-def flatten(table: dict[str, Any], path: KeyPath, stop: Iterable[str] = ()) -> Iterator[tuple[str, Any, KeyPath]]:
+def flatten(
+    table: dict[str, Any], path: KeyPath, stop: Iterable[str] = ()
+) -> Iterator[tuple[str, Any, KeyPath]]:
     """The entries of `table` under dotted names: ``{http = {method = "GET"}}`` is ``http.method``.
 
     A table whose keys are all in `stop` (operators, limits) is a value and stays whole, as does an empty one.
@@ -268,13 +276,17 @@ def flatten(table: dict[str, Any], path: KeyPath, stop: Iterable[str] = ()) -> I
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The name in `known` that `word` is most likely a slip of: distance at most 2, or a third of its length."""
+    """The name in `known` that `word` is most likely a slip of: at most 2 letters, or a third, are off."""
     limit = max(2, len(word) // 3)
     best: tuple[int, str] | None = None
     for name in known:
         if abs(len(name) - len(word)) <= limit:
             distance = _distance(word, name)
-            if distance <= limit and distance < max(len(word), len(name)) and (best is None or distance < best[0]):
+            if (
+                distance <= limit
+                and distance < max(len(word), len(name))
+                and (best is None or distance < best[0])
+            ):
                 best = (distance, name)
     return best[1] if best else None
 

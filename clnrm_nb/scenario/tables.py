@@ -1,8 +1,9 @@
 """What each table of a scenario file may hold, as data (``format.md`` 1.2 to 1.8).
 
-One declaration for each table: names, aliases, kinds, what is required, what is known without effect. What the
-values mean together is the business of :mod:`~clnrm_nb.scenario.services`, :mod:`~clnrm_nb.scenario.commands` and
-:mod:`~clnrm_nb.scenario.build`; expectations are declared in :mod:`~clnrm_nb.scenario.expect_tables`.
+One declaration for each table: names, aliases, kinds, what is required, what is known without effect. What
+the values mean together is the business of :mod:`~clnrm_nb.scenario.services`,
+:mod:`~clnrm_nb.scenario.commands` and :mod:`~clnrm_nb.scenario.build`; expectations are declared in
+:mod:`~clnrm_nb.scenario.expect_tables`.
 """
 
 from __future__ import annotations
@@ -11,18 +12,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.scenario.expect_tables import ASSERTIONS, EXPECT, OTEL_EXPECTATIONS, OTEL_VALIDATION
 from clnrm_nb.scenario.kinds import (
+    DURATION,
+    INSTANT,
     INVALID,
+    REGEX,
     ArrayOf,
     Choice,
     Command,
-    Duration,
     Environment,
     Flag,
     Free,
-    Instant,
+    FreeTable,
     Num,
     Pattern,
-    Regex,
     Spelled,
     Text,
     TextMap,
@@ -58,7 +60,7 @@ _METADATA_KEYS: Final = (
     Key("description", Text()),
     Key("author", Text()),
     Key("tags", TEXTS),
-    Key("timeout", Duration()),
+    Key("timeout", DURATION),
     Key("timeout_seconds", Num(minimum=0)),
     Key("hermetic", Flag()),
     Key("priority", Whole()),
@@ -100,17 +102,15 @@ RESOURCES: Final = Table(
         Key("cpu_limit", Spelled((str, int, float), "string", parse_cpu_millicores)),
     ),
 )
-HEALTH_COMMAND: Final = Choice(
-    ((str, Text(blank=False)), (list, Command())), "string or array of strings"
-)
+HEALTH_COMMAND: Final = Choice(((str, Text(blank=False)), (list, Command())), "string or array of strings")
 HEALTH_CHECK: Final = Table(
     "health_check",
     (
         Key("cmd", HEALTH_COMMAND, aliases=("command",)),
-        Key("interval", Duration()),
-        Key("timeout", Duration()),
+        Key("interval", DURATION),
+        Key("timeout", DURATION),
         Key("retries", UINT),
-        Key("start_period", Duration()),
+        Key("start_period", DURATION),
     ),
 )
 VOLUME: Final = Table(
@@ -176,10 +176,10 @@ SERVICE: Final = Table(
         ),
         Key("wait_for_span", Pattern()),
         Key("wait_for_span_timeout_secs", Num(minimum=0)),
-        Key("wait_log_message", Regex()),
+        Key("wait_log_message", REGEX),
         Key("wait_strategy", Word(("log", "port", "healthcheck", "span", "none"), "wait strategy")),
         Key("wait_for_ready", Flag()),
-        Key("timeout", Duration(), aliases=("startup_timeout",)),
+        Key("timeout", DURATION, aliases=("startup_timeout",)),
         Key("limits", TableOf(LIMITS)),
         Key("resources", TableOf(RESOURCES), older="limits"),
         Key("capabilities", NAMES),
@@ -205,7 +205,7 @@ SERVICE: Final = Table(
 
 # ---------------------------------------------------------------------------------- steps and scenarios
 
-RETRY: Final = Table("retry", (Key("max_attempts", UINT), Key("delay", Duration())))
+RETRY: Final = Table("retry", (Key("max_attempts", UINT), Key("delay", DURATION)))
 STEP: Final = Table(
     "steps",
     (
@@ -216,10 +216,10 @@ STEP: Final = Table(
         Key("workdir", Text(blank=False)),
         Key("expected_exit_code", Whole()),
         Key("should_fail", Flag()),
-        Key("expected_output_regex", Regex()),
-        Key("expected_output_regex_not", Regex()),
+        Key("expected_output_regex", REGEX),
+        Key("expected_output_regex_not", REGEX),
         Key("expected_output_contains", ArrayOf(Text(), expected="string or array of strings", single=True)),
-        Key("timeout", Duration()),
+        Key("timeout", DURATION),
         Key("timeout_ms", UINT),
         Key("retry_on_failure", Flag()),
         Key("max_retries", UINT),
@@ -310,7 +310,15 @@ OTEL: Final = Table(
         Key(
             "exporter",
             Word(
-                ("none", "stdout", "stdout-ndjson", "otlp", "otlp-http", "otlp-grpc", *EXPORTERS_NOT_IMPLEMENTED),
+                (
+                    "none",
+                    "stdout",
+                    "stdout-ndjson",
+                    "otlp",
+                    "otlp-http",
+                    "otlp-grpc",
+                    *EXPORTERS_NOT_IMPLEMENTED,
+                ),
                 "exporter",
                 any_case=True,
             ),
@@ -329,8 +337,10 @@ OTEL: Final = Table(
         Key("description", Text()),
     ),
 )
-DETERMINISM: Final = Table("determinism", (Key("seed", UINT), Key("freeze_clock", Instant())))
-TEMPLATE: Final = Table("template", (Key("vars", Free()), Key("otel", Free()), Key("matrix", Free())))
+DETERMINISM: Final = Table("determinism", (Key("seed", UINT), Key("freeze_clock", INSTANT)))
+TEMPLATE: Final = Table(
+    "template", (Key("vars", FreeTable()), Key("otel", FreeTable()), Key("matrix", FreeTable()))
+)
 FILE_LIMITS: Final = Table(
     "limits",
     (
@@ -375,8 +385,8 @@ FILE: Final = Table(
         Key("service", TablesByName(SERVICE)),
         Key("steps", TablesOf(STEP)),
         Key("scenario", TablesOf(SCENARIO)),
-        Key("vars", Free()),
-        Key("matrix", Free()),
+        Key("vars", FreeTable()),
+        Key("matrix", FreeTable()),
         Key("template", TableOf(TEMPLATE)),
         Key("determinism", TableOf(DETERMINISM)),
         Key("otel", TableOf(OTEL)),

@@ -229,7 +229,9 @@ class Collector:
             self._changed.clear()
             table, n_rows = self.table, len(self.table)
             if any(
-                not table.own[row] and table.resource[row].service == service and pattern.matches(table.name[row])
+                not table.own[row]
+                and table.resource[row].service == service
+                and pattern.matches(table.name[row])
                 for row in range(seen, n_rows)
             ):
                 return True

@@ -59,9 +59,13 @@ def findings(
     if n_lost_spans:
         reasons.append(f"{_count(n_lost_spans, 'span')} dropped by the exporter")
     if n_dropped_parts:
-        reasons.append(f"{_count(n_dropped_parts, 'attribute, event or link', 'attributes, events or links')} dropped by the SDK")
+        reasons.append(
+            f"{_count(n_dropped_parts, 'attribute, event or link', 'attributes, events or links')} dropped by the SDK"
+        )
     if failed_requests:
-        reasons.append(f"{_count(failed_requests.total(), 'export request')} lost ({_listed(failed_requests)})")
+        reasons.append(
+            f"{_count(failed_requests.total(), 'export request')} lost ({_listed(failed_requests)})"
+        )
     found = []
     if refused:
         text = f"{_count(refused.total(), 'span-like record')} refused: {_listed(refused)}"
@@ -77,7 +81,9 @@ def findings(
 
 
 def _conflict_text(conflicts: Sequence[tuple[str, str]]) -> str:
-    text = f"{_count(len(conflicts), 'span')} came twice with other content; the one with the later end is kept"
+    text = (
+        f"{_count(len(conflicts), 'span')} came twice with other content; the one with the later end is kept"
+    )
     collisions = [f"`{kept}` and `{lost}`" for kept, lost in conflicts if kept != lost]
     if collisions:
         text += f"; one id stands for different spans: {'; '.join(collisions[:_SHOWN])}"
@@ -86,7 +92,9 @@ def _conflict_text(conflicts: Sequence[tuple[str, str]]) -> str:
 
 def _listed(reasons: Counter[str]) -> str:
     parts = [f"{reason} ({count})" for reason, count in sorted(reasons.items())]
-    return ", ".join(parts[:_SHOWN]) + (f" and {len(parts) - _SHOWN} more reasons" if len(parts) > _SHOWN else "")
+    return ", ".join(parts[:_SHOWN]) + (
+        f" and {len(parts) - _SHOWN} more reasons" if len(parts) > _SHOWN else ""
+    )
 
 
 def _count(number: int, one: str, many: str | None = None) -> str:

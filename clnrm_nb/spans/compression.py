@@ -98,7 +98,11 @@ class Body:
         TruncatedError
             If a packed body has not come to its end.
         """
-        if self._encoding != "identity" and self.wire_bytes and (self._inflate is None or not self._inflate.eof):
+        if (
+            self._encoding != "identity"
+            and self.wire_bytes
+            and (self._inflate is None or not self._inflate.eof)
+        ):
             raise TruncatedError(f"the {self._encoding} body ends too early")
         data = bytes(self._data)
         self._data = bytearray()

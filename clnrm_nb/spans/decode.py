@@ -111,9 +111,7 @@ def _read_spans(spans: Any, intake: Intake, traces: dict[bytes, str]) -> int:
         table.attributes.append(attributes)
         table.events.append(tuple(_event(event, intake) for event in span.events) if span.events else ())
         table.links.append(tuple(_link(link, intake) for link in span.links) if span.links else ())
-        intake.dropped += (
-            span.dropped_attributes_count + span.dropped_events_count + span.dropped_links_count
-        )
+        intake.dropped += span.dropped_attributes_count + span.dropped_events_count + span.dropped_links_count
     return len(table.span_id) - before
 
 

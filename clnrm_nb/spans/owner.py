@@ -65,7 +65,9 @@ class Owners:
         names = {attempt.name for attempt in self._attempts if attempt.covers(start_ns)}
         return names.pop() if len(names) == 1 else None
 
-    def of_spans(self, trace_ids: Iterable[str], starts_ns: Iterable[int | None]) -> list[tuple[str | None, bool]]:
+    def of_spans(
+        self, trace_ids: Iterable[str], starts_ns: Iterable[int | None]
+    ) -> list[tuple[str | None, bool]]:
         """Owners of spans that came without a scenario's token, and whether the interval decided.
 
         Parameters
@@ -78,6 +80,8 @@ class Owners:
         list of (str or None, bool)
         """
         return [
-            (name, False) if (name := self._by_trace.get(trace_id)) is not None else (self.of_time(start_ns), True)
+            (name, False)
+            if (name := self._by_trace.get(trace_id)) is not None
+            else (self.of_time(start_ns), True)
             for trace_id, start_ns in zip(trace_ids, starts_ns, strict=True)
         ]

@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import select
+import socket
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -25,7 +26,6 @@ from weakref import WeakKeyDictionary
 
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPServerConnectionDelegate
-from tornado.netutil import bind_sockets
 
 from clnrm_nb.errors import BackendUnavailableError
 from clnrm_nb.spans.intake import Shared
@@ -167,17 +167,19 @@ class Receiver:
             raise BackendUnavailableError(
                 f"the receiver does not listen on {address!r}, which stands for all interfaces", "CLN601"
             )
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
         try:
-            sockets = bind_sockets(port, address)
+            listening = socket.create_server((address, port), family=family)
         except OSError as error:
             raise BackendUnavailableError(
                 f"the receiver cannot listen on {address}:{port}: {error.strerror or error}", "CLN601"
             ) from error
+        listening.setblocking(False)
         server = _Server(_Delegate(self), self.limits)
-        server.add_sockets(sockets)
-        server.listening = sockets
+        server.add_socket(listening)
+        server.listening = listening
         self._servers[address] = server
-        self._ports[address] = sockets[0].getsockname()[1]
+        self._ports[address] = listening.getsockname()[1]
 
     # --------------------------------------------------------------------------------------- tokens
 
@@ -217,10 +219,8 @@ class Receiver:
         tokens : collection of str, optional
             Look past connections that have so far delivered only under other tokens.
         """
-        if tokens is None:
-            if self._tasks:
-                return True
-        elif any(self._in_flight[token] for token in tokens):
+        # A request outlives its connection when the sender does not wait for the answer.
+        if any(self._in_flight[token] for token in (self._in_flight if tokens is None else tokens)):
             return True
         return any(server.is_busy(tokens) for server in self._servers.values())
 
@@ -268,7 +268,7 @@ class Receiver:
 class _Server(HTTPServer):
     """One address; knows its open connections and what they are doing."""
 
-    listening: list[Any]
+    listening: socket.socket
     limits: Limits
     streams: WeakKeyDictionary[IOStream, _Stream]
 
@@ -284,7 +284,6 @@ class _Server(HTTPServer):
             max_body_size=4 * limits.max_wire_bytes,
         )
         self.limits = limits
-        self.listening = []
         self.streams = WeakKeyDictionary()
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
@@ -296,8 +295,8 @@ class _Server(HTTPServer):
 
     def is_busy(self, tokens: Collection[str] | None) -> bool:
         waiting = select.poll()
-        for sock in self.listening:
-            waiting.register(sock.fileno(), select.POLLIN)
+        if self.listening.fileno() >= 0:
+            waiting.register(self.listening.fileno(), select.POLLIN)
         for stream, state in list(self.streams.items()):
             if stream.closed():
                 continue

@@ -71,29 +71,44 @@ class _Refusal(Exception):  # noqa: N818  an answer, not a failure of ours
 class Request(HTTPMessageDelegate):
     """Take one request in, piece by piece; decode and deliver it when it is whole."""
 
-    __slots__ = ("_body", "_connection", "_held", "_ignored", "_is_json", "_receiver", "_refusal", "_state", "_token")
+    __slots__ = (
+        "_body",
+        "_connection",
+        "_held",
+        "_ignored",
+        "_is_json",
+        "_is_whole",
+        "_receiver",
+        "_refusal",
+        "_state",
+        "_token",
+    )
 
     def __init__(self, receiver: Receiver, connection: HTTPConnection, state: _Stream) -> None:
         self._receiver = receiver
         self._connection = connection
         self._state = state
-        self._state.n_requests += 1
         self._body: Body | None = None
         self._refusal: _Refusal | None = None
         self._held = 0
         self._ignored = False
         self._is_json = False
+        self._is_whole = False
         self._token = _NO_TOKEN
 
     # -------------------------------------------------------------------------------- called by tornado
 
     def headers_received(self, start_line: Any, headers: HTTPHeaders) -> None:
+        # Not before: tornado makes this object when it begins to wait for a request.
+        self._state.n_requests += 1
         content_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
         self._is_json = content_type == _JSON
         try:
             self._route(start_line, headers)
             if content_type not in (_JSON, _PROTOBUF):
-                raise _Refusal(415, f"content type {content_type!r} is not accepted; use {_PROTOBUF} or {_JSON}")
+                raise _Refusal(
+                    415, f"content type {content_type!r} is not accepted; use {_PROTOBUF} or {_JSON}"
+                )
             limits = self._receiver.limits
             self._body = Body(
                 headers.get("Content-Encoding", ""),
@@ -121,11 +136,14 @@ class Request(HTTPMessageDelegate):
             self._refuse(503, "too many bytes in flight; send again later")
 
     def finish(self) -> None:
+        self._is_whole = True
         self._receiver.run(self._answer())
 
     def on_connection_close(self) -> None:
-        # The sender gave up in mid-request; it may send the same spans again, so this is no loss yet.
-        self._end()
+        # A sender that gave up in mid-request may send the same spans again, so this is no loss yet. What had
+        # come whole is still delivered.
+        if not self._is_whole:
+            self._end()
 
     # ------------------------------------------------------------------------------------- taking it in
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from clnrm_nb.spans.content import row_bytes
 from clnrm_nb.spans.model import KINDS, STATUS_CODES, Event, Link, Resource, Scope, Span
 
 if TYPE_CHECKING:
@@ -88,10 +89,11 @@ class SpanTable:
         """Same rows in the same order; not-a-number equals itself."""
         if not isinstance(other, SpanTable):
             return NotImplemented
-        return len(self) == len(other) and all(
-            _same(mine, theirs)
-            for column in self.COLUMNS
-            for mine, theirs in zip(getattr(self, column), getattr(other, column), strict=True)
+        return (
+            len(self) == len(other)
+            and self.own == other.own
+            and self.scenario == other.scenario
+            and all(row_bytes(self, row) == row_bytes(other, row) for row in range(len(self)))
         )
 
     __hash__ = None  # type: ignore[assignment]  # tables grow
@@ -194,7 +196,3 @@ class SpanTable:
             else:
                 parents.append(by_span.get(parent))
         return parents
-
-
-def _same(mine: Any, theirs: Any) -> bool:
-    return bool(mine == theirs) or repr(mine) == repr(theirs)

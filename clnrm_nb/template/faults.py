@@ -8,7 +8,7 @@ pay nothing for positions.
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,6 +37,8 @@ class Fault(Exception):  # noqa: N818 - a finding in the making, not an error of
         self.message = message
         self.hint = hint
         self.name = name
+        self.place: Any = None
+        """File and segment, where no compiled code was running (imports, ``extends``)."""
 
 
 class Unfindable(Fault):

@@ -1,12 +1,12 @@
-"""Source text → segments: plain text, ``{{ … }}``, ``{% … %}`` and what is none of these after all.
+r"""Source text → segments: plain text, ``{{ … }}``, ``{% … %}`` and what is none of these after all.
 
-Tera's lexical rules, not Jinja's (``format.md`` 2.2): no escapes in strings, backticks, ``\\"…\\"`` as a quote
-looks inside a TOML string, ``::``, white space control that takes all white space, and openers without closer
-left alone as text. A marker that cannot be read becomes a segment with a `problem`, and reading goes on behind
-it, so that one pass reports every independent mistake.
+Tera's lexical rules, not Jinja's (``format.md`` 2.2): no escapes in strings, backticks, ``\"…\"`` as a
+quote looks inside a TOML string, ``::``, white space control that takes all white space, and openers
+without closer left alone as text. A marker that cannot be read becomes a segment with a `problem`, and
+reading goes on behind it, so that one pass reports every independent mistake.
 
-Segments are numbered from 1; the number travels through the compiled template as its "line" and is what every
-position of a finding and of the source map is made from.
+Segments are numbered from 1; the number travels through the compiled template as its "line" and is what
+every position of a finding and of the source map is made from.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Which lines of a source hold variables, matrix and determinism, read before anything is rendered.
 
-``format.md`` 3.3: the statements of a few tables are taken from the *source text*, markers opaque, because the
-rest of the file is rendered with what they say. This module only finds them; :mod:`clnrm_nb.template.render`
-renders and reads those that hold markers.
+``format.md`` 3.3: the statements of a few tables are taken from the *source text*, markers opaque,
+because the rest of the file is rendered with what they say. This module only finds them;
+:mod:`clnrm_nb.template.rendering` renders and reads those that hold markers.
 """
 
 from __future__ import annotations
@@ -127,16 +127,16 @@ class _Reader:
         depth = 0
         cursor = position
         while match := self.search(_INTERESTING, cursor):
-            token, cursor = match.group(), match.end()
-            if token in _STRING_ENDS:
-                cursor = self._string_end(token, cursor)
-            elif token in "[{":
+            mark, cursor = match.group(), match.end()
+            if mark in _STRING_ENDS:
+                cursor = self._string_end(mark, cursor)
+            elif mark in "[{":
                 depth += 1
-            elif token in "]}":
+            elif mark in "]}":
                 depth = max(depth - 1, 0)
             elif depth == 0:
                 return match.start()
-            elif token == "#":
+            elif mark == "#":
                 cursor = self.line_end(cursor)
         # A bracket that never closes must not hide the rest of the file.
         return len(self.source) if depth == 0 else self.line_end(position)

@@ -127,7 +127,7 @@ def float_text(number: float) -> str:
     if not math.isfinite(number):
         return "NaN" if math.isnan(number) else ("inf" if number > 0 else "-inf")
     text = format(Decimal(repr(number)), "f")
-    return text[:-2] if text.endswith(".0") else text
+    return text.removesuffix(".0")
 
 
 def float_literal(number: float) -> str:

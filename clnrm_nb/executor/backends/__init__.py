@@ -1,0 +1,81 @@
+"""Backends by name: the built-in ones, and any that registers as entry point in ``clnrm_nb.backends``."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Final
+
+from clnrm_nb.errors import BackendUnavailableError, ConfigError
+
+if TYPE_CHECKING:
+    from clnrm_nb.config.settings import Settings
+    from clnrm_nb.executor.backends.protocol import Backend
+
+__all__ = ["GROUP", "backend_names", "get_backend", "has_containers", "open_backend"]
+
+GROUP: Final = "clnrm_nb.backends"
+
+# The same as in pyproject.toml, so that a checkout that is not installed works too.
+_BUILT_IN: Final = {
+    "docker": "clnrm_nb.executor.backends.docker:DockerBackend",
+    "process": "clnrm_nb.executor.backends.process:ProcessBackend",
+    "replay": "clnrm_nb.executor.backends.replay:ReplayBackend",
+}
+_WITHOUT_CONTAINERS: Final = frozenset({"process", "replay"})
+
+
+def backend_names() -> list[str]:
+    """All names that :func:`get_backend` knows, sorted."""
+    return sorted({*_BUILT_IN, *(entry.name for entry in entry_points(group=GROUP))})
+
+
+def has_containers(name: str) -> bool:
+    """Whether a backend starts containers, so that images and container limits mean something."""
+    return name not in _WITHOUT_CONTAINERS
+
+
+def get_backend(name: str, settings: Settings) -> Backend:
+    """Make a backend; it reaches for nothing until it is opened.
+
+    Raises
+    ------
+    ConfigError
+        CLN802: no backend has this name.
+    """
+    registered = {entry.name: entry.value for entry in entry_points(group=GROUP)}
+    # A built-in name always means the built-in backend: an installed package must not slip in its place.
+    target = _BUILT_IN.get(name) or registered.get(name)
+    if target is None:
+        raise ConfigError(
+            f"there is no backend {name!r}",
+            "CLN802",
+            hint=f"Known are {', '.join(backend_names())} and auto.",
+        )
+    module, _, attribute = target.partition(":")
+    backend: Backend = getattr(import_module(module), attribute)(settings)
+    return backend
+
+
+async def open_backend(name: str, settings: Settings) -> Backend:
+    """Make a backend and reach its engine.
+
+    ``auto`` is docker if an engine answers, else replay, never process.
+
+    Raises
+    ------
+    BackendUnavailableError
+        CLN601.
+    ConfigError
+        CLN802: no backend has this name.
+    """
+    if name == "auto":
+        try:
+            return await open_backend("docker", settings)
+        except BackendUnavailableError:
+            if not settings.executor.replay:
+                raise
+            name = "replay"
+    backend = get_backend(name, settings)
+    await backend.open()
+    return backend

@@ -55,6 +55,8 @@ class UnitSpec:
         Default limits for each container.
     allow : sequence of str
         What the user permitted (``format.md`` 5.2), such as ``privileged`` or ``mount:/data``.
+    scenarios : sequence of str
+        Names of the scenarios that will be run.
     """
 
     run_id: str
@@ -66,6 +68,7 @@ class UnitSpec:
     memory_mb: int
     cpu_millicores: int
     allow: Sequence[str] = ()
+    scenarios: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,8 @@ class CommandResult:
     """How a command ended. ``exit_code`` is ``None`` if it never started or its end was not seen.
 
     ``error`` says in one sentence why there is no exit code (program not found, container gone, …).
-    ``is_known`` is false where a replay holds no result of the command.
+    ``is_known`` is false where a replay holds no result of the command; ``attempts`` is how many attempts a
+    recorded result stands for.
     """
 
     exit_code: int | None
@@ -116,6 +120,7 @@ class CommandResult:
     oom_killed: bool = False
     error: str | None = None
     is_known: bool = True
+    attempts: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,14 @@ __all__ = ["FOREIGN", "SPAN_MARKS", "Form", "foreign_product", "read"]
 
 Form = Literal["otlp-json", "flat", "console"]
 
-SPAN_MARKS: Final = (b'"resourceSpans"', b'"resource_spans"', b'"trace_id"', b'"traceId"', b'"span_id"', b'"spanId"')
+SPAN_MARKS: Final = (
+    b'"resourceSpans"',
+    b'"resource_spans"',
+    b'"trace_id"',
+    b'"traceId"',
+    b'"span_id"',
+    b'"spanId"',
+)
 """A text without any of these holds no span of a known form: other JSON is passed over without parsing."""
 
 FOREIGN: Final = {
@@ -102,9 +109,7 @@ def _foreign_object(document: dict[str, Any]) -> str | None:
     traces = data if isinstance(data, list) else [data]
     if any(_is_jaeger_trace(trace) for trace in traces):
         return "jaeger"
-    if "batches" in document or any(
-        otlp_json.is_otlp(document.get(key)) for key in ("result", "trace")
-    ):
+    if "batches" in document or any(otlp_json.is_otlp(document.get(key)) for key in ("result", "trace")):
         return "tempo"
     results = data.get("result") if isinstance(data, dict) else document.get("result")
     if isinstance(results, list) and any(

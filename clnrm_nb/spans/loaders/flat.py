@@ -35,7 +35,12 @@ def is_flat(item: Any) -> bool:
 
 def looks_flat(item: Any) -> bool:
     """Whether it was meant as one: some of the ids are there, not all that is needed."""
-    return isinstance(item, dict) and not is_flat(item) and _has(item, _SPAN) and ("name" in item or _has(item, _TRACE))
+    return (
+        isinstance(item, dict)
+        and not is_flat(item)
+        and _has(item, _SPAN)
+        and ("name" in item or _has(item, _TRACE))
+    )
 
 
 def read(item: dict[str, Any], intake: Intake) -> None:
@@ -62,7 +67,11 @@ def _span(item: dict[str, Any], trace_id: str, span_id: str, intake: Intake) -> 
         end_ns = start_ns + duration_ns
     attributes = keyed_attributes(item.get("attributes"), intake)
     status = item.get("status")
-    message = status.get("message", status.get("description")) if isinstance(status, dict) else item.get("status_message")
+    message = (
+        status.get("message", status.get("description"))
+        if isinstance(status, dict)
+        else item.get("status_message")
+    )
     code = status_code_of(_get(status, ("code", "status_code")) if isinstance(status, dict) else status)
     return Span(
         trace_id=trace_id,
@@ -106,7 +115,9 @@ def _event(event: Any, intake: Intake) -> Event:
         return Event(event if isinstance(event, str) else "", None, {})
     name = event.get("name")
     time_ns = time_of(_get(event, ("time_unix_nano", "timeUnixNano", "time_ns", "timestamp")))
-    return Event(name if isinstance(name, str) else "", time_ns, keyed_attributes(event.get("attributes"), intake))
+    return Event(
+        name if isinstance(name, str) else "", time_ns, keyed_attributes(event.get("attributes"), intake)
+    )
 
 
 def _link(link: dict[str, Any], intake: Intake) -> Link:

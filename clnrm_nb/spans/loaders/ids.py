@@ -81,7 +81,9 @@ def time_of(value: Any) -> int | None:
     """Epoch nanoseconds from a number or decimal string; ``None`` where there is none or it is no such time."""
     if isinstance(value, str):
         # Never through a float: 19 digits do not fit.
-        value = int(value) if value.isascii() and value.isdigit() and len(value) <= len(str(_MAX_TIME)) else None
+        value = (
+            int(value) if value.isascii() and value.isdigit() and len(value) <= len(str(_MAX_TIME)) else None
+        )
     elif isinstance(value, float):
         value = int(value) if value.is_integer() else None
     if type(value) is not int or not 0 <= value <= _MAX_TIME:

@@ -60,7 +60,9 @@ def any_value(value: Any) -> Any:
         elif form == "kvlist":
             pairs = [pair for pair in _listed(inner, "values") if isinstance(pair, dict)]
             made = dict.fromkeys(str(pair.get("key", "")) for pair in pairs)
-            todo.extend((made, str(pair.get("key", "")), pair.get("value"), level + 1) for pair in reversed(pairs))
+            todo.extend(
+                (made, str(pair.get("key", "")), pair.get("value"), level + 1) for pair in reversed(pairs)
+            )
         elif form is None:
             made = plain_value(inner)
         else:

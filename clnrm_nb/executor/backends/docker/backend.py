@@ -1,0 +1,146 @@
+"""The ``docker`` backend: one engine connection a run, one unit a test attempt."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from docker.errors import APIError
+
+from clnrm_nb.errors import BackendUnavailableError, RefusedError
+from clnrm_nb.executor.backends.docker.engine import Engine
+from clnrm_nb.executor.backends.docker.gc import collect_garbage
+from clnrm_nb.executor.backends.docker.images import Images
+from clnrm_nb.executor.backends.docker.network import can_listen, wants_way_out
+from clnrm_nb.executor.backends.docker.policy import policy_findings
+from clnrm_nb.executor.backends.docker.unit import DockerUnit
+
+if TYPE_CHECKING:
+    from clnrm_nb.config.settings import Settings
+    from clnrm_nb.errors import Diagnostic
+    from clnrm_nb.executor.backends.protocol import UnitSpec
+
+__all__ = ["DockerBackend"]
+
+_log = logging.getLogger(__name__)
+# Where Docker Desktop and configured rootless engines lead `host.docker.internal`.
+_LOOPBACK = "127.0.0.1"
+
+
+class DockerBackend:
+    """See :class:`~clnrm_nb.executor.backends.protocol.Backend`.
+
+    Parameters
+    ----------
+    settings : Settings
+        ``executor.docker_host`` and ``containers.pull_policy`` are read.
+    """
+
+    name = "docker"
+    hermetic = True
+    replayed = False
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._engine: Engine | None = None
+        self._images: Images | None = None
+        self._sweep: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Task[object]] = set()
+
+    @property
+    def engine(self) -> Engine:
+        """The connected engine.
+
+        Raises
+        ------
+        BackendUnavailableError
+            CLN601 before :meth:`open`.
+        """
+        if self._engine is None:
+            raise BackendUnavailableError("the docker backend is not open", "CLN601")
+        return self._engine
+
+    async def open(self) -> None:
+        """Reach the engine, and remove in the background what dead owners left in it.
+
+        Raises
+        ------
+        BackendUnavailableError
+            CLN601 with every address tried and what to do.
+        """
+        self._engine = await Engine.connect(self._settings.executor.docker_host)
+        self._images = Images(self._engine, self._settings.containers.pull_policy)
+        self._sweep = asyncio.ensure_future(_sweep(self._engine))
+
+    def policy_findings(self, spec: UnitSpec) -> list[Diagnostic]:
+        """What is refused before anything is created (CLN616, CLN411), or cannot be (CLN001, CLN106)."""
+        address = self._engine.address if self._engine else None
+        return policy_findings(
+            spec,
+            engine_socket=address.socket_path if address else None,
+            is_local=address is None or address.socket_path is not None,
+        )
+
+    async def open_unit(self, spec: UnitSpec) -> DockerUnit:
+        """Create the network of one test attempt.
+
+        Raises
+        ------
+        RefusedError
+            The findings of :meth:`policy_findings`, should nobody have looked at them.
+        BackendUnavailableError
+            CLN601: no engine, no network, or no way for spans to arrive.
+        """
+        if refused := [each for each in self.policy_findings(spec) if each.severity == "error"]:
+            raise RefusedError(refused[0].message, refused[0].code, hint=refused[0].hint, diagnostics=refused)
+        assert self._images is not None
+        unit = DockerUnit(self.engine, self._images, spec)
+        try:
+            network = await unit.open(internal=not wants_way_out(spec))
+            if can_listen(network.gateway):
+                return unit
+        except BaseException:
+            # Nobody else knows this unit: it goes on being removed even if we are cancelled again.
+            await self._close_unit(unit)
+            raise
+        await self._close_unit(unit)
+        return await self._open_beyond_gateway(spec)
+
+    async def _open_beyond_gateway(self, spec: UnitSpec) -> DockerUnit:
+        """A unit whose containers reach this machine by name, where the gateway is not ours to listen on."""
+        assert self._images is not None
+        unit = DockerUnit(self.engine, self._images, spec)
+        try:
+            await unit.open(internal=False, listen_address=_LOOPBACK)
+        except BaseException:
+            await self._close_unit(unit)
+            raise
+        return unit
+
+    async def _close_unit(self, unit: DockerUnit) -> None:
+        closing: asyncio.Task[object] = asyncio.ensure_future(unit.close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        await asyncio.shield(closing)
+
+    async def close(self) -> None:
+        """Let go of the engine, after removals that are still under way."""
+        if self._images is not None:
+            self._images.close()
+        waiting = [*self._closing, *([self._sweep] if self._sweep else [])]
+        await asyncio.gather(*waiting, return_exceptions=True)
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+
+async def _sweep(engine: Engine) -> None:
+    """Collect garbage without bothering anybody: a failure here says nothing about this run."""
+    try:
+        removed = await collect_garbage(engine)
+    except (APIError, BackendUnavailableError) as failed:
+        _log.info("could not look for leftovers of killed runs: %s", failed)
+        return
+    for each in removed:
+        _log.info("removed %s %s, left by a run that was killed", each.type, each.name)

@@ -1,0 +1,113 @@
+"""Removing what killed processes left in an engine: only of this machine, only of owners that are gone."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from clnrm_nb.executor.backends.docker.labels import OWNER, RUN, TEST, filters
+from clnrm_nb.executor.backends.docker.removal import (
+    container_name,
+    remove_container,
+    remove_network,
+    remove_volume,
+)
+from clnrm_nb.executor.ownership import Owner, is_gone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from clnrm_nb.executor.backends.docker.engine import Engine
+
+__all__ = ["Removed", "collect_garbage"]
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """An object that a dead owner left.
+
+    Parameters
+    ----------
+    type : {"container", "network", "volume"}
+    run, test : str
+        What it was made for.
+    removed : bool
+        ``False`` in a dry run, or where the engine would not.
+    """
+
+    type: Literal["container", "network", "volume"]
+    name: str
+    run: str
+    test: str
+    owner: str
+    removed: bool
+
+
+async def collect_garbage(engine: Engine, *, dry_run: bool = False) -> list[Removed]:
+    """Remove the containers, networks and volumes whose owner was a process of this machine that has ended.
+
+    Parameters
+    ----------
+    engine : Engine
+    dry_run : bool
+        Only say what would be removed.
+
+    Returns
+    -------
+    list of Removed
+        Containers first, then networks and volumes, each by name.
+
+    Raises
+    ------
+    BackendUnavailableError
+        CLN601: the engine is gone.
+    """
+    client, owned = engine.client, filters(OWNER)
+    containers, networks, volumes = await asyncio.gather(
+        engine.call(client.containers, all=True, filters=owned),
+        engine.call(client.networks, filters=owned),
+        engine.call(client.volumes, filters=owned),
+    )
+    dead_containers = _dead(containers)
+    dead_networks = _dead(networks)
+    dead_volumes = _dead(volumes.get("Volumes") or [])
+    gone = await asyncio.gather(
+        *(_remove(engine, "container", each["Id"], dry_run) for each in dead_containers)
+    )
+    rest = [
+        *(("network", each, each["Id"]) for each in dead_networks),
+        *(("volume", each, each["Name"]) for each in dead_volumes),
+    ]
+    gone_rest = await asyncio.gather(*(_remove(engine, kind, key, dry_run) for kind, _, key in rest))
+    removed = [
+        _removed("container", container_name(each), each, ok)
+        for each, ok in zip(dead_containers, gone, strict=True)
+    ]
+    removed += [
+        _removed("network" if kind == "network" else "volume", each["Name"], each, ok)
+        for (kind, each, _), ok in zip(rest, gone_rest, strict=True)
+    ]
+    return sorted(removed, key=lambda each: (each.type, each.name))
+
+
+def _dead(listed: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    owners = [(each, Owner.parse(str((each.get("Labels") or {}).get(OWNER, "")))) for each in listed]
+    return [each for each, owner in owners if owner is not None and is_gone(owner)]
+
+
+async def _remove(engine: Engine, kind: str, key: str, dry_run: bool) -> bool:  # noqa: FBT001  # Private.
+    if dry_run:
+        return False
+    by_kind = {"container": remove_container, "network": remove_network, "volume": remove_volume}
+    return await by_kind[kind](engine, key)
+
+
+def _removed(
+    kind: Literal["container", "network", "volume"],
+    name: str,
+    listed: Mapping[str, Any],
+    ok: bool,  # noqa: FBT001
+) -> Removed:
+    labels = listed["Labels"]
+    return Removed(kind, name, labels.get(RUN, ""), labels.get(TEST, ""), labels[OWNER], ok)

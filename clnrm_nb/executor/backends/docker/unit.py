@@ -1,0 +1,373 @@
+"""One test attempt in an engine: its network, its containers, and their end.
+
+Everything created is known by id the moment the engine names it, in the very thread that asked, so that a
+cancelled wait loses nothing: :meth:`DockerUnit.close` first awaits calls that are still under way, removes
+what they made, and then looks by label whether anything is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+
+from docker.errors import APIError, ImageNotFound
+
+from clnrm_nb.errors import BackendUnavailableError, ClnrmError, Diagnostic
+from clnrm_nb.executor.backends.docker import create
+from clnrm_nb.executor.backends.docker.command import failed_to_start, run_command
+from clnrm_nb.executor.backends.docker.engine import engine_says
+from clnrm_nb.executor.backends.docker.files import Copying
+from clnrm_nb.executor.backends.docker.labels import UNIT, unit_labels
+from clnrm_nb.executor.backends.docker.mounts import resolve
+from clnrm_nb.executor.backends.docker.network import HOST_NAME, Network, create_network
+from clnrm_nb.executor.backends.docker.proxy import PortProxy, is_loopback
+from clnrm_nb.executor.backends.docker.removal import (
+    Found,
+    find_labelled,
+    remove_all,
+    remove_container,
+    remove_network,
+)
+from clnrm_nb.executor.backends.docker.service import Container, Reach
+from clnrm_nb.executor.backends.docker.stream import FrameStream
+from clnrm_nb.executor.ownership import this_process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+    from pathlib import Path
+
+    from clnrm_nb.executor.backends.docker.engine import Engine
+    from clnrm_nb.executor.backends.docker.images import Images
+    from clnrm_nb.executor.backends.protocol import CommandResult, CommandSpec, Leftover, UnitSpec
+    from clnrm_nb.scenario.model import Service
+
+__all__ = ["DockerUnit"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_CALLS_END_WITHIN_S: Final = 30.0
+# A resolver nobody runs: names outside the test fail at once instead of being asked of the world, which
+# engines otherwise do on behalf of internal networks too (moby's CVE-2024-29018).
+_NO_RESOLVER: Final = ("127.0.0.1",)
+
+
+class DockerUnit:
+    """See :class:`~clnrm_nb.executor.backends.protocol.Unit`."""
+
+    def __init__(self, engine: Engine, images: Images, spec: UnitSpec) -> None:
+        self.id = secrets.token_hex(4)
+        self.receiver_host = ""
+        self.listen_address = ""
+        self.hermetic = False
+        self._engine = engine
+        self._images = images
+        self._spec = spec
+        self._labels = unit_labels(spec.run_id, spec.test_id, str(this_process()), self.id)
+        self._network: Network | None = None
+        self._containers: dict[str | None, Container] = {}
+        """Those started, by service; the runner container under ``None``."""
+        self._made = Found()
+        self._calls: set[Future[Any]] = set()
+        self._background: set[asyncio.Task[Any]] = set()
+        self._proxies: list[PortProxy] = []
+        self._findings: list[Diagnostic] = []
+        self._runner_lock = asyncio.Lock()
+        self._has_volumes = False
+        self._teardown: asyncio.Task[list[Leftover]] | None = None
+
+    # ------------------------------------------------------------------------------------- the network
+
+    async def open(self, *, internal: bool, listen_address: str | None = None) -> Network:
+        """Create the network.
+
+        Parameters
+        ----------
+        internal : bool
+            Without a route beyond this machine.
+        listen_address : str, optional
+            Of this machine, where containers reach it by ``host.docker.internal`` and not at the gateway.
+        """
+        name = f"clnrm-{self.id}"
+
+        def created(network_id: str) -> None:
+            self._made.networks[network_id] = name
+
+        network = await self._call(
+            create_network, self._engine.client, name, self._labels, internal=internal, created=created
+        )
+        self._network = network
+        self.hermetic = internal and listen_address is None
+        self.listen_address = listen_address or network.gateway
+        self.receiver_host = HOST_NAME if listen_address else network.gateway
+        return network
+
+    def environment(self) -> dict[str, str]:
+        """Where programs of this unit find its services: by name, at the container's own port."""
+        found: dict[str, str] = {}
+        for name, service in self._spec.services.items():
+            word = "".join(char if char.isalnum() and char.isascii() else "_" for char in name).upper()
+            found[f"CLNRM_HOST_{word}"] = name
+            for port in service.ports:
+                found[f"CLNRM_PORT_{word}_{port.container}"] = str(port.container)
+        return found
+
+    # ------------------------------------------------------------------------------------------ services
+
+    async def start_service(self, name: str, env: Mapping[str, str]) -> Container:
+        """Create and start the container of a service, its output followed from the first byte.
+
+        Raises
+        ------
+        ClnrmError
+            CLN602: no image. CLN603: the engine refuses to create or start it, or a port is taken.
+        BackendUnavailableError
+            CLN601: the engine is gone.
+        """
+        service = self._spec.services[name]
+        image = await self._images.ensure(service.image or "")
+        self._has_volumes = self._has_volumes or bool(image.volumes)
+        body = create.service_body(
+            service,
+            image,
+            env,
+            [resolve(volume, self._spec.directory) for volume in service.volumes],
+            self._surroundings(),
+            memory_mb=service.limits.memory_mb or self._spec.memory_mb,
+            cpu_millicores=service.limits.cpu_millicores or self._spec.cpu_millicores,
+        )
+        container = await self._start(name, service.image or "", body, image.stop_signal)
+        if _is_reached(service) or self._has_host_mode:
+            container.reach = Reach.of(await self._call(self._engine.client.inspect_container, container.id))
+        await self._publish(service, container)
+        return container
+
+    async def _start(
+        self, name: str | None, image_name: str, body: dict[str, Any], stop_signal: str
+    ) -> Container:
+        """Create, attach, start."""
+        # A dot, so that no service has the runner's name; a number, since a runner may have to be replaced.
+        full_name = f"clnrm-{self.id}-{name}" if name else f"clnrm-{self.id}.{len(self._made.containers)}"
+        try:
+            container_id = await self._call(self._create, full_name, body)
+            container = Container(self._engine, container_id, name or "runner", stop_signal)
+            container.follow(await self._call(self._attach, container_id))
+            self._containers[name] = container
+            await self._call(self._engine.client.start, container_id)
+        except ImageNotFound as gone:
+            self._images.forget(image_name)
+            raise ClnrmError(f"cannot pull `{image_name}`: it was removed during the run", "CLN602") from gone
+        except APIError as refused:
+            what = f"`{name}`" if name else "the runner container"
+            raise ClnrmError(f"{what} cannot start: {engine_says(refused)}", "CLN603") from refused
+        return container
+
+    def _create(self, name: str, body: dict[str, Any]) -> str:
+        create_container: Any = self._engine.client.create_container_from_config
+        container_id: str = create_container(body, name)["Id"]
+        self._made.containers[container_id] = name
+        return container_id
+
+    def _attach(self, container_id: str) -> FrameStream:
+        wanted = {"stdout": 1, "stderr": 1, "stream": 1}
+        return FrameStream(self._engine.client.attach_socket(container_id, params=wanted))
+
+    async def _publish(self, service: Service, container: Container) -> None:
+        for port in service.ports:
+            target = container.address(port.container)
+            if port.protocol == "udp":
+                self._note(f"`{service.name}`: udp port {port.container} is reached inside the test only")
+            elif target is None:
+                self._note(f"`{service.name}`: port {port.container} cannot be published without a network")
+            elif service.network.mode != "host":
+                if port.ip is not None and not is_loopback(port.ip):
+                    self._note(
+                        f"`{service.name}`: port {port.container} is served on loopback, not on {port.ip}"
+                    )
+                proxy = await PortProxy.open(service.name, port, target)
+                self._proxies.append(proxy)
+                container.host_ports[port.container] = proxy.host_port
+
+    @property
+    def _has_host_mode(self) -> bool:
+        return any(service.network.mode == "host" for service in self._spec.services.values())
+
+    def _surroundings(self) -> create.Surroundings:
+        assert self._network is not None
+        hosts = {
+            name: self._network.gateway
+            for name, service in self._spec.services.items()
+            if service.network.mode == "host"
+        }
+        for name, container in self._containers.items():
+            if name and self._has_host_mode and container.reach.address and name not in hosts:
+                hosts[name] = container.reach.address
+        if self.receiver_host == HOST_NAME:
+            hosts[HOST_NAME] = "host-gateway"
+        # Podman's resolver would be replaced, not only cut off from the world, by a resolver of ours.
+        cut_off = self._network.is_internal and not self._engine.facts.is_podman
+        return create.Surroundings(
+            network_id=self._network.id,
+            labels=self._labels,
+            extra_hosts=hosts,
+            resolver=_NO_RESOLVER if cut_off else (),
+            publish=self.receiver_host == HOST_NAME,
+            missing_limits=self._engine.facts.missing_limits,
+        )
+
+    def _note(self, message: str) -> None:
+        self._findings.append(Diagnostic("CLN611", message))
+
+    # ------------------------------------------------------------------------------------------ commands
+
+    async def execute(self, command: CommandSpec) -> CommandResult:
+        """Run a command in its service's container, or in the runner container."""
+        try:
+            container = await self._container_for(command)
+        except ClnrmError as cannot:
+            return failed_to_start(cannot.message)
+        if container is None:
+            return failed_to_start(f"service `{command.service}` has no running container")
+        return await run_command(self._engine, container.id, command, in_background=self._in_background)
+
+    async def _container_for(self, command: CommandSpec) -> Container | None:
+        if command.service is not None:
+            return self._containers.get(command.service)
+        async with self._runner_lock:
+            runner = self._containers.get(None)
+            if runner is None or runner.has_ended:
+                runner = await self._start_runner()
+            return runner
+
+    async def _start_runner(self) -> Container:
+        image = await self._images.ensure(self._spec.runner_image)
+        self._has_volumes = self._has_volumes or bool(image.volumes)
+        body = create.runner_body(
+            image,
+            self._surroundings(),
+            memory_mb=self._spec.memory_mb,
+            cpu_millicores=self._spec.cpu_millicores,
+        )
+        return await self._start(None, self._spec.runner_image, body, "SIGTERM")
+
+    def _in_background(self, work: Coroutine[Any, Any, object]) -> None:
+        """Go on with something whose waiter was cancelled, until the unit closes."""
+        task = asyncio.ensure_future(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def stop_services(self, grace_s: float) -> list[str]:
+        """End all services as their images want to be ended; names of those that had to be killed."""
+        services = {name: container for name, container in self._containers.items() if name is not None}
+        ended = await asyncio.gather(
+            *(container.stop(grace_s) for container in services.values()), return_exceptions=True
+        )
+        killed: list[str] = []
+        for name, outcome in zip(services, ended, strict=True):
+            if isinstance(outcome, BaseException) and not isinstance(
+                outcome, (APIError, BackendUnavailableError)
+            ):
+                raise outcome
+            # Whatever the engine did not confirm did not end by itself either.
+            if outcome is not False:
+                killed.append(name)
+        return killed
+
+    async def read_files(self, service: str | None, pattern: str, target: Path) -> list[Path]:
+        """Copy files out; what is left out because of a limit becomes a finding."""
+        container = self._containers.get(service)
+        if container is None:
+            return []
+        copying = Copying(pattern, target)
+        try:
+            await self._call(copying.run, self._engine.client, container.id)
+        except APIError as refused:
+            self._note(f"`{pattern}` was not copied: {engine_says(refused)}")
+        finally:
+            copying.stop()
+        for complaint in copying.complaints:
+            self._note(complaint)
+        return copying.written
+
+    async def objects(self) -> dict[str, list[str]]:
+        """Names of what exists now, by type."""
+        found = await find_labelled(self._engine, UNIT, self.id, volumes=self._has_volumes)
+        running = [name for name, each in self._containers.items() if name is not None and not each.has_ended]
+        return {
+            "container": sorted(found.containers.values()),
+            "network": sorted(found.networks.values()),
+            "volume": sorted(found.volumes.values()),
+            "service": sorted(running),
+        }
+
+    def diagnostics(self) -> list[Diagnostic]:
+        """What this engine could not apply."""
+        missing = self._engine.facts.missing_limits
+        unlimited = f"the engine does not limit {', '.join(missing)}"
+        return [*self._findings, *([Diagnostic("CLN611", unlimited)] if missing and self._containers else [])]
+
+    # ---------------------------------------------------------------------------------------------- end
+
+    async def close(self) -> list[Leftover]:
+        """Remove everything, in any state; the same answer when called again.
+
+        A cancelled wait does not stop the removal: a second call awaits the same one.
+        """
+        if self._teardown is None:
+            self._teardown = asyncio.ensure_future(self._remove())
+        return await asyncio.shield(self._teardown)
+
+    async def _remove(self) -> list[Leftover]:
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*(proxy.close() for proxy in self._proxies))
+        await self._calls_ended()
+        await self._remove_made()
+        for container in self._containers.values():
+            container.let_go()
+        return await self._remove_unexpected()
+
+    async def _calls_ended(self) -> None:
+        """Await what was under way when somebody was cancelled: it may be creating something."""
+        if calls := [asyncio.wrap_future(call) for call in self._calls]:
+            _, pending = await asyncio.wait(calls, timeout=_CALLS_END_WITHIN_S)
+            for each in calls:
+                if each not in pending and not each.cancelled():
+                    each.exception()
+
+    async def _remove_made(self) -> None:
+        # A network whose containers have all ended can go together with them; else it must wait for them.
+        ended = {each.id for each in self._containers.values() if each.has_ended}
+        containers = [remove_container(self._engine, each) for each in self._made.containers]
+        networks = [remove_network(self._engine, each) for each in self._made.networks]
+        if ended >= self._made.containers.keys():
+            await asyncio.gather(*containers, *networks)
+        else:
+            await asyncio.gather(*containers)
+            await asyncio.gather(*networks)
+
+    async def _remove_unexpected(self) -> list[Leftover]:
+        """What carries the unit's label after all it made was removed: found, reported, removed."""
+        try:
+            left = await find_labelled(self._engine, UNIT, self.id, volumes=self._has_volumes)
+        except (APIError, BackendUnavailableError):
+            # Nobody can say what is still there: everything that was made, as far as anybody knows.
+            return self._made.leftovers()
+        await remove_all(self._engine, left)
+        return left.leftovers()
+
+    async def _call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """A call that :meth:`close` awaits even if its caller is cancelled."""
+        if self._teardown is not None:
+            raise ClnrmError("the test is being torn down", "CLN603")
+        call = self._engine.submit(function, *args, **kwargs)
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+        return await asyncio.wrap_future(call)
+
+
+def _is_reached(service: Service) -> bool:
+    """Whether this process connects to the service itself, so that its address must be known."""
+    return bool(service.ports or service.ready_port or service.ready_http)

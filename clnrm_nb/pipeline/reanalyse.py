@@ -1,0 +1,124 @@
+"""Stored or given spans judged by today's expectations, without a run (``clnrm analyze``)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from clnrm_nb.errors import ClnrmError
+from clnrm_nb.executor.outcome import CommandOutcome, ScenarioOutcome, TestOutcome
+from clnrm_nb.pipeline.judge import errored, judge
+from clnrm_nb.report.results import Leave, RunResult
+from clnrm_nb.spans.loaders import load as load_spans
+from clnrm_nb.spans.table import SpanTable
+from clnrm_nb.state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from clnrm_nb.config.project import Project
+    from clnrm_nb.config.settings import Settings
+    from clnrm_nb.pipeline.load import Loaded, LoadedTest
+
+__all__ = ["rejudge"]
+
+
+def rejudge(
+    loaded: Loaded, given: Sequence[SpanTable], *, project: Project, settings: Settings
+) -> RunResult:
+    """Judge the tests of a file.
+
+    Parameters
+    ----------
+    loaded : Loaded
+        The tests.
+    given : sequence of SpanTable
+        Spans to judge, all together; empty: those of each test's last run, with its commands.
+
+    Raises
+    ------
+    ClnrmError
+        No spans are given and none are stored (CLN607).
+    """
+    started_at, started = datetime.now(UTC), perf_counter()
+    outcomes: list[TestOutcome] = []
+    with State.open(project.state_dir) as state:
+        for test in loaded.tests:
+            if test.test is None:
+                outcomes.append(errored(test, "analyze"))
+            else:
+                outcome = _given(test, given) if given else _stored(test, state)
+                outcomes.append(judge(test, outcome))
+    return RunResult(
+        outcomes,
+        [*settings.diagnostics, *loaded.diagnostics],
+        command="analyze",
+        started_at=started_at,
+        duration_ms=(perf_counter() - started) * 1e3,
+        leave=Leave(not_evaluated=settings.executor.allow_not_evaluated),
+    )
+
+
+def _given(test: LoadedTest, tables: Sequence[SpanTable]) -> TestOutcome:
+    """Spans from files: nothing is known of commands, isolation or leftovers, and nothing is claimed."""
+    assert test.test is not None
+    joined = SpanTable()
+    for table in tables:
+        for column in SpanTable.COLUMNS:
+            getattr(joined, column).extend(getattr(table, column))
+    names = [scenario.name for scenario in test.test.scenarios]
+    if len(names) == 1 and not any(joined.scenario):
+        # One scenario is all there is, so that these spans can only be its.
+        joined.scenario[:] = names * len(joined)
+    return TestOutcome(
+        id=test.test_id,
+        name=test.test.metadata.name,
+        backend="analyze",
+        hermetic=False,
+        replayed=True,
+        scenarios=[ScenarioOutcome(name) for name in names],
+        spans=joined,
+    )
+
+
+def _stored(test: LoadedTest, state: State) -> TestOutcome:
+    """The last run of a test, as far as it was kept."""
+    assert test.test is not None
+    content = state.spans_of(test.test_id)
+    document = _last_document(test.test_id, state)
+    if content is None or document is None:
+        raise ClnrmError(
+            f"no spans of {test.test_id} are stored", "CLN607", hint="Run it first, or give --traces FILE."
+        )
+    table, _ = load_spans(content)
+    return TestOutcome(
+        id=test.test_id,
+        name=test.test.metadata.name,
+        backend=document["backend"],
+        hermetic=document["hermetic"],
+        replayed=document["replayed"],
+        isolation=document["isolation"],
+        complete=document.get("complete", True),
+        duration_ms=document["duration_ms"],
+        scenarios=[_scenario(entry) for entry in document["scenarios"]],
+        spans=table,
+    )
+
+
+def _last_document(test_id: str, state: State) -> dict[str, Any] | None:
+    for row in state.history([test_id]):
+        run = state.run(row["run"])
+        for document in run["data"]["tests"] if run else ():
+            if document["id"] == test_id and document["span_count"]:
+                return dict(document)
+    return None
+
+
+def _scenario(entry: Mapping[str, Any]) -> ScenarioOutcome:
+    commands = [CommandOutcome(**command) for command in entry["commands"]]
+    # Commands keep their verdicts; the scenario's own follows from them and from what is judged now.
+    failed = [command.status for command in commands if command.status not in ("passed", "skipped")]
+    return ScenarioOutcome(
+        entry["name"], failed[0] if failed else "passed", entry["duration_ms"], commands, reason=entry["reason"]
+    )

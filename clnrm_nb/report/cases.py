@@ -1,0 +1,160 @@
+"""A run as a list of cases, the common ground of JUnit, TAP and a test's own report files.
+
+A case for each scenario and each expectation; one for the test itself where it failed and none of those says
+so (an invalid file, a service that never got ready, something left behind).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from clnrm_nb.report.text import value_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+__all__ = ["Case", "Outcome", "cases_of"]
+
+Outcome = Literal["passed", "failed", "error", "skipped", "not-evaluated", "interrupted"]
+
+_OUTCOMES: Mapping[str, Outcome] = {
+    "passed": "passed",
+    "cached": "passed",
+    "flaky": "passed",
+    "failed": "failed",
+    "error": "error",
+    "incomplete": "not-evaluated",
+    "not-evaluated": "not-evaluated",
+    "skipped": "skipped",
+    "interrupted": "interrupted",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One verdict.
+
+    Parameters
+    ----------
+    id : str
+        Unique within a run: ``<test id>::<scenario or expectation>``.
+    name : str
+        Unique within its test.
+    code : str
+        A code, or the word of the outcome where there is none.
+    message, detail : str
+        One sentence, and everything else there is to say.
+    """
+
+    test: str
+    name: str
+    outcome: Outcome
+    message: str = ""
+    detail: str = ""
+    code: str = ""
+    duration_ms: float = 0.0
+    is_cached: bool = False
+    is_flaky: bool = False
+    stdout: str = ""
+    stderr: str = ""
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """See the class."""
+        return f"{self.test}::{self.name}"
+
+
+def cases_of(test: Mapping[str, Any]) -> list[Case]:
+    """The cases of one test document."""
+    cases = [*_scenarios(test), *_expectations(test)]
+    told = {case.outcome for case in cases}
+    outcome = _OUTCOMES[test["status"]]
+    if not cases or (outcome not in told and outcome != "passed"):
+        cases.insert(0, _whole(test, outcome))
+    return cases
+
+
+def _whole(test: Mapping[str, Any], outcome: Outcome) -> Case:
+    findings = _deciding(test["diagnostics"])
+    message = test.get("reason") or (findings[0]["message"] if findings else "")
+    code = findings[0]["code"] if findings else ""
+    return Case(
+        test=test["id"],
+        name="test",
+        outcome=outcome,
+        message=message if outcome != "passed" else "",
+        detail="\n".join(_sentence(finding) for finding in findings),
+        code=code or test["status"],
+        duration_ms=test["duration_ms"],
+        is_cached=bool(test.get("cached")),
+        is_flaky=test["status"] == "flaky",
+    )
+
+
+def _scenarios(test: Mapping[str, Any]) -> Iterator[Case]:
+    flaky_somewhere = any(scenario["status"] == "flaky" for scenario in test["scenarios"])
+    for index, scenario in enumerate(test["scenarios"]):
+        findings = [f for f in _deciding(test["diagnostics"]) if f.get("scenario") == scenario["name"]]
+        failed = [
+            command for command in scenario["commands"] if command["status"] not in {"passed", "skipped"}
+        ]
+        reasons = [command["reason"] for command in failed if command.get("reason")]
+        message = scenario.get("reason") or (reasons or [f["message"] for f in findings] or [""])[0]
+        yield Case(
+            test=test["id"],
+            name=scenario["name"],
+            outcome=_OUTCOMES[scenario["status"]],
+            message=message,
+            detail="\n".join([*map(_sentence, findings), *map(_command, failed)]),
+            code=findings[0]["code"] if findings else scenario["status"],
+            duration_ms=scenario["duration_ms"],
+            is_cached=bool(test.get("cached")),
+            # The retry was of the whole test: where no scenario is marked, the first stands for it.
+            is_flaky=scenario["status"] == "flaky"
+            or (test["status"] == "flaky" and not flaky_somewhere and index == 0),
+            stdout=_streams(scenario["commands"], "stdout"),
+            stderr=_streams(scenario["commands"], "stderr"),
+        )
+
+
+def _expectations(test: Mapping[str, Any]) -> Iterator[Case]:
+    taken = {scenario["name"] for scenario in test["scenarios"]}
+    for result in test["expectations"]:
+        name = f"{result['scenario']}::{result['id']}" if result.get("scenario") else result["id"]
+        name = f"expect {name}" if name in taken else name
+        taken.add(name)
+        place = f"{result['file']}:{result['line']}" if result.get("file") else ""
+        facts = [
+            f"{word}: {value_text(result[word])}"
+            for word in ("expected", "actual", "reason")
+            if result.get(word) is not None
+        ]
+        yield Case(
+            test=test["id"],
+            name=name,
+            outcome=_OUTCOMES[result["status"]],
+            message=result["message"],
+            detail="\n".join([*([place] if place else []), *facts]),
+            code="CLN607" if result.get("reason") == "no-spans" else "CLN608",
+            is_cached=bool(test.get("cached")),
+        )
+
+
+def _deciding(findings: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [f for f in findings if f["severity"] == "error" or f["code"] in {"CLN612", "CLN614", "CLN707"}]
+
+
+def _sentence(finding: Mapping[str, Any]) -> str:
+    place = f"{finding['file']}:{finding['line']}: " if finding.get("file") and finding.get("line") else ""
+    return f"{place}{finding['code']} {finding['message']}"
+
+
+def _command(command: Mapping[str, Any]) -> str:
+    argv = " ".join(map(str, command.get("argv") or ()))
+    return f"{command['name']}: {argv} (exit code {command.get('exit_code')})"
+
+
+def _streams(commands: Sequence[Mapping[str, Any]], stream: str) -> str:
+    return "".join(command.get(stream) or "" for command in commands)

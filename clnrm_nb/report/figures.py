@@ -1,0 +1,125 @@
+"""Plotly figures of a trace. Imported, and plotly with it, only when somebody asks for a figure.
+
+One bar trace a figure, so that 1,400 spans stay 2,800 nodes; what is not shown is stated in the title.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import plotly.graph_objects as go
+
+from clnrm_nb.report.text import duration_text, number_text, one_line
+from clnrm_nb.report.tracetext import heading
+from clnrm_nb.spans.model import STATUS_CODES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clnrm_nb.report.layout import Layout
+
+__all__ = ["MOST_BARS", "flame", "history_figure", "waterfall"]
+
+MOST_BARS: Final = 1_400
+_COLOURS: Final = {"unset": "#5B8DEF", "ok": "#5B8DEF", "error": "#D01A00", "own": "#808080"}
+_ROW_PX: Final = 18
+_LONGEST_LABEL: Final = 60
+
+
+def waterfall(layout: Layout, rows: int = MOST_BARS) -> go.Figure:
+    """One row a span, parents above their children."""
+    places = layout.window(min(rows, MOST_BARS))
+    figure = _bars(layout, places, list(range(len(places))))
+    labels = ["\u2003" * min(layout.depth[p], 12) + _label(layout, p) for p in places]
+    figure.update_yaxes(tickvals=list(range(len(places))), ticktext=labels, autorange="reversed")
+    figure.update_layout(height=max(160, _ROW_PX * len(places) + 110))
+    return figure
+
+
+def flame(layout: Layout, rows: int = MOST_BARS) -> go.Figure:
+    """One row a level, so that a span stands below the one it is part of; overlapping siblings overlap."""
+    places = layout.window(min(rows, MOST_BARS))
+    figure = _bars(layout, places, [layout.depth[place] for place in places])
+    deepest = max((layout.depth[place] for place in places), default=0)
+    figure.update_yaxes(title="depth", autorange="reversed")
+    figure.update_layout(height=max(160, 2 * _ROW_PX * (deepest + 1) + 110))
+    return figure
+
+
+def _bars(layout: Layout, places: Sequence[int], levels: Sequence[int]) -> go.Figure:
+    hover = [_hover(layout, place) for place in places]
+    figure = go.Figure(
+        go.Bar(
+            orientation="h",
+            base=[(layout.offset_ns(place) or 0) / 1e6 for place in places],
+            x=[(layout.duration_ns(place) or 0) / 1e6 for place in places],
+            y=list(levels),
+            marker={
+                "color": [_COLOURS[_state(layout, place)] for place in places],
+                "pattern": {"shape": ["/" if layout.is_error(place) else "" for place in places]},
+            },
+            customdata=[layout.table(place).span_id[layout.row[place]] for place in places],
+            hovertext=hover,
+            hoverinfo="text",
+        )
+    )
+    title = heading(layout)
+    if len(places) < len(layout):
+        title += f" (showing {number_text(len(places))} of {number_text(len(layout))})"
+    figure.update_layout(
+        title={"text": title, "font": {"size": 14}},
+        barmode="overlay",
+        bargap=0.25,
+        showlegend=False,
+        margin={"l": 10, "r": 10, "t": 50, "b": 40},
+        uirevision="clnrm",
+        template="none",
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+    )
+    figure.update_xaxes(title="ms since the first span of the test", zeroline=False)
+    figure.update_yaxes(automargin=True)
+    return figure
+
+
+def _state(layout: Layout, place: int) -> str:
+    table, row = layout.table(place), layout.row[place]
+    return "own" if table.own[row] else STATUS_CODES[table.status_code[row]]
+
+
+def _label(layout: Layout, place: int) -> str:
+    table, row = layout.table(place), layout.row[place]
+    sign = "✗ " if layout.is_error(place) else ""
+    return sign + _plain(table.name[row][:_LONGEST_LABEL])
+
+
+def _hover(layout: Layout, place: int) -> str:
+    table, row = layout.table(place), layout.row[place]
+    duration_ns = layout.duration_ns(place)
+    duration = duration_text(None if duration_ns is None else duration_ns / 1e6)
+    words = [_plain(table.name[row]), _plain(table.resource[row].service), duration]
+    return "<br>".join([*words, STATUS_CODES[table.status_code[row]]])
+
+
+def _plain(text: str) -> str:
+    """Plotly reads a few tags and entities in labels; those of strangers are shown, not obeyed."""
+    return one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def history_figure(rows: Sequence[dict[str, Any]]) -> go.Figure:
+    """Durations over time, one line a test; the shape of a mark tells its status."""
+    shapes = {"passed": "circle", "failed": "x", "error": "cross", "incomplete": "diamond", "flaky": "star"}
+    figure = go.Figure()
+    tests = list(dict.fromkeys(row["test_id"] for row in rows))
+    for test in tests:
+        mine = [row for row in rows if row["test_id"] == test]
+        figure.add_scatter(
+            x=[row["at"] for row in mine],
+            y=[row["duration_ms"] for row in mine],
+            name=_plain(str(test)),
+            mode="lines+markers",
+            marker={"symbol": [shapes.get(row["status"], "square-open") for row in mine], "size": 9},
+            hovertext=[_plain(f"{row['status']}, run {row['run']}") for row in mine],
+        )
+    figure.update_layout(template="none", yaxis_title="ms", margin={"l": 60, "r": 10, "t": 30, "b": 40})
+    return figure

@@ -1,0 +1,107 @@
+"""Report files: those a test's ``[report]`` table names, and ``--report-junit|json|html FILE``."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clnrm_nb.report.cases import cases_of
+from clnrm_nb.report.render import render_json, render_report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from clnrm_nb.report.render import Format, Reportable
+    from clnrm_nb.report.results import RunResult
+    from clnrm_nb.scenario.model import Report
+
+__all__ = ["digest_text", "test_document", "write_report", "write_test_reports"]
+
+
+def write_report(result: Reportable, path: Path, format: Format) -> None:  # noqa: A002  # The flag's name.
+    """Write one report; parents are created, an older file is replaced whole.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+    """
+    _replace(path, render_report(result, format))
+
+
+def write_test_reports(result: RunResult, report: Report, root: Path) -> list[Path]:
+    """Write the files a test asks for.
+
+    Parameters
+    ----------
+    result : RunResult
+        Of this one test.
+    report : Report
+        Paths relative to `root`.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+    """
+    test = result.tests[0]
+    texts: dict[str | None, Callable[[], str]] = {
+        report.json_path: lambda: render_json(test_document(test)),
+        report.junit: lambda: render_report(result, "junit"),
+        report.digest: lambda: digest_text(test),
+        report.html: lambda: render_report(result, "html"),
+        report.markdown: lambda: render_report(result, "markdown"),
+    }
+    written: list[Path] = []
+    for name, make in texts.items():
+        if name is not None:
+            path = root / name
+            _replace(path, make())
+            written.append(path)
+    return written
+
+
+def test_document(test: Mapping[str, Any]) -> dict[str, Any]:
+    """``[report].json``: what passed, what failed and why, what nobody could tell."""
+    cases = cases_of(test)
+    passes = [case.name for case in cases if case.outcome == "passed"]
+    failures = [
+        {"name": case.name, "error": case.message or case.outcome}
+        for case in cases
+        if case.outcome in {"failed", "error", "interrupted"}
+    ]
+    open_cases = [case.name for case in cases if case.outcome == "not-evaluated"]
+    return {
+        "passed": test["status"] in {"passed", "cached", "flaky"},
+        "total_passes": len(passes),
+        "total_failures": len(failures),
+        "total_not_evaluated": len(open_cases),
+        "passes": passes,
+        "failures": failures,
+        "not_evaluated": open_cases,
+    }
+
+
+def digest_text(test: Mapping[str, Any]) -> str:
+    """``[report].digest``: SHA-256 over the scenarios' names and trace digests, one line."""
+    digests = "".join(f"{scenario['name']}\0{scenario['trace_digest']}\n" for scenario in test["scenarios"])
+    return f"sha256:{hashlib.sha256(digests.encode()).hexdigest()}\n"
+
+
+def _replace(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        # mkstemp makes private files; a report is as public as any other.
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(name).chmod(0o666 & ~mask)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

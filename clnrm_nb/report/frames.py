@@ -1,0 +1,156 @@
+"""DataFrames of results: columns and dtypes of ``format.md`` 12, the same for no rows as for many.
+
+Pandas is imported when a frame is asked for, never before.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from clnrm_nb.codes import CODES, SEVERITIES, STATUSES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pandas import DataFrame
+
+__all__ = ["diagnostics_frame", "expectations_frame", "frame_of", "history_frame", "result_frame"]
+
+Dtype = str | tuple[str, ...]
+"""A pandas dtype by name, ``dt``, or the words of a category in order."""
+
+BACKENDS: Final = ("docker", "auto", "process", "replay", "dask")
+LEVELS: Final = ("test", "scenario", "step")
+KINDS: Final = (
+    "span",
+    "counts",
+    "graph",
+    "window",
+    "order",
+    "status",
+    "hermeticity",
+    "resource",
+    "trace",
+    "assertion",
+)
+VERDICTS: Final = ("passed", "failed", "not-evaluated")
+
+_RESULT: Final[Mapping[str, Dtype]] = {
+    "level": LEVELS,
+    "test_id": "string",
+    "scenario": "string",
+    "step": "string",
+    "service": "string",
+    "status": STATUSES,
+    "reason": "string",
+    "duration_ms": "Float64",
+    "cached": "boolean",
+    "stored_status": STATUSES,
+    "attempts": "Int64",
+    "exit_code": "Int64",
+    "backend": BACKENDS,
+    "hermetic": "boolean",
+    "replayed": "boolean",
+    "span_count": "Int64",
+    "trace_digest": "string",
+    "matrix": "object",
+    "argv": "object",
+    "stdout": "string",
+    "stderr": "string",
+    "hash": "string",
+}
+_EXPECTATIONS: Final[Mapping[str, Dtype]] = {
+    "test_id": "string",
+    "scenario": "string",
+    "id": "string",
+    "kind": KINDS,
+    "status": VERDICTS,
+    "reason": "string",
+    "message": "string",
+    "expected": "object",
+    "actual": "object",
+    "file": "string",
+    "line": "Int64",
+}
+_DIAGNOSTICS: Final[Mapping[str, Dtype]] = {
+    "file": "string",
+    "line": "Int64",
+    "column": "Int64",
+    "end_line": "Int64",
+    "end_column": "Int64",
+    "code": tuple(CODES),
+    "severity": SEVERITIES,
+    "message": "string",
+    "hint": "string",
+    "fixable": "boolean",
+}
+_HISTORY: Final[Mapping[str, Dtype]] = {
+    "run": "string",
+    "at": "dt",
+    "test_id": "string",
+    "status": STATUSES,
+    "duration_ms": "Float64",
+    "cached": "boolean",
+    "backend": BACKENDS,
+    "trace_digest": "string",
+}
+
+
+def frame_of(dtypes: Mapping[str, Dtype], rows: Sequence[Mapping[str, Any]]) -> DataFrame:
+    """A frame with exactly these columns and dtypes; keys a row lacks are missing values.
+
+    A word that its category does not list (a backend of someone else's) is added at its end, never dropped.
+    """
+    import pandas as pd
+
+    return pd.DataFrame(
+        {name: _column(dtype, [row.get(name) for row in rows]) for name, dtype in dtypes.items()}
+    )
+
+
+def _column(dtype: Dtype, values: list[Any]) -> Any:
+    import pandas as pd
+
+    if isinstance(dtype, tuple):
+        words = [*dtype, *dict.fromkeys(v for v in values if v is not None and v not in dtype)]
+        return pd.Series(pd.Categorical(values, categories=words))
+    if dtype == "dt":
+        return pd.Series(pd.to_datetime(values, utc=True, format="ISO8601")).astype("datetime64[ns, UTC]")
+    return pd.Series(values, dtype=dtype)
+
+
+def result_frame(tests: Iterable[Mapping[str, Any]]) -> DataFrame:
+    """Tests, their scenarios, their steps: one row each, a whole before its parts."""
+    rows: list[Mapping[str, Any]] = []
+    for test in tests:
+        shared = {
+            "test_id": test["id"],
+            **{key: test.get(key) for key in ("cached", "stored_status", "backend", "hermetic", "replayed")},
+        }
+        own = ("status", "reason", "duration_ms", "span_count", "matrix", "hash")
+        rows.append({"level": "test", **shared, **{key: test.get(key) for key in own}})
+        for scenario in test["scenarios"]:
+            mine = ("status", "reason", "duration_ms", "span_count", "trace_digest")
+            named = {**shared, "scenario": scenario["name"]}
+            rows.append({"level": "scenario", **named, **{key: scenario.get(key) for key in mine}})
+            rows += [
+                {"level": "step", **command, **named, "step": command["name"]}
+                for command in scenario["commands"]
+            ]
+    return frame_of(_RESULT, rows)
+
+
+def expectations_frame(tests: Iterable[Mapping[str, Any]]) -> DataFrame:
+    """One row an expectation."""
+    rows = [{**result, "test_id": test["id"]} for test in tests for result in test["expectations"]]
+    return frame_of(_EXPECTATIONS, rows)
+
+
+def diagnostics_frame(findings: Iterable[Mapping[str, Any]]) -> DataFrame:
+    """One row a finding."""
+    return frame_of(_DIAGNOSTICS, [{**finding, "fixable": "fix" in finding} for finding in findings])
+
+
+def history_frame(rows: Sequence[Mapping[str, Any]]) -> DataFrame:
+    """One row a test of an earlier run."""
+    return frame_of(_HISTORY, rows)

@@ -1,0 +1,299 @@
+"""What commands return: one object each, with its document, its frames and its views.
+
+Every object carries ``ok``, ``exit_code``, ``raw`` (the JSON document of ``format.md`` 11.3, masked) and
+``frame``. Nothing heavy is imported until a frame or a figure is asked for.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from clnrm_nb.report.findings import Diagnostics
+from clnrm_nb.report.mime import bundle
+from clnrm_nb.report.rendered import Rendered
+from clnrm_nb.report.tables import History, Table
+from clnrm_nb.report.text import json_ready
+from clnrm_nb.report.trace import Trace
+from clnrm_nb.report.verdict import NO_LEAVE, Leave, exit_code_of, first_code, headline, summary_of
+from clnrm_nb.report.view import dated
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Mapping, Sequence
+
+    from pandas import DataFrame
+
+    from clnrm_nb.errors import Diagnostic
+    from clnrm_nb.executor.outcome import TestOutcome
+    from clnrm_nb.report.lines import Line
+    from clnrm_nb.report.signs import Signs
+    from clnrm_nb.report.text import Mask
+    from clnrm_nb.spans.table import SpanTable
+
+__all__ = [
+    "Diagnostics",
+    "History",
+    "Leave",
+    "Rendered",
+    "RunResult",
+    "Table",
+    "Trace",
+]
+
+_TRACE_ROWS = 150
+_TRACE_BYTES = 22_000
+
+
+class RunResult:
+    """What running tests came to.
+
+    Parameters
+    ----------
+    tests : sequence of TestOutcome
+        In path order.
+    findings : iterable of Diagnostic
+        Findings of the run; those of the tests may be among them.
+    command : str
+        The command, for the document.
+    started_at : datetime, optional
+    duration_ms : float
+    exit_code : int, optional
+        Default: what the tests and findings say.
+    interrupted : bool
+        Whether the run was stopped.
+    leave : Leave
+        What the person lets pass.
+    mask : callable, optional
+        Applied to every text.
+    max_rows : int
+        Most spans of a durable output (``notebook.max_rows``).
+
+    Attributes
+    ----------
+    raw : dict
+        The JSON document, masked.
+    outcomes : tuple of TestOutcome
+        As given; empty for a result read back from its document.
+
+    Examples
+    --------
+    >>> result = RunResult([])
+    >>> result.ok, result.raw["summary"]["total"]
+    (True, 0)
+    """
+
+    diff: Any = None
+    """Comparison with the accepted traces, where one was asked for."""
+
+    def __init__(
+        self,
+        tests: Sequence[TestOutcome],
+        findings: Iterable[Diagnostic] = (),
+        *,
+        command: str = "run",
+        started_at: datetime | None = None,
+        duration_ms: float = 0.0,
+        exit_code: int | None = None,
+        interrupted: bool = False,
+        leave: Leave = NO_LEAVE,
+        mask: Mask | None = None,
+        max_rows: int = 1_000,
+    ) -> None:
+        documents = [json_ready(test.to_json(), mask) for test in tests]
+        own = [json_ready(finding.to_json(), mask) for finding in findings]
+        of_tests = [finding for test in documents for finding in test["diagnostics"]]
+        own = [finding for finding in own if _place(finding) not in {_place(other) for other in of_tests}]
+        if exit_code is None:
+            exit_code = exit_code_of(documents, own, leave, is_interrupted=interrupted)
+        self.outcomes = tuple(tests)
+        self.leave = leave
+        self._mask = mask
+        self.raw: dict[str, Any] = {
+            "format": "clnrm-report/1",
+            "command": command,
+            "ok": exit_code == 0,
+            "exit_code": exit_code,
+            "started_at": dated(started_at or datetime.now(UTC)),
+            "duration_ms": round(duration_ms, 3),
+            "summary": summary_of(documents),
+            "diagnostics": _gathered(own, documents),
+            "data": {"tests": documents},
+        }
+        spans = [(test.id, test.spans) for test in tests if test.spans is not None]
+        self.spans = _trace(spans, documents, mask, max_rows)
+
+    @classmethod
+    def from_document(
+        cls,
+        raw: Mapping[str, Any],
+        spans: Sequence[tuple[str, SpanTable]] = (),
+        *,
+        leave: Leave = NO_LEAVE,
+        mask: Mask | None = None,
+    ) -> RunResult:
+        """A result from its document (a JSON report, a stored run) and the spans that are still there.
+
+        Raises
+        ------
+        ValueError
+            `raw` is no report of a run.
+        """
+        if not isinstance(raw, dict) or raw.get("format") != "clnrm-report/1":
+            raise ValueError("it does not say `format: clnrm-report/1`")
+        if "tests" not in raw.get("data", {}):
+            raise ValueError(f"it is a report of `{raw.get('command')}`, which runs no tests")
+        result = cls([], leave=leave)
+        known = json_ready({key: raw[key] for key in result.raw}, mask)
+        for test in known["data"]["tests"]:
+            # Reports may leave out what section 11.3 of the format does not show.
+            for key, default in (("diagnostics", []), ("reason", None), ("complete", True)):
+                test.setdefault(key, default)
+        result.raw = known
+        result.spans = _trace(spans, known["data"]["tests"], mask, 1_000)
+        return result
+
+    def add_findings(self, findings: Iterable[Diagnostic]) -> None:
+        """Note findings that came up after the run, such as a report file that cannot be written."""
+        documents = [json_ready(finding.to_json(), self._mask) for finding in findings]
+        if not documents:
+            return
+        self.raw["diagnostics"] = _gathered([*documents, *self.raw["diagnostics"]], ())
+        late = exit_code_of((), documents, self.leave)
+        self.raw["exit_code"] = max(self.exit_code, late)
+        self.raw["ok"] = self.ok
+        self.__dict__.pop("_document", None)
+
+    @property
+    def tests(self) -> list[dict[str, Any]]:
+        """The documents of the tests."""
+        tests: list[dict[str, Any]] = self.raw["data"].get("tests", [])
+        return tests
+
+    @property
+    def ok(self) -> bool:
+        """Whether the command succeeded."""
+        return self.exit_code == 0
+
+    @property
+    def exit_code(self) -> int:
+        """As of ``format.md`` 11.2."""
+        return int(self.raw["exit_code"])
+
+    @property
+    def summary(self) -> dict[str, int]:
+        """Number of tests in all and of each status."""
+        summary: dict[str, int] = self.raw["summary"]
+        return summary
+
+    @property
+    def headline(self) -> str:
+        """One sentence on the whole run."""
+        return headline(self.tests, self.raw["diagnostics"])
+
+    @property
+    def code(self) -> str | None:
+        """The code that says most about why the run is not ok; ``None`` where it is."""
+        return None if self.ok else first_code(self.tests, self.raw["diagnostics"], self.exit_code)
+
+    @property
+    def frame(self) -> DataFrame:
+        """One row a test, scenario and step (``format.md`` 12)."""
+        from clnrm_nb.report.frames import result_frame
+
+        return result_frame(self.tests)
+
+    @property
+    def events(self) -> DataFrame:
+        """One row an event of a span."""
+        return self.spans.events
+
+    @property
+    def expectations(self) -> DataFrame:
+        """One row an expectation."""
+        from clnrm_nb.report.frames import expectations_frame
+
+        return expectations_frame(self.tests)
+
+    @property
+    def diagnostics(self) -> DataFrame:
+        """One row a finding."""
+        from clnrm_nb.report.frames import diagnostics_frame
+
+        return diagnostics_frame(self.raw["diagnostics"])
+
+    def lines(self, *, signs: Signs | None = None, width: int = 100, verbose: bool = False) -> list[Line]:
+        """The report for people, as styled lines."""
+        from clnrm_nb.report.resulttext import result_lines
+        from clnrm_nb.report.signs import UNICODE
+
+        return result_lines(self, signs=signs or UNICODE, width=width, is_verbose=verbose)
+
+    def __repr__(self) -> str:
+        from clnrm_nb.report.lines import to_plain
+
+        return to_plain(self.lines(width=110), 120)
+
+    def html(self, *, trace_bytes: int = _TRACE_BYTES, trace_rows: int = _TRACE_ROWS) -> str:
+        """The report as HTML, without a frame around it."""
+        from clnrm_nb.report.resultview import result_html
+
+        trace = self.spans.html(budget_bytes=trace_bytes, rows=trace_rows) if len(self.spans) else ""
+        return result_html(self, trace)
+
+    @cached_property
+    def _document(self) -> dict[str, Any]:
+        from clnrm_nb.report.documents import result_document
+
+        trace = self.spans.document(_TRACE_ROWS) if len(self.spans) else None
+        return result_document(self.raw, trace)
+
+    def _repr_mimebundle_(
+        self, include: Container[str] | None = None, exclude: Container[str] | None = None
+    ) -> dict[str, Any]:
+        from clnrm_nb.report.documents import MIME
+        from clnrm_nb.report.html import fragment
+
+        makers = {
+            MIME["result"]: lambda: self._document,
+            "text/html": lambda: fragment("result of a run", self.html()),
+            "text/plain": lambda: _short(repr(self)),
+        }
+        return bundle(makers, include, exclude)
+
+
+def _trace(
+    spans: Sequence[tuple[str, SpanTable]],
+    tests: Sequence[Mapping[str, Any]],
+    mask: Mask | None,
+    max_rows: int,
+) -> Trace:
+    order = {test["id"]: [scenario["name"] for scenario in test["scenarios"]] for test in tests}
+    return Trace(spans, mask=mask, scenarios=order, max_rows=max_rows, command="run")
+
+
+def _place(finding: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(finding.get(key) for key in ("file", "line", "column", "code", "message"))
+
+
+def _gathered(own: Iterable[Any], tests: Iterable[Any]) -> list[dict[str, Any]]:
+    """All findings of a run, each with its test, each once, in the order of every report."""
+    findings = {(finding.get("test"), *_place(finding)): finding for finding in own}
+    for test in tests:
+        for finding in test["diagnostics"]:
+            findings.setdefault((test["id"], *_place(finding)), {**finding, "test": test["id"]})
+    return sorted(
+        findings.values(),
+        key=lambda f: (f["file"] or "", f["line"] or 0, f["column"] or 0, f["code"], f.get("test") or ""),
+    )
+
+
+_LONGEST_PLAIN = 12_000
+
+
+def _short(text: str) -> str:
+    """Plain text of a durable output: the beginning, and what was left out."""
+    if len(text) <= _LONGEST_PLAIN:
+        return text
+    lines = text[:_LONGEST_PLAIN].splitlines()[:-1]
+    return "\n".join([*lines, f"showing {len(lines):,} of {text.count(chr(10)):,} lines"])

@@ -1,0 +1,176 @@
+"""``Table``, a result that is a list of anything, and ``History``, one that can be plotted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from clnrm_nb.report.lines import Line, columns, line
+from clnrm_nb.report.signs import UNICODE, Signs
+from clnrm_nb.report.text import json_ready, one_line, value_text
+from clnrm_nb.report.view import HTML_BYTES, View
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pandas import DataFrame
+
+    from clnrm_nb.errors import Diagnostic
+    from clnrm_nb.report.text import Mask
+
+__all__ = ["History", "Table"]
+
+_SHOWN_ROWS = 500
+
+
+class Table(View):
+    """A table of anything: ``doctor``, ``gc``, ``cache list`` and their kind.
+
+    Parameters
+    ----------
+    title : str
+    header : sequence of str
+        Names of the columns.
+    rows : sequence of sequences
+        Cells; text, numbers, booleans or ``None``. A cell of a column named ``status`` or ``outcome`` is
+        shown as a state.
+    notes : sequence of str
+        Sentences below the table.
+    data : mapping, optional
+        ``data`` of the document; default ``{"rows": [{column: cell}]}``.
+    dtypes : mapping, optional
+        pandas dtype of each column (default: string).
+    """
+
+    def __init__(
+        self,
+        title: str,
+        header: Sequence[str],
+        rows: Sequence[Sequence[Any]],
+        *,
+        command: str = "",
+        exit_code: int = 0,
+        notes: Sequence[str] = (),
+        findings: Iterable[Diagnostic] = (),
+        summary: Mapping[str, Any] | None = None,
+        data: Mapping[str, Any] | None = None,
+        dtypes: Mapping[str, Any] | None = None,
+        mask: Mask | None = None,
+    ) -> None:
+        self.title = title
+        self.header = tuple(header)
+        self.rows: list[list[Any]] = json_ready([list(row) for row in rows], mask)
+        self.notes: list[str] = json_ready(list(notes), mask)
+        self.label = title
+        self._dtypes = dict(dtypes or {})
+        records = [dict(zip(self.header, row, strict=True)) for row in self.rows]
+        super().__init__(
+            command or title,
+            exit_code=exit_code,
+            summary=summary or {"rows": len(records)},
+            findings=[json_ready(finding.to_json(), mask) for finding in findings],
+            data={"rows": records} if data is None else json_ready(dict(data), mask),
+        )
+
+    @property
+    def frame(self) -> DataFrame:
+        """The rows."""
+        from clnrm_nb.report.frames import frame_of
+
+        records = [
+            {
+                name: cell if name in self._dtypes or cell is None else value_text(cell)
+                for name, cell in zip(self.header, row, strict=True)
+            }
+            for row in self.rows
+        ]
+        return frame_of({name: self._dtypes.get(name, "string") for name in self.header}, records)
+
+    def lines(self, *, signs: Signs = UNICODE, width: int = 100, verbose: bool = False) -> list[Line]:
+        """See the base."""
+        from clnrm_nb.report.resulttext import finding_lines
+
+        del verbose
+        cells = [
+            [_cell(name, cell, signs) for name, cell in zip(self.header, row, strict=True)]
+            for row in self.rows
+        ]
+        numbers = [
+            i for i, _ in enumerate(self.header) if self.rows and all(_is_number(r[i]) for r in self.rows)
+        ]
+        lines = [line((one_line(self.title), "bold"))] if self.title else []
+        lines += columns(self.header, cells, right=numbers) if self.rows else [line(("nothing", "dim"))]
+        lines += [line(one_line(note)) for note in self.notes]
+        for finding in self.raw["diagnostics"]:
+            lines += finding_lines(finding, signs=signs, width=width)
+        return lines
+
+    def html(self) -> str:
+        """See the base."""
+        from clnrm_nb.report.html import Weighed, escape, table
+        from clnrm_nb.report.html import status as state
+        from clnrm_nb.report.resultview import findings_html
+
+        def cell(name: str, value: Any) -> str:
+            if name in _STATES and isinstance(value, str):
+                return f"<td>{state(value)}</td>"
+            number = " class=n" if _is_number(value) and value is not None else " dir=auto"
+            return f"<td{number}>{escape('' if value is None else value_text(value))}</td>"
+
+        rows = Weighed(
+            (f"<tr>{''.join(map(cell, self.header, row))}</tr>" for row in self.rows[:_SHOWN_ROWS]),
+            len(self.rows),
+            HTML_BYTES,
+        )
+        notes = "".join(f"<p dir=auto>{escape(note)}</p>" for note in self.notes)
+        shown = table(self.title, self.header, rows) + rows.note("(all of them: .frame)") + notes
+        return shown + findings_html(self.raw["diagnostics"], "", 20_000)
+
+
+_STATES = frozenset({"status", "outcome", "state"})
+
+
+def _cell(name: str, value: Any, signs: Signs) -> str:
+    if value is None:
+        return ""
+    text = value_text(value)
+    return f"{signs.status.get(text, ' ')} {text}" if name in _STATES else text
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+class History(Table):
+    """Earlier runs.
+
+    Parameters
+    ----------
+    records : sequence of mappings
+        ``run, at, test_id, status, duration_ms, cached, backend, trace_digest``, newest first.
+    """
+
+    HEADER = ("run", "at", "test_id", "status", "duration_ms", "cached", "backend", "trace_digest")
+
+    def __init__(
+        self,
+        records: Sequence[Mapping[str, Any]],
+        *,
+        command: str = "history",
+        findings: Iterable[Diagnostic] = (),
+        mask: Mask | None = None,
+    ) -> None:
+        rows = [[record.get(name) for name in self.HEADER] for record in records]
+        super().__init__("history", self.HEADER, rows, command=command, findings=findings, mask=mask)
+
+    @property
+    def frame(self) -> DataFrame:
+        """One row a test of an earlier run (``format.md`` 12)."""
+        from clnrm_nb.report.frames import history_frame
+
+        return history_frame(self.raw["data"]["rows"])
+
+    def plot(self) -> Any:
+        """A plotly figure: durations over time, a line a test."""
+        from clnrm_nb.report.figures import history_figure
+
+        return history_figure(sorted(self.raw["data"]["rows"], key=lambda row: str(row["at"])))

@@ -1,0 +1,257 @@
+"""The state of one project, as everybody else sees it: runs, results, spans, history, objects.
+
+Spans are objects, everything that is asked for by test or by time is a row; documents are compressed JSON in
+their rows. Rows are written in one short transaction after their objects, so a row without its object can
+only mean that somebody removed the object: a miss.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import zlib
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from clnrm_nb.errors import Diagnostic
+from clnrm_nb.state.database import Database
+from clnrm_nb.state.export import append_lines, history_line
+from clnrm_nb.state.ids import new_run_id
+from clnrm_nb.state.objects import ObjectStore, digest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+__all__ = ["State"]
+
+_NO_VERDICT: Final = ("skipped", "interrupted")
+
+
+class State:
+    """The state directory of a project. Safe for threads, and for any number of processes at once.
+
+    Parameters
+    ----------
+    state_dir : Path
+        ``.clnrm``, or what ``--state-dir`` names. Created by the first write; reading creates nothing.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self.directory = state_dir
+        self._lock = threading.Lock()
+        self._findings: dict[str, Diagnostic] = {}
+        self._database = Database(state_dir / "state.db", self._warn)
+        self.objects = ObjectStore(state_dir / "objects", self._warn)
+
+    @classmethod
+    def open(cls, state_dir: Path) -> Self:
+        """The state below `state_dir`; never raises for what is, or is not, on disk."""
+        return cls(state_dir)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the files. May be called twice."""
+        self._database.close()
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """What was found damaged or could not be written (CLN804), each thing once."""
+        with self._lock:
+            return tuple(self._findings.values())
+
+    def _warn(self, message: str, *, topic: str | None = None) -> None:
+        with self._lock:
+            self._findings.setdefault(topic or message, Diagnostic("CLN804", message))
+
+    def _keep(self, work: Callable[[], object]) -> bool:
+        """Do something that may fail for the state of the disk; whether it succeeded."""
+        try:
+            work()
+        except (OSError, sqlite3.Error, UnicodeError) as error:
+            what = f"`{self.directory.name}` cannot be written: {error}"
+            self._warn(f"{what}; the run goes on, not all of it is recorded", topic="write")
+            return False
+        return True
+
+    # ------------------------------------------------------------------------------------------ writing
+
+    def save_run(self, document: Mapping[str, Any], spans: Mapping[str, bytes]) -> bool:
+        """Record a run: its document, its tests, their spans; then export its history lines.
+
+        Parameters
+        ----------
+        document : mapping
+            The report of ``format.md`` 11.3, tests in ``data.tests``, with ``run`` (its id; default: a new
+            one) and, if known, ``workers``. A run that is saved again is replaced.
+        spans : mapping of test id to bytes
+            All spans of a test as OTLP/JSON.
+
+        Returns
+        -------
+        bool
+            Whether everything was kept; if not, :attr:`diagnostics` says why. Never raises for the disk.
+        """
+        run = {key: value for key, value in document.items() if key != "data"}
+        data = dict(document.get("data") or {})
+        tests: list[dict[str, Any]] = list(data.pop("tests", ()))
+        run["data"] = data
+        run.setdefault("run", new_run_id())
+        at = str(run.get("started_at") or "")
+        digests: dict[str, str] = {}
+        kept = self._keep(
+            lambda: digests.update((test_id, self.objects.put(spans[test_id])) for test_id in spans)
+        )
+        rows = [_result_row(run["run"], at, test, digests.get(test["id"])) for test in tests]
+        kept &= self._keep(lambda: self._database.write(lambda db: _insert(db, run, at, rows)))
+        lines = [history_line(run, test, at=at) for test in tests]
+        kept &= self._keep(lambda: append_lines(self.directory / "history" / "runs.ndjson", lines))
+        return kept and self._database.is_kept
+
+    def put_object(self, content: bytes) -> str | None:
+        """Keep some bytes; their digest, or ``None`` if they cannot be written (see :attr:`diagnostics`)."""
+        digests: list[str] = []
+        self._keep(lambda: digests.append(self.objects.put(content)))
+        return digests[0] if digests else None
+
+    # ------------------------------------------------------------------------------------------ reading
+
+    def get_object(self, digest: str) -> bytes | None:
+        """The bytes of a digest; ``None`` if they are missing or damaged."""
+        return self.objects.get(digest)
+
+    def runs(self, limit: int = 20) -> list[dict[str, Any]]:
+        """The last runs, newest first: their documents without the tests."""
+        return self._documents("SELECT document FROM runs ORDER BY seq DESC LIMIT ?", (limit,))
+
+    def run(self, run_id: str) -> dict[str, Any] | None:
+        """The whole document of one run, tests in report order; ``None`` if there is no such run."""
+        for document in self._documents("SELECT document FROM runs WHERE id = ?", (run_id,)):
+            tests = self._documents("SELECT document FROM results WHERE run = ? ORDER BY seq", (run_id,))
+            return {**document, "data": {**document["data"], "tests": tests}}
+        return None
+
+    def history(self, tests: Sequence[str] = (), limit: int | None = None) -> list[dict[str, Any]]:
+        """Rows of the ``History`` frame (``format.md`` 12), newest first.
+
+        Parameters
+        ----------
+        tests : sequence of str
+            Test ids or globs of them; empty: all.
+        limit : int, optional
+            At most so many rows.
+        """
+        most = -1 if limit is None else limit
+        if not tests:
+            rows = self._read("SELECT * FROM history ORDER BY seq DESC LIMIT ?", (most,))
+        else:
+            known = [row["test_id"] for row in self._read("SELECT DISTINCT test_id FROM results")]
+            chosen = [
+                name for name in known if any(name == text or fnmatchcase(name, text) for text in tests)
+            ]
+            rows = self._read(
+                "SELECT * FROM history WHERE test_id IN (SELECT value FROM json_each(?)) "
+                "ORDER BY seq DESC LIMIT ?",
+                (json.dumps(chosen), most),
+            )
+        return [_history_row(row) for row in rows]
+
+    def last_results(self) -> dict[str, dict[str, Any]]:
+        """The latest verdict on each test (skipped, interrupted: none), as rows of :meth:`history`."""
+        rows = self._read(
+            "SELECT * FROM history WHERE seq IN "
+            "(SELECT max(seq) FROM results WHERE status NOT IN (?, ?) GROUP BY test_id)",
+            _NO_VERDICT,
+        )
+        return {row["test_id"]: _history_row(row) for row in rows}
+
+    def durations(self) -> dict[str, float]:
+        """Milliseconds that each test took when it was last really run to its end."""
+        rows = self._read(
+            "SELECT test_id, duration_ms FROM results WHERE seq IN (SELECT max(seq) FROM results "
+            "WHERE NOT cached AND duration_ms IS NOT NULL AND status NOT IN (?, ?, 'cached', 'error') "
+            "GROUP BY test_id)",
+            _NO_VERDICT,
+        )
+        return {row["test_id"]: row["duration_ms"] for row in rows}
+
+    def spans_of(self, test_id: str, run_id: str | None = None) -> bytes | None:
+        """Stored spans of a test (OTLP/JSON): of one run, or the latest that has any; ``None``: none."""
+        rows = self._read(
+            "SELECT spans FROM results WHERE test_id = ? AND spans IS NOT NULL AND (? IS NULL OR run = ?) "
+            "ORDER BY seq DESC LIMIT 1",
+            (test_id, run_id, run_id),
+        )
+        return self.get_object(rows[0]["spans"]) if rows else None
+
+    def _documents(self, sql: str, parameters: Sequence[object]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        for row in self._read(sql, parameters):
+            try:
+                found.append(json.loads(zlib.decompress(row["document"])))
+            except (ValueError, zlib.error) as error:
+                self._warn(f"a document in `state.db` is damaged ({error}); left out")
+        return found
+
+    def _read(self, sql: str, parameters: Sequence[object] = ()) -> list[sqlite3.Row]:
+        try:
+            return self._database.read(sql, parameters)
+        except (sqlite3.Error, UnicodeError) as error:
+            self._warn(f"`state.db` cannot be read: {error}", topic="read")
+            return []
+
+
+# ------------------------------------------------------------------------------------------------ rows
+
+
+def _result_row(run_id: str, at: str, test: Mapping[str, Any], spans: str | None) -> tuple[Any, ...]:
+    return (
+        run_id,
+        at,
+        test["id"],
+        test["status"],
+        test.get("duration_ms"),
+        bool(test.get("cached")),
+        test.get("backend"),
+        _trace_digest(test),
+        spans,
+        _pack(test),
+    )
+
+
+def _trace_digest(test: Mapping[str, Any]) -> str | None:
+    """One digest for a whole test: its only scenario's, or one over those of all its scenarios."""
+    digests = {s["name"]: s["trace_digest"] for s in test.get("scenarios", ()) if s.get("trace_digest")}
+    if len(digests) <= 1:
+        return next(iter(digests.values()), None)
+    return digest_of(json.dumps(digests, sort_keys=True, separators=(",", ":")).encode())
+
+
+def _insert(db: sqlite3.Connection, run: Mapping[str, Any], at: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    db.execute("DELETE FROM runs WHERE id = ?", (run["run"],))
+    db.execute("INSERT INTO runs (id, at, document) VALUES (?, ?, ?)", (run["run"], at, _pack(run)))
+    db.executemany(
+        "INSERT INTO results "
+        "(run, at, test_id, status, duration_ms, cached, backend, trace_digest, spans, document) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        rows,
+    )
+
+
+def _history_row(row: sqlite3.Row) -> dict[str, Any]:
+    columns = {key: row[key] for key in row.keys() if key != "seq"}  # noqa: SIM118  # A row iterates over values.
+    return {**columns, "cached": bool(row["cached"])}
+
+
+def _pack(document: Mapping[str, Any]) -> bytes:
+    """Compressed JSON. Printed output is most of it and shrinks well; escapes carry what is not Unicode."""
+    return zlib.compress(json.dumps(document, default=str, separators=(",", ":")).encode(), level=1)

@@ -1,0 +1,232 @@
+"""What all tests share: an engine, images, the corpus, and the rule that a test leaves nothing behind.
+
+What is missing on a machine is skipped by name, with the way to get it; named in ``CLNRM_REQUIRE``
+(``docker,browser``) it is a failure instead.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+
+if TYPE_CHECKING:
+    import docker
+
+TESTS = Path(__file__).parent
+_ENGINE_DIRECTORY = "CLNRM_TEST_ENGINE_DIRECTORY"
+_BROWSER_HINT = "apt-get install -y --no-install-recommends chromium fonts-dejavu-core fonts-noto-color-emoji"
+_OWN_VARIABLES = ("CLNRM_NB_", "CLEANROOM_")
+
+# Two cores are shared by many: how long an example takes says nothing about the code.
+hypothesis_settings.register_profile("clnrm", deadline=None, print_blob=True)
+hypothesis_settings.load_profile("clnrm")
+
+
+def _load(path: Path) -> ModuleType:
+    """Import a file of the tests that is no test (there are no packages here to import it from)."""
+    name = f"clnrm_tests_{path.stem}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+# ------------------------------------------------------------------------------------------ the session
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the place of a private engine, which all workers share, before any of them starts."""
+    if not hasattr(config, "workerinput"):
+        directory = Path(tempfile.gettempdir()) / f"clnrm-tests-{os.getpid()}"
+        os.environ[_ENGINE_DIRECTORY] = str(directory)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the private engine, if any worker needed one."""
+    if not hasattr(config, "workerinput"):
+        directory = Path(os.environ.pop(_ENGINE_DIRECTORY))
+        if directory.exists():
+            _load(TESTS / "engine.py").stop(directory)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Benchmarks run when they are asked for: `-m bench`, `-m bench_full`, or by their own path."""
+    asked = config.option.markexpr or any("test_bench" in argument for argument in config.args)
+    if asked:
+        return
+    chosen = [
+        item
+        for item in items
+        if not any(item.iter_markers("bench")) and not any(item.iter_markers("bench_full"))
+    ]
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = chosen
+
+
+def missing(what: str, reason: str) -> NoReturn:
+    """Skip because `what` (``docker``, ``browser``) is not here; fail where it is required."""
+    if what in os.environ.get("CLNRM_REQUIRE", "").split(","):
+        pytest.fail(f"{what} is required (CLNRM_REQUIRE): {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def clean_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No configuration of the person who runs the tests has a say in them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        for name in [name for name in os.environ if name.startswith(_OWN_VARIABLES)]:
+            patch.delenv(name)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def marked_requirements(request: pytest.FixtureRequest) -> None:
+    """A test marked `docker` or `browser` gets it without naming the fixture."""
+    for marker, fixture in (("docker", "engine"), ("browser", "browser")):
+        if request.node.get_closest_marker(marker):
+            request.getfixturevalue(fixture)
+
+
+# ------------------------------------------------------------------------------------------ the engine
+
+
+@dataclass(frozen=True)
+class TestEngine:
+    """The engine of the session. ``DOCKER_HOST`` names it while the session lasts.
+
+    ``client`` is the SDK's low-level client.
+    """
+
+    __test__ = False
+
+    url: str
+    client: docker.APIClient
+
+    def labelled(self, label: str, value: str) -> list[tuple[str, str]]:
+        """(type, name) of the objects with a label."""
+        wanted: dict[str, Any] = {"label": [f"{label}={value}"]}
+        return [
+            *(("container", each["Names"][0]) for each in self.client.containers(all=True, filters=wanted)),
+            *(("network", each["Name"]) for each in self.client.networks(filters=wanted)),
+            *(("volume", each["Name"]) for each in self.client.volumes(filters=wanted)["Volumes"] or []),
+        ]
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[TestEngine]:
+    """A Docker engine: the one of ``DOCKER_HOST`` if it answers, else a private one of this session."""
+    import docker
+
+    tool = _load(TESTS / "engine.py")
+    url = os.environ.get("DOCKER_HOST", "")
+    if not (url and tool.answers(url)):
+        try:
+            url = tool.start(Path(os.environ[_ENGINE_DIRECTORY]))
+        except tool.EngineError as error:
+            missing("docker", str(error))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOCKER_HOST", url)
+        client = docker.APIClient(base_url=url, version="auto", max_pool_size=32)
+        yield TestEngine(url, client)
+        client.close()
+
+
+@pytest.fixture(scope="session")
+def private_engine_tool() -> ModuleType:
+    """Functions ``start(directory, *options)`` and ``stop(directory)`` for tests that need an engine to break."""
+    tool = _load(TESTS / "engine.py")
+    if not (shutil.which("dockerd") or shutil.which("dockerd", path="/usr/sbin:/sbin")) or os.geteuid() != 0:
+        missing("docker", f"these tests start an engine of their own, as root: {tool.INSTALL_HINT}")
+    return tool
+
+
+def _image(engine: TestEngine, name: str) -> str:
+    maker = _load(TESTS / "images" / "make.py")
+    try:
+        return str(getattr(maker, name)(engine.client))
+    except FileNotFoundError as error:
+        missing("docker", f"test images are made of busybox: {error}")
+
+
+@pytest.fixture(scope="session")
+def image_maker() -> ModuleType:
+    """Functions that make the test images in any engine, given its client."""
+    return _load(TESTS / "images" / "make.py")
+
+
+@pytest.fixture(scope="session")
+def busybox_image(engine: TestEngine) -> str:
+    """Tag of an image with a shell and all of busybox (httpd, nc, wget, setsid …)."""
+    return _image(engine, "busybox")
+
+
+@pytest.fixture(scope="session")
+def shellless_image(engine: TestEngine) -> str:
+    """Tag of an image with `sleep` and `echo` and no shell."""
+    return _image(engine, "without_shell")
+
+
+@pytest.fixture(scope="session")
+def volume_image(engine: TestEngine) -> str:
+    """Tag of an image with a volume at /data, user 1000 and SIGINT as its stop signal."""
+    return _image(engine, "with_volume")
+
+
+@pytest.fixture(scope="session")
+def python_image(engine: TestEngine) -> str:
+    """Tag of an image with Python and the OpenTelemetry SDK and exporter, as the examples use it."""
+    import docker
+
+    from clnrm_nb.examples import images
+
+    client = docker.DockerClient(base_url=engine.url)
+    try:
+        return images.ensure(["python"], client)[0].tag
+    except images.ImageError as error:
+        missing("docker", str(error))
+    finally:
+        client.close()
+
+
+@pytest.fixture
+def no_leftovers(engine: TestEngine) -> Iterator[None]:
+    """Nothing that this process made in the engine is left after the test."""
+    from clnrm_nb.executor.ownership import this_process
+
+    yield
+    assert engine.labelled("clnrm_nb.owner", str(this_process())) == []
+
+
+# ----------------------------------------------------------------------------------------- other things
+
+
+@pytest.fixture(scope="session")
+def browser() -> str:
+    """Path of chromium, to be driven with playwright's ``executable_path``."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    return found or missing("browser", f"chromium is not installed: {_BROWSER_HINT}")
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """Directory of the scenario files and traces that come from elsewhere."""
+    named = os.environ.get("CLNRM_CORPUS")
+    found = Path(named) if named else TESTS.parent.parent / "shared" / "corpus"
+    if not found.is_dir():
+        pytest.skip(f"there is no corpus at {found}: set CLNRM_CORPUS to its directory")
+    return found

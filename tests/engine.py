@@ -1,0 +1,196 @@
+"""A Docker engine of the tests' own: started where none answers, stopped by its own pid and no other.
+
+``python tests/engine.py start`` prints the line that a shell needs (``export DOCKER_HOST=…``), ``env``
+prints it again for an engine that is running, ``stop`` ends it and removes its directory. The fixture
+``engine`` of ``conftest.py`` does the same for a test session.
+
+The engine touches nothing of the machine beyond its directory and its bridges: no firewall rules, no
+forwarding, no default data directory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from filelock import FileLock
+
+INSTALL_HINT = "apt-get install -y --no-install-recommends docker.io"
+READY_WITHIN_S = 60.0
+STOPPED_WITHIN_S = 20.0
+POLL_S = 0.05
+
+
+class EngineError(Exception):
+    """No engine can be had here; the message says why and what to do."""
+
+
+def answers(url: str) -> bool:
+    """Whether an engine answers at an address (a unix socket, or TCP in clear)."""
+    scheme, _, rest = url.partition("://")
+    connection = http.client.HTTPConnection("localhost", timeout=2)
+    try:
+        if scheme == "unix":
+            connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            connection.sock.settimeout(2)
+            connection.sock.connect(rest)
+        else:
+            connection = http.client.HTTPConnection(rest, timeout=2)
+        connection.request("GET", "/_ping")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def url_of(directory: Path) -> str:
+    """Address of the engine that lives in a directory."""
+    return f"unix://{directory}/docker.sock"
+
+
+def start(directory: Path, *options: str) -> str:
+    """Start an engine in a directory, unless one is running there; its address.
+
+    Parameters
+    ----------
+    directory : Path
+        Short: a socket's path has at most 107 bytes.
+    *options : str
+        More flags of ``dockerd``.
+
+    Raises
+    ------
+    EngineError
+        ``dockerd`` is not installed, may not be started, or does not get ready.
+    """
+    program = shutil.which("dockerd") or shutil.which("dockerd", path="/usr/sbin:/sbin")
+    if program is None:
+        raise EngineError(f"no Docker engine answers and dockerd is not installed: {INSTALL_HINT}")
+    if os.geteuid() != 0:
+        raise EngineError("no Docker engine answers, and only root can start one: set DOCKER_HOST")
+    directory.mkdir(parents=True, exist_ok=True)
+    url = url_of(directory)
+    with FileLock(directory / "lock"):
+        if answers(url):
+            return url
+        command = [
+            program, "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",
+            "--data-root", f"{directory}/data", "--exec-root", f"{directory}/exec",
+            "--pidfile", f"{directory}/pid", "-H", url, *options,
+        ]  # fmt: skip
+        with (directory / "log").open("ab") as log:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        _await_ready(process, url, directory)
+    return url
+
+
+def _await_ready(process: subprocess.Popen[bytes], url: str, directory: Path) -> None:
+    given_up_s = time.monotonic() + READY_WITHIN_S
+    while not answers(url):
+        if process.poll() is not None or time.monotonic() > given_up_s:
+            process.kill()
+            last = (directory / "log").read_text(errors="replace").splitlines()[-5:]
+            raise EngineError("dockerd did not get ready:\n" + "\n".join(last))
+        time.sleep(POLL_S)
+
+
+def stop(directory: Path) -> None:
+    """End the engine of a directory and remove the directory; none there is fine."""
+    pid = _pid(directory)
+    if pid is not None:
+        _end(pid, signal.SIGTERM)
+        if _is_alive(pid):
+            _end(pid, signal.SIGKILL)
+    _end_containerd(directory)
+    _unmount(directory)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def _pid(directory: Path) -> int | None:
+    """The engine's pid, if that process is still the one of this directory."""
+    try:
+        pid = int((directory / "pid").read_text())
+    except (OSError, ValueError):
+        return None
+    return pid if _is_ours(pid, directory) else None
+
+
+def _is_ours(pid: int, directory: Path) -> bool:
+    try:
+        return str(directory).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def _end_containerd(directory: Path) -> None:
+    """What a killed dockerd leaves: its containerd and that one's shims, found by the directory's name."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and int(entry.name) != os.getpid() and _is_ours(int(entry.name), directory):
+            program = Path(f"/proc/{entry.name}/comm")
+            with suppress(OSError):
+                if program.read_text().startswith("containerd"):
+                    _end(int(entry.name), signal.SIGKILL)
+
+
+def _end(pid: int, how: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, how)
+    given_up_s = time.monotonic() + STOPPED_WITHIN_S
+    while _is_alive(pid) and time.monotonic() < given_up_s:
+        time.sleep(POLL_S)
+
+
+def _is_alive(pid: int) -> bool:
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def _unmount(directory: Path) -> None:
+    mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    inside = [mount for mount in mounts if mount.startswith(f"{directory}/")]
+    for mount in sorted(inside, key=len, reverse=True):
+        subprocess.run(["umount", "--lazy", mount], check=False, capture_output=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="A Docker engine of the tests' own.")
+    parser.add_argument("action", choices=["start", "stop", "env"])
+    default = Path(tempfile.gettempdir()) / f"clnrm-engine-{os.getuid()}"
+    parser.add_argument(
+        "--directory", type=Path, default=default, help="where it lives (default: %(default)s)"
+    )
+    given = parser.parse_args()
+    if given.action == "stop":
+        stop(given.directory)
+        return 0
+    try:
+        url = start(given.directory) if given.action == "start" else url_of(given.directory)
+    except EngineError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if not answers(url):
+        print("no engine of the tests is running: python tests/engine.py start", file=sys.stderr)
+        return 1
+    print(f"export DOCKER_HOST={url}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import base64
+import json
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clnrm_nb.executor.environment import (
+    MASK,
+    Masker,
+    Telemetry,
+    combined,
+    injected,
+    is_exporter_variable,
+    read_secrets,
+)
+from clnrm_nb.scenario.model import Determinism, Otel, Secrets
+
+TELEMETRY = Telemetry("http://10.0.0.1:4318/tok", "tok", "00-aa-bb-01", "checkout")
+
+
+@pytest.fixture
+def env_of(a_test, plan_for):
+    def make(service="api", telemetry=TELEMETRY, **fields):
+        return injected(plan_for(a_test(**fields)), telemetry, service)
+
+    return make
+
+
+def test_everything_a_program_needs_to_send_its_spans_is_injected(env_of):
+    env = env_of()
+
+    assert env == {
+        "OTEL_TRACES_EXPORTER": "otlp",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://10.0.0.1:4318/tok",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_EXPORTER_OTLP_HEADERS": "x-clnrm-token=tok",
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
+        "OTEL_BSP_EXPORT_TIMEOUT": "5000",
+        "OTEL_RESOURCE_ATTRIBUTES": "clnrm.test.id=a.clnrm.toml,clnrm.scenario=checkout",
+        "OTEL_SERVICE_NAME": "api",
+        "OTEL_PROPAGATORS": "tracecontext,baggage",
+        "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+        "OTEL_TRACES_SAMPLER_ARG": "1.0",
+        "TRACEPARENT": "00-aa-bb-01",
+    }
+
+
+@pytest.mark.parametrize(
+    ("exporter", "word"),
+    [
+        ("otlp-http", "otlp"),
+        ("stdout", "console"),
+        ("stdout-ndjson", "console"),
+        ("none", "none"),
+        ("zipkin", "none"),
+    ],
+)
+def test_the_exporter_word_follows_the_file(env_of, exporter, word):
+    assert env_of(otel=Otel(exporter=exporter))["OTEL_TRACES_EXPORTER"] == word
+
+
+def test_grpc_falls_back_to_http_protobuf(env_of):
+    assert env_of(otel=Otel(protocol="grpc"))["OTEL_EXPORTER_OTLP_PROTOCOL"] == "http/protobuf"
+
+
+def test_resource_attributes_are_percent_encoded(env_of):
+    env = env_of(otel=Otel(resources={"team": "a=b,c"}))
+
+    assert env["OTEL_RESOURCE_ATTRIBUTES"].startswith("team=a%3Db%2Cc,clnrm.test.id=")
+
+
+def test_a_service_name_among_the_resources_is_not_overridden(env_of):
+    assert "OTEL_SERVICE_NAME" not in env_of(otel=Otel(resources={"service.name": "mine"}))
+
+
+def test_a_frozen_clock_is_told_in_both_forms(env_of):
+    env = env_of(determinism=Determinism(seed=7, freeze_clock="2025-01-01T00:00:00Z"))
+
+    assert (env["CLNRM_SEED"], env["CLNRM_FREEZE_CLOCK"]) == ("7", "2025-01-01T00:00:00Z")
+    assert env["SOURCE_DATE_EPOCH"] == "1735689600"
+
+
+def test_services_are_told_no_scenario(env_of):
+    env = env_of(telemetry=Telemetry("http://h/t", "t", "00-aa-bb-01"))
+
+    assert "clnrm.scenario" not in env["OTEL_RESOURCE_ATTRIBUTES"]
+
+
+def test_the_file_wins_except_where_spans_go():
+    given_env = {"OTEL_EXPORTER_OTLP_ENDPOINT": "ours", "OTEL_TRACES_EXPORTER": "otlp", "CLNRM_SEED": "1"}
+    service = {
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "theirs",
+        "OTEL_TRACES_EXPORTER": "zipkin",
+        "CLNRM_SEED": "2",
+    }
+
+    env = combined(given_env, service, {"CLNRM_SEED": "3"}, secrets={"TOKEN": "x"})
+
+    assert env == {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "ours",
+        "OTEL_TRACES_EXPORTER": "otlp",
+        "CLNRM_SEED": "3",
+        "TOKEN": "x",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        ("OTEL_TRACES_EXPORTER", True),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", True),
+        ("OTEL_SERVICE_NAME", False),
+        ("OTEL_METRICS_EXPORTER", False),
+    ],
+)
+def test_exporter_variables_are_known(name, is_one):
+    assert is_exporter_variable(name) is is_one
+
+
+def test_a_secret_that_is_not_set_is_a_finding_each(a_test, plan_for):
+    plan = plan_for(a_test(secrets=Secrets(env=("A", "B", "C"))))
+
+    secrets, findings = read_secrets(plan, {"B": ""})
+
+    assert secrets == {"B": ""}
+    assert [(finding.code, finding.severity) for finding in findings] == [("CLN106", "error")] * 2
+
+
+@given(st.text(alphabet='abcXYZ019/+=:%"\\ é', min_size=4, max_size=40))
+def test_no_form_of_a_secret_stays_readable(secret):
+    raw = secret.encode()
+    forms = (secret, base64.b64encode(raw).decode(), quote(secret, safe=""), json.dumps(secret)[1:-1])
+
+    for form in forms:
+        assert Masker((secret,)).text(f"<{form}>") == f"<{MASK}>"
+
+
+def test_secrets_are_masked_in_text_and_bytes():
+    masker = Masker(("hunter2", "hunter22", ""))
+
+    assert masker.text("a hunter22 b hunter2") == f"a {MASK} b {MASK}"
+    assert masker.data(b"aHVudGVyMg==") == MASK.encode()

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from clnrm_nb.executor.admission import TestHistory
+from clnrm_nb.executor.pool import run_tests
+
+
+async def test_outcomes_come_in_path_order_whatever_finishes_first(run, a_test, fake_backend):
+    b_has_ended = asyncio.Event()
+
+    async def wait(_):
+        await b_has_ended.wait()
+        return 0
+
+    fake_backend.on_command["slow"] = wait
+    ended = []
+
+    def listen(event):
+        if event.event == "test.end":
+            ended.append(event.test)
+            b_has_ended.set()
+
+    outcomes = await run(
+        a_test("a", steps=["slow"]), a_test("b"), settings={"executor__worker_count": 2}, publish=listen
+    )
+
+    assert [outcome.id for outcome in outcomes] == ["a.clnrm.toml", "b.clnrm.toml"]
+    assert ended == ["b.clnrm.toml", "a.clnrm.toml"]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+async def test_never_more_tests_than_workers_run(run, a_test, fake_backend, workers):
+    async def brief(_):
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return 0
+
+    fake_backend.on_command["go"] = brief
+    await run(*(a_test(name) for name in "abcdefgh"), settings={"executor__worker_count": workers})
+
+    assert fake_backend.most_running == workers
+
+
+async def test_one_worker_follows_the_queue_order(run, a_test, fake_backend):
+    await run(
+        a_test("a"),
+        a_test("b"),
+        a_test("c"),
+        settings={"executor__worker_count": 1},
+        history={
+            "a.clnrm.toml": TestHistory(duration_ms=1.0),
+            "b.clnrm.toml": TestHistory(duration_ms=9.0),
+            "c.clnrm.toml": TestHistory(has_failed=True, duration_ms=1.0),
+        },
+    )
+
+    assert [entry for entry in fake_backend.log if entry.startswith("close")] == [
+        "close c.clnrm.toml",
+        "close b.clnrm.toml",
+        "close a.clnrm.toml",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("keys", "started"), [({"executor__fail_fast": True}, 1), ({"executor__max_fail": 2}, 2)]
+)
+async def test_after_enough_failures_nothing_more_starts(run, a_test, fake_backend, keys, started):
+    fake_backend.on_command["go"] = 1
+
+    outcomes = await run(*(a_test(name) for name in "abcd"), settings={"executor__worker_count": 1, **keys})
+
+    assert [outcome.status for outcome in outcomes] == ["failed"] * started + ["skipped"] * (4 - started)
+    assert "--max-fail" in outcomes[-1].reason
+    assert outcomes[-1].scenarios[0].status == "skipped"
+
+
+async def test_a_test_that_passes_after_failing_is_flaky(run, a_test, fake_backend, codes):
+    results = iter([1, 0])
+    fake_backend.on_command["go"] = lambda _: next(results)
+
+    outcome = await run(a_test(), settings={"executor__retries": 3})
+
+    assert (outcome.status, outcome.reason) == ("flaky", "passed in attempt 2")
+    assert codes(outcome) == []
+    assert [unit.closed for unit in fake_backend.units] == [1, 1]
+
+
+async def test_retries_end_with_the_last_attempt(run, a_test, fake_backend):
+    fake_backend.on_command["go"] = 1
+
+    outcome = await run(a_test(), settings={"executor__retries": 2})
+
+    assert outcome.status == "failed"
+    assert len(fake_backend.units) == 3
+
+
+async def test_expectations_decide_about_retries_and_failures(run, a_test, fake_backend):
+    verdicts = iter(["failed", "passed", "failed", "failed"])
+
+    def evaluate(plan, outcome):
+        outcome.status = next(verdicts)
+
+    outcomes = await run(
+        *(a_test(name) for name in "abc"),
+        settings={"executor__worker_count": 1, "executor__retries": 1, "executor__max_fail": 1},
+        evaluate=evaluate,
+    )
+
+    assert [outcome.status for outcome in outcomes] == ["flaky", "failed", "skipped"]
+
+
+async def test_a_failing_evaluation_is_one_tests_internal_error(run, a_test, codes):
+    def evaluate(plan, outcome):
+        if plan.id.startswith("a"):
+            raise ZeroDivisionError("oops")
+
+    broken, fine = await run(a_test("a"), a_test("b"), evaluate=evaluate)
+
+    assert (broken.status, codes(broken)) == ("error", ["CLN901"])
+    assert "ZeroDivisionError: oops" in broken.reason
+    assert fine.status == "passed"
+
+
+async def test_an_exception_inside_one_test_does_not_touch_the_others(run, a_test, fake_backend, codes):
+    async def explode(spec):
+        if spec.test_id.startswith("a"):
+            raise RuntimeError("bug")
+
+    fake_backend.on_open = explode
+    broken, fine = await run(a_test("a"), a_test("b"))
+
+    assert (broken.status, codes(broken), fine.status) == ("error", ["CLN901"], "passed")
+    assert "test_executor_pool.py" in broken.diagnostics[0].hint
+
+
+async def test_a_listener_that_fails_does_not_end_the_run(run, a_test):
+    def listener(event):
+        raise ValueError("my own bug")
+
+    outcome = await run(a_test(), publish=listener)
+
+    assert outcome.status == "passed"
+
+
+async def test_cancelling_stops_what_runs_and_starts_nothing_more(
+    a_test, plan_for, settings_for, project, fake_backend, fake_receiver, hang
+):
+    fake_backend.on_command["go"] = hang
+    task = asyncio.create_task(
+        run_tests(
+            [plan_for(a_test(name)) for name in "abc"],
+            fake_backend,
+            settings=settings_for(executor__worker_count=2),
+            project=project,
+            run_id="R1",
+            receiver=fake_receiver,
+        )
+    )
+    while fake_backend.running < 2:
+        await asyncio.sleep(0)
+    task.cancel()
+    outcomes = await task
+
+    assert [outcome.status for outcome in outcomes] == ["interrupted", "interrupted", "skipped"]
+    assert outcomes[0].scenarios[0].commands[0].status == "interrupted"
+    assert [unit.closed for unit in fake_backend.units] == [1, 1]
+    assert not any(entry.startswith("stop") for entry in fake_backend.log)
+    assert not fake_receiver.sinks
+
+
+async def test_events_tell_the_whole_story_in_order(run, a_test):
+    events = []
+    await run(a_test(services=["db"]), publish=events.append)
+
+    assert [event.event for event in events] == [
+        "test.queued",
+        "test.start",
+        "service.ready",
+        "step.end",
+        "scenario.end",
+        "test.end",
+    ]
+    assert {event.test for event in events} == {"a.clnrm.toml"}
+
+
+async def test_growing_tables_are_handed_out_as_tests_start(run, a_test):
+    tables = {}
+    outcome = await run(a_test(), tables=tables)
+
+    assert tables["a.clnrm.toml"] is outcome.spans

@@ -1,0 +1,497 @@
+"""Loading: recognition by content, dialects, what is refused and how it is said."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import time
+
+import pytest
+from clnrm_nb.errors import ClnrmError, UsageError
+from clnrm_nb.spans.canonical import trace_digest
+from clnrm_nb.spans.loaders import load, write_otlp_json
+from clnrm_nb.spans.loaders.objects import Objects
+from clnrm_nb.spans.model import Span
+from clnrm_nb.spans.table import SpanTable
+from google.protobuf import json_format
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+TRACE, SPAN = "5b8efff798038103d269b633813fc60c", "eee19b7ec3c1b174"
+
+
+def otlp(*spans, **more):
+    return {"resourceSpans": [{"scopeSpans": [{"spans": list(spans)}], **more}]}
+
+
+def one(**fields):
+    return {"traceId": TRACE, "spanId": SPAN, "name": "a", **fields}
+
+
+def read(document, **options):
+    data = document if isinstance(document, bytes) else json.dumps(document).encode()
+    return load(data, **options)
+
+
+def message():
+    """A request that uses everything."""
+    request = ExportTraceServiceRequest()
+    resource_spans = request.resource_spans.add()
+    resource_spans.resource.attributes.add(key="service.name").value.string_value = "shop"
+    scope_spans = resource_spans.scope_spans.add()
+    scope_spans.scope.name, scope_spans.scope.version = "lib", "1"
+    for number in (1, 2):
+        span = scope_spans.spans.add(name=f"n{number}", kind=number + 1)
+        span.trace_id, span.span_id = bytes.fromhex(TRACE), number.to_bytes(8)
+        span.parent_span_id = b"" if number == 1 else (1).to_bytes(8)
+        span.start_time_unix_nano, span.end_time_unix_nano = (
+            1_700_000_000_123_456_789,
+            1_700_000_001_000_000_001,
+        )
+        span.status.code, span.status.message = number % 3, "why"
+        value = span.attributes.add(key="s").value
+        value.string_value = "x"
+        span.attributes.add(key="i").value.int_value = -(2**63)
+        span.attributes.add(key="d").value.double_value = float("nan")
+        span.attributes.add(key="b").value.bool_value = False
+        span.attributes.add(key="y").value.bytes_value = b"\0\xff"
+        span.attributes.add(key="none")
+        nested = span.attributes.add(key="t").value.kvlist_value.values.add(key="k").value.array_value
+        nested.values.add().int_value = 1
+        nested.values.add()
+        span.events.add(name="e", time_unix_nano=5).attributes.add(key="q").value.int_value = 1
+        span.links.add(trace_id=span.trace_id, span_id=(1).to_bytes(8))
+    return request
+
+
+# --------------------------------------------------------------------------------------------- dialects
+
+
+def snake(value):
+    """The same document with snake_case keys."""
+    if isinstance(value, dict):
+        return {
+            "".join(f"_{c.lower()}" if c.isupper() else c for c in key): snake(inner)
+            for key, inner in value.items()
+        }
+    return [snake(inner) for inner in value] if isinstance(value, list) else value
+
+
+def hexed(document, spell):
+    """Ids of a document as `spell` writes them, from base64."""
+    text = json.dumps(document)
+    for raw in (bytes.fromhex(TRACE), (1).to_bytes(8), (2).to_bytes(8)):
+        text = text.replace(json.dumps(base64.b64encode(raw).decode()), json.dumps(spell(raw)))
+    return json.loads(text)
+
+
+DIALECTS = {
+    "base64 ids, enum words": lambda proto: proto,
+    "hex ids": lambda proto: hexed(proto, bytes.hex),
+    "upper-case hex ids": lambda proto: hexed(proto, lambda raw: raw.hex().upper()),
+    "byte arrays": lambda proto: hexed(proto, list),
+    "hex once taken for base64": lambda proto: hexed(proto, lambda raw: base64.b64decode(raw.hex()).hex()),
+    "snake_case": snake,
+    "snake_case, hex ids": lambda proto: snake(hexed(proto, bytes.hex)),
+    "before 0.19": lambda proto: json.loads(
+        json.dumps(proto)
+        .replace('"scopeSpans"', '"instrumentationLibrarySpans"')
+        .replace('"scope"', '"instrumentationLibrary"')
+    ),
+}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_json_dialect_gives_what_protobuf_gives(dialect):
+    expected, _ = load(message().SerializeToString())
+    document = DIALECTS[dialect](json_format.MessageToDict(message()))
+
+    loaded, report = read(document)
+
+    assert loaded == expected
+    assert report.format == "otlp-json"
+    assert report.restored_ids == (2 if dialect == "hex once taken for base64" else 0)
+    assert trace_digest(loaded) == trace_digest(expected)
+
+
+def test_protobuf_gives_every_form_of_value():
+    table, report = load(message().SerializeToString())
+
+    attributes = table.attributes[1]
+    nan = attributes.pop("d")
+    assert nan != nan
+    assert attributes == {
+        "s": "x",
+        "i": -(2**63),
+        "b": False,
+        "y": b"\0\xff",
+        "none": None,
+        "t": {"k": [1, None]},
+    }
+    assert (table.start_ns[0], table.end_ns[0]) == (1_700_000_000_123_456_789, 1_700_000_001_000_000_001)
+    assert table.resource[0] is table.resource[1]
+    assert (report.format, report.spans, report.roots, report.orphans) == ("otlp-proto", 2, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"stringValue": "x"}, "x"),
+        ({"intValue": 7}, 7),
+        ({"intValue": "18446744073709551616"}, 2**64),
+        ({"intValue": "seven"}, "seven"),
+        ({"doubleValue": "-Infinity"}, float("-inf")),
+        ({"doubleValue": 1}, 1.0),
+        ({"bytesValue": "AP8="}, b"\x00\xff"),
+        ({"bytesValue": [0, 255]}, b"\x00\xff"),
+        ({"arrayValue": {}}, []),
+        ({"kvlistValue": {}}, {}),
+        ({"arrayValue": {"values": [{"arrayValue": {"values": []}}, {}]}}, [[], None]),
+        ({}, None),
+        (None, None),
+        ("bare", "bare"),
+    ],
+)
+def test_any_value_is_unwrapped(value, expected):
+    table, _ = read(otlp(one(attributes=[{"key": "k", "value": value}])))
+
+    assert table.attributes == [{"k": expected}]
+    assert type(table.attributes[0]["k"]) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"status": {"code": 2}}, "error"),
+        ({"status": {"code": "STATUS_CODE_OK"}}, "ok"),
+        ({"status": "ERROR"}, "error"),
+        ({"status": {}}, "unset"),
+        ({"attributes": [{"key": "otel.status_code", "value": {"stringValue": "ERROR"}}]}, "error"),
+        ({"attributes": [{"key": "status", "value": {"stringValue": "ok"}}]}, "ok"),
+        ({"attributes": [{"key": "status", "value": {"stringValue": "shipped"}}]}, "unset"),
+    ],
+)
+def test_the_status_is_the_spans_else_that_of_its_attributes(fields, expected):
+    assert read(otlp(one(**fields)))[0].span(0).status_code == expected
+
+
+def test_of_a_repeated_attribute_the_last_counts_and_it_is_said():
+    pairs = [{"key": "k", "value": {"intValue": "1"}}, {"key": "k", "value": {"intValue": "2"}}]
+
+    table, report = read(otlp(one(attributes=pairs)))
+
+    assert table.attributes == [{"k": 2}]
+    assert report.remarks[0] == "1 attributes given twice; the last one counts"
+
+
+def test_opaque_ids_of_other_products_stay_as_they_are():
+    table, _ = read(otlp(one(traceId="trace-1", spanId="span-1", parentSpanId="span-0")))
+
+    assert (table.trace_id, table.span_id, table.parent_span_id) == (["trace-1"], ["span-1"], ["span-0"])
+
+
+def test_lone_surrogates_and_nul_do_no_harm():
+    table, _ = load(
+        b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"1","spanId":"2","name":"a\\ud800b\\u0000"}]}]}]}'
+    )
+
+    assert table.name == ["a\ufffdb\0"]
+    assert load(write_otlp_json(table))[0] == table
+
+
+# ----------------------------------------------------------------------------------------- other forms
+
+
+def test_flat_spans_are_read_in_both_spellings():
+    spans = [
+        {
+            "name": "a",
+            "trace_id": TRACE,
+            "span_id": SPAN,
+            "parent_span_id": None,
+            "kind": "server",
+            "start_time_unix_nano": 1000,
+            "duration_ns": 500,
+            "attributes": {"n": 1, "deep": {"x": [1]}},
+            "events": ["started", {"name": "done", "attributes": {"k": True}}],
+            "status": "ok",
+            "service": "shop",
+        },
+        {
+            "name": "b",
+            "traceId": TRACE,
+            "spanId": "2" * 16,
+            "parentSpanId": SPAN,
+            "kind": 3,
+            "startTimeUnixNano": "1000",
+            "endTimeUnixNano": "3000",
+            "attributes": [{"key": "n", "value": {"intValue": "1"}}],
+            "status": {"code": "ERROR", "message": "no"},
+        },
+    ]
+
+    for data in (json.dumps(spans), json.dumps({"spans": spans}), "\n".join(map(json.dumps, spans))):
+        table, report = load(data.encode())
+        assert report.format == "flat"
+        assert [span.kind for span in table.spans()] == ["server", "client"]
+        assert table.end_ns == [1500, 3000]
+        assert table.attributes == [{"n": 1, "deep": {"x": [1]}}, {"n": 1}]
+        assert [event.name for event in table.events[0]] == ["started", "done"]
+        assert [span.status_code for span in table.spans()] == ["ok", "error"]
+        assert table.resource[0].service == "shop"
+
+
+def test_lines_of_text_between_spans_are_skipped_and_counted():
+    line = json.dumps(one()).encode()
+
+    table, report = load(
+        b"hello\n" + line + b'\n{"level": "info"}\n{torn: \n' + line.replace(b"eee", b"fff") + b"\n{\n"
+    )
+
+    assert len(table) == 2
+    assert report.skipped == 4
+    assert [(bad.line, bad.reason) for bad in report.refused_lines] == [
+        (4, "not valid JSON"),
+        (6, "not valid JSON"),
+    ]
+    assert not report.is_plain
+
+
+def test_a_torn_last_line_costs_only_itself():
+    lines = [json.dumps(otlp(one(spanId=f"{n:016x}"))).encode() for n in (1, 2, 3)]
+
+    table, report = load(b"\r\n".join(lines)[:-30])
+
+    assert len(table) == 2
+    assert report.refused_lines[0].line == 3
+    assert [finding.code for finding in report.diagnostics] == ["CLN609"]
+
+
+def test_span_like_objects_without_ids_are_refused_and_counted():
+    table, report = read(
+        [one(), {"name": "x", "spanId": SPAN}, {"name": "x", "trace_id": "0" * 32, "span_id": SPAN}]
+    )
+
+    assert len(table) == 1
+    assert report.entries == 3
+    assert report.refused == {"no trace id": 2}
+    assert report.diagnostics[0].code == "CLN609"
+
+
+def test_a_byte_order_mark_and_any_name_are_fine(tmp_path):
+    path = tmp_path / "whatever.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps(otlp(one())).encode())
+
+    assert len(load(path)[0]) == 1
+
+
+# ------------------------------------------------------------------------------------------ binary forms
+
+
+def framed(*messages):
+    return b"".join(len(data).to_bytes(4) + data for data in messages)
+
+
+def numbered(number):
+    request = message()
+    for span in request.resource_spans[0].scope_spans[0].spans:
+        span.trace_id = number.to_bytes(16)
+    return request.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    "pack",
+    [
+        gzip.compress,
+        lambda data: framed(data, numbered(7)),
+        lambda data: framed(gzip.compress(data), json.dumps(otlp(one())).encode()),
+        lambda data: gzip.compress(framed(data)),
+    ],
+    ids=["gzip", "frames", "packed frame and a frame of JSON", "gzip of frames"],
+)
+def test_protobuf_is_read_however_it_is_wrapped(pack):
+    table, _ = load(pack(numbered(9)))
+
+    assert f"{9:032x}" in table.trace_id
+
+
+def test_a_torn_last_frame_is_said():
+    table, report = load(framed(numbered(1), numbered(2))[:-5])
+
+    assert set(table.trace_id) == {f"{1:032x}"}
+    assert report.refused_lines[0].reason == "a frame ends too early"
+
+
+def test_a_truncated_gzip_file_gives_what_can_be_read():
+    lines = b"\n".join(
+        json.dumps(otlp(one(spanId=f"{n:016x}", name=str(n * 7919)))).encode() for n in range(1, 2000)
+    )
+
+    table, report = load(gzip.compress(lines)[:-2000])
+
+    assert 0 < len(table) < 1999
+    assert report.refused_lines[0].reason == "the gzip data ends too early"
+
+
+# --------------------------------------------------------------------------------- nothing, and how it is said
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "it is empty"),
+        (b"hello\nworld\n", "its content is of no known form"),
+        (b"[]", "its content is of no known form"),
+        (b'{"resourceSpans": []}', "the list of spans is empty"),
+        (b'{"resourceMetrics": []}\n{"resourceLogs": []}', "it holds logs and metrics only"),
+        (b'{"resourceSpans": [', "line 1: not valid JSON"),
+        (b"\0\0\0\x05abc", "byte 0: neither text nor OTLP"),
+        (b"{\n  traceId: 'ab',\n  id: 'cd'\n}", "it is console output of the JavaScript SDK"),
+        (b"TraceID,SpanID,ParentID,PodName,StartTimeUnixNano\na,b,c,d,1\n", "it is CSV"),
+        (b'{"name": "x", "span_id": "1"}', "all its span-like records were refused: no trace id (1)"),
+    ],
+)
+def test_a_source_without_spans_is_an_error_that_says_what_it_holds(data, reason):
+    with pytest.raises(ClnrmError) as failed:
+        load(data)
+
+    assert (failed.value.code, failed.value.exit_code) == ("CLN607", 1)
+    assert reason in failed.value.message
+
+
+@pytest.mark.parametrize(
+    ("document", "product"),
+    [
+        ({"data": [{"traceID": "a", "spans": [], "processes": {}}]}, "Jaeger JSON"),
+        ({"traceID": "a", "spans": [{"spanID": "b"}], "processes": {}}, "Jaeger JSON"),
+        ([{"traceId": "a", "id": "b", "name": "x"}], "Zipkin v2 JSON"),
+        ({"batches": []}, "a query answer of Tempo"),
+        ({"trace": {"resourceSpans": []}}, "a query answer of Tempo"),
+        ({"status": "success", "data": {"result": [{"list": []}]}}, "a query answer of SigNoz"),
+    ],
+)
+def test_forms_that_are_not_read_yet_are_named(document, product):
+    with pytest.raises(ClnrmError) as failed:
+        read(document)
+
+    assert product in failed.value.message
+
+
+def test_a_packed_form_that_is_not_read_is_named():
+    with pytest.raises(ClnrmError, match="Zstandard"):
+        load(b"\x28\xb5\x2f\xfd rest")
+
+
+def test_a_missing_file_is_said_with_its_code(tmp_path):
+    with pytest.raises(ClnrmError) as failed:
+        load(tmp_path / "none.json")
+
+    assert failed.value.code == "CLN001"
+
+
+def test_an_input_format_overrules_recognition():
+    console = {"name": "a", "context": {"trace_id": "0x" + TRACE, "span_id": "0x" + SPAN}, **one()}
+
+    assert read(console, input_format="flat")[1].format == "flat"
+    assert read(console)[1].format == "console"
+    with pytest.raises(ClnrmError, match="Jaeger"):
+        read(console, input_format="jaeger")
+    with pytest.raises(UsageError, match="no input format 'xml'"):
+        read(console, input_format="xml")
+
+
+# ----------------------------------------------------------------------------------------------- bounds
+
+
+def test_deep_nesting_is_refused_and_neither_crashes_nor_hangs():
+    value = "1"
+    for _ in range(70):
+        value = f'{{"arrayValue": {{"values": [{value}]}}}}'
+    deep = f'{{"traceId": "1", "spanId": "2", "name": "x", "attributes": [{{"key": "k", "value": {value}}}]}}'
+    table, report = load(
+        f'{{"resourceSpans": [{{"scopeSpans": [{{"spans": [{deep}, {json.dumps(one())}]}}]}}]}}'.encode()
+    )
+
+    assert len(table) == 1
+    assert report.refused == {"an attribute is nested too deeply": 1}
+    with pytest.raises(ClnrmError):
+        load(b"[" * 1_000_000)
+    with pytest.raises(ClnrmError):
+        load(b'{"a":' * 1_000_000)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"{", b'{"a":[', b"[1,", b'{"a": "x', b'{"a": {},', b"[[],", b'{"a":1}{', b'"', b'\\"{'],
+)
+def test_looking_for_objects_takes_time_in_proportion_to_the_text(line):
+    def seconds(n_lines):
+        objects = Objects()
+        began_s = time.perf_counter()
+        for _ in range(n_lines // 100):
+            objects.feed((line + b"\n") * 100)
+        objects.end()
+        return time.perf_counter() - began_s
+
+    small = max(min(seconds(5_000) for _ in range(3)), 1e-3)
+
+    assert seconds(40_000) < 8 * small * 6
+
+
+def test_objects_are_found_whole_whatever_pieces_the_text_comes_in():
+    text = b'x {"a": "}\\"{"}\n{"b": [1, {"c": 2}]}{"d": 3}\n [\n1,\n{"e": 4}]\nnot {\n{"f": 5}'
+    whole = Objects()
+    expected = [*whole.feed(text), *whole.end()]
+
+    for size in (1, 2, 3, 7, 20):
+        pieces = Objects()
+        found = [
+            hit for first in range(0, len(text), size) for hit in pieces.feed(text[first : first + size])
+        ]
+        assert [*found, *pieces.end()] == expected
+    assert [json.loads(data) for _, data in expected] == [
+        {"b": [1, {"c": 2}]},
+        {"d": 3},
+        [1, {"e": 4}],
+        {"f": 5},
+    ]
+    assert all(text[offset : offset + len(data)] == data for offset, data in expected)
+
+
+# ---------------------------------------------------------------------------------------------- writing
+
+
+def test_the_written_form_is_one_span_a_line_and_valid_for_other_readers():
+    table = SpanTable()
+    table.append(Span(TRACE, SPAN, "a", start_ns=5, attributes={"b": 1, "a": None}), "buy")
+    table.append(Span(TRACE, "2" * 16, "clnrm.scenario:buy", own=True), "buy")
+    table.append(Span(TRACE, "3" * 16, "b"))
+
+    written = write_otlp_json(table)
+
+    assert sum(b'"spanId"' in line for line in written.splitlines()) == 3
+    known = json.loads(written)
+    for block in known["resourceSpans"][0]["scopeSpans"]:
+        block.pop("clnrm", None)
+        for span in block["spans"]:
+            span["traceId"] = base64.b64encode(bytes.fromhex(span["traceId"])).decode()
+            span["spanId"] = base64.b64encode(bytes.fromhex(span["spanId"])).decode()
+    assert json_format.ParseDict(known, ExportTraceServiceRequest()).resource_spans
+    loaded, _ = load(written)
+    assert sorted(zip(loaded.name, loaded.scenario, loaded.own, strict=True)) == [
+        ("a", "buy", False),
+        ("b", None, False),
+        ("clnrm.scenario:buy", "buy", True),
+    ]
+
+
+def test_what_a_program_says_about_ownership_is_not_believed_on_stdout():
+    from clnrm_nb.spans.intake import Shared
+    from clnrm_nb.spans.printed import PrintedSpans
+
+    table = SpanTable()
+    table.append(Span(TRACE, SPAN, "a", own=True), "another")
+
+    intake = PrintedSpans(Shared()).feed(b"".join(write_otlp_json(table).splitlines()) + b"\n")
+
+    assert (intake.table.own, intake.table.scenario) == ([False], [None])
