@@ -16,7 +16,7 @@ from pathlib import Path
 from clnrm_nb.examples import images
 from docker.errors import DockerException
 from rich.console import Console
-from rich.terminal_theme import MONOKAI
+from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
 ROOT = Path(__file__).parents[1]
@@ -24,6 +24,31 @@ EXAMPLE = "clnrm_nb/examples/quickstart"
 SCENARIO = f"{EXAMPLE}/quickstart.clnrm.toml.tera::in-stock"
 PICTURE = ROOT / "docs" / "quickstart.svg"
 COLUMNS = 104
+# Black, red, green, yellow, blue, magenta, cyan, white; then the bright ones.
+THEME = TerminalTheme(
+    (18, 18, 22),
+    (222, 222, 222),
+    [
+        (30, 30, 36),
+        (244, 90, 110),
+        (135, 211, 84),
+        (245, 184, 73),
+        (110, 160, 245),
+        (197, 134, 230),
+        (95, 200, 210),
+        (222, 222, 222),
+    ],
+    [
+        (140, 140, 148),
+        (255, 120, 135),
+        (160, 230, 110),
+        (255, 210, 110),
+        (140, 185, 255),
+        (215, 160, 245),
+        (130, 220, 230),
+        (255, 255, 255),
+    ],
+)
 # Rich's own template loads a font from the network; this one takes what the reader has.
 TEMPLATE = """\
 <svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
@@ -56,7 +81,7 @@ def drawn(terminal: str) -> str:
     with Path(os.devnull).open("w") as nowhere:
         console = Console(record=True, width=COLUMNS, file=nowhere, force_terminal=True)
         console.print(Text.from_ansi(terminal), soft_wrap=True)
-        svg = console.export_svg(title="clnrm", theme=MONOKAI, code_format=TEMPLATE, unique_id="clnrm")
+        svg = console.export_svg(title="clnrm", theme=THEME, code_format=TEMPLATE, unique_id="clnrm")
     return re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE)
 
 

@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +22,10 @@ from hypothesis import settings as hypothesis_settings
 
 if TYPE_CHECKING:
     import docker
+
+    from clnrm_nb.executor.backends.docker import DockerBackend
+    from clnrm_nb.executor.backends.protocol import UnitSpec
+    from clnrm_nb.scenario.model import Service
 
 TESTS = Path(__file__).parent
 _ENGINE_DIRECTORY = "CLNRM_TEST_ENGINE_DIRECTORY"
@@ -148,7 +152,7 @@ def engine() -> Iterator[TestEngine]:
 
 @pytest.fixture(scope="session")
 def private_engine_tool() -> ModuleType:
-    """Functions ``start(directory, *options)`` and ``stop(directory)`` for tests that need an engine to break."""
+    """Functions ``start(directory, *options)`` and ``stop(directory)``, for tests that break an engine."""
     tool = _load(TESTS / "engine.py")
     if not (shutil.which("dockerd") or shutil.which("dockerd", path="/usr/sbin:/sbin")) or os.geteuid() != 0:
         missing("docker", f"these tests start an engine of their own, as root: {tool.INSTALL_HINT}")
@@ -201,6 +205,45 @@ def python_image(engine: TestEngine) -> str:
         missing("docker", str(error))
     finally:
         client.close()
+
+
+@pytest.fixture
+async def docker_backend(engine: TestEngine, tmp_path: Path) -> AsyncIterator[DockerBackend]:
+    """An open docker backend on the session's engine, with images looked for on this machine only."""
+    from clnrm_nb.config.project import Project
+    from clnrm_nb.config.settings import load_settings
+    from clnrm_nb.executor.backends.docker import DockerBackend
+
+    overrides = {"executor.docker_host": engine.url, "containers.pull_policy": "never"}
+    settings = load_settings(Project(tmp_path, tmp_path / ".clnrm"), overrides=overrides, environ={})
+    backend = DockerBackend(settings)
+    await backend.open()
+    yield backend
+    await backend.close()
+
+
+@pytest.fixture
+def unit_spec(tmp_path: Path, busybox_image: str) -> Callable[..., UnitSpec]:
+    """Build the spec of a unit: `unit_spec(service, …, allow=…)`, images and limits filled in as the parser does."""
+    from clnrm_nb.executor.backends.protocol import UnitSpec
+
+    def build(*services: Service, **changes: Any) -> UnitSpec:
+        filled = [
+            each if each.image else each.model_copy(update={"image": busybox_image}) for each in services
+        ]
+        given: dict[str, Any] = {
+            "run_id": "run-1",
+            "test_id": "test.clnrm.toml",
+            "services": {each.name: each for each in filled},
+            "directory": tmp_path,
+            "project_root": tmp_path,
+            "runner_image": busybox_image,
+            "memory_mb": 64,
+            "cpu_millicores": 1000,
+        }
+        return UnitSpec(**{**given, **changes})
+
+    return build
 
 
 @pytest.fixture

@@ -66,35 +66,35 @@ async def _project(here: Context) -> list[Finding]:
 async def _receiver(here: Context) -> list[Finding]:
     from clnrm_nb.spans.receiver import Receiver
 
-    receiver = Receiver(max_request_bytes=here.settings.receiver.max_request_mb * 1024 * 1024)
+    receiver = Receiver()
     try:
         await receiver.start(here.settings.receiver.port)
-    except OSError as error:
+    except (OSError, ClnrmError) as error:
         return [Finding("receiver", "missing", f"cannot listen on loopback: {error}", "Set receiver.port to a free port, or 0.")]
     await receiver.stop()
     return [Finding("receiver", "ok", "OTLP/HTTP on loopback")]
 
 
 async def _engine(here: Context) -> list[Finding]:
-    from clnrm_nb.executor.backends.docker import open_engine
+    from clnrm_nb.executor.backends.docker.engine import Engine
 
     try:
-        engine = await open_engine(here.settings)
+        engine = await Engine.connect(here.settings.executor.docker_host)
     except ClnrmError as error:
-        return [Finding("engine", "missing", error.message, error.hint or "Start Docker, or use --backend process (not hermetic).")]
+        advice = error.hint or "Start Docker, or use --backend process (not hermetic)."
+        return [Finding("engine", "missing", error.message, advice)]
     try:
-        about = await engine.version()
+        about = await engine.call(engine.client.version)
         image = here.settings.containers.default_image
-        has_image = await engine.has_image(image)
+        has_image = bool(await engine.call(engine.client.images, name=image))
     finally:
-        await engine.close()
-    rows = [Finding("engine", "ok", f"{about['Version']} (API {about['ApiVersion']}) at {engine.address}")]
-    rows += _runc(about)
+        engine.close()
+    shown = f"{about['Version']} (API {about['ApiVersion']}) at {engine.address}"
+    rows = [Finding("engine", "ok", shown), *_runc(about)]
     if has_image:
-        rows.append(Finding("default image", "ok", image))
-    else:
-        rows.append(Finding("default image", "warning", f"{image} is not on this machine", "It is pulled when a test needs it; see containers.default_image."))
-    return rows
+        return [*rows, Finding("default image", "ok", image)]
+    advice = "It is pulled when a test needs it; see containers.default_image."
+    return [*rows, Finding("default image", "warning", f"{image} is not on this machine", advice)]
 
 
 def _runc(about: dict[str, Any]) -> list[Finding]:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from clnrm_nb.report.render import Format
     from clnrm_nb.spans.table import SpanTable
 
+_SCENARIO_FILES = (".clnrm.toml", ".clnrm.toml.tera")
+
 __all__ = ["analyze", "graph", "history", "load_trace", "report", "spans"]
 
 
@@ -56,10 +58,11 @@ def _read(source: str | Path | bytes, input_format: str | None) -> SpanTable:
 
 
 def _table_of(source: str, here: Context, input_format: str | None) -> SpanTable:
-    """A trace file, or the spans of a test's last run."""
-    if source == "-" or Path(source).is_file():
+    """A trace file, or the spans of a test's last run (a scenario file stands for its test)."""
+    is_file = source == "-" or Path(source).is_file()
+    if is_file and not source.endswith(_SCENARIO_FILES):
         return _read(source, input_format)
-    test_id, _, scenario = source.partition("::")
+    test_id, _, scenario = (here.project.relative(source) if is_file else source).partition("::")
     with State.open(here.project.state_dir) as state:
         stored = state.spans_of(test_id)
     if stored is None:

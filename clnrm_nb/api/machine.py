@@ -19,6 +19,7 @@ from clnrm_nb.self_test import VERDICTS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from clnrm_nb.executor.backends.docker import Removed
     from clnrm_nb.report.results import RunResult
 
 __all__ = ["doctor", "gc", "init", "self_test"]
@@ -61,22 +62,30 @@ def gc(*, dry_run: bool = False, context: Context | None = None, **options: Any)
     BackendUnavailableError
         No engine answers.
     """
-    from clnrm_nb.executor.backends.docker import collect_garbage, open_engine
+    from clnrm_nb.executor.backends.docker import collect_garbage
+    from clnrm_nb.executor.backends.docker.engine import Engine
 
     here = context_of(context, options)
     refuse_unknown("gc", options)
 
-    async def collect() -> list[Any]:
-        engine = await open_engine(here.settings)
+    async def collect() -> list[Removed]:
+        engine = await Engine.connect(here.settings.executor.docker_host)
         try:
-            return list(await collect_garbage(engine, dry_run=dry_run))
+            return await collect_garbage(engine, dry_run=dry_run)
         finally:
-            await engine.close()
+            engine.close()
 
-    removed = run_blocking(collect())
-    rows = [[item.type, item.name, item.run_id, item.test_id] for item in removed]
-    note = f"{len(rows)} objects {'would be removed' if dry_run else 'removed'}"
-    return Table("gc", ("type", "name", "run", "test"), rows, notes=[note])
+    found = run_blocking(collect())
+    rows = [[each.type, each.name, each.run, each.test, _fate(each, dry_run=dry_run)] for each in found]
+    note = f"{len(rows)} objects of dead runs {'would be removed' if dry_run else 'found'}"
+    kept = sum(not each.removed for each in found) if not dry_run else 0
+    return Table("gc", ("type", "name", "run", "test", "state"), rows, notes=[note], exit_code=int(kept > 0))
+
+
+def _fate(each: Removed, *, dry_run: bool) -> str:
+    if dry_run:
+        return "would be removed"
+    return "removed" if each.removed else "the engine would not remove it"
 
 
 def self_test(*, suite: str | None = None, context: Context | None = None, **options: Any) -> Table:

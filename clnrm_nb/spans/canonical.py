@@ -143,8 +143,8 @@ class _Forest:
     def _compare(self, one: int, other: int) -> int:
         """Order of the two texts, found without writing them.
 
-        JSON objects are prefix-free, so the first difference decides: in what stands before the children, else
-        in the first children that differ, else in their number (``,`` sorts before ``]``, which sorts before
+        JSON objects are prefix-free, so the first difference decides: in what stands before the children,
+        else in the first children that differ, else in their number (``,`` sorts before ``]``, which sorts before
         ``{``), else in what stands behind.
         """
         while one != other:

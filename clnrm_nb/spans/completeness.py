@@ -59,9 +59,8 @@ def findings(
     if n_lost_spans:
         reasons.append(f"{_count(n_lost_spans, 'span')} dropped by the exporter")
     if n_dropped_parts:
-        reasons.append(
-            f"{_count(n_dropped_parts, 'attribute, event or link', 'attributes, events or links')} dropped by the SDK"
-        )
+        parts = _count(n_dropped_parts, "attribute, event or link", "attributes, events or links")
+        reasons.append(f"{parts} dropped by the SDK")
     if failed_requests:
         reasons.append(
             f"{_count(failed_requests.total(), 'export request')} lost ({_listed(failed_requests)})"

@@ -1,7 +1,7 @@
 """Values as canonical JSON: the one text in which equal content is equal bytes.
 
-UTF-8, keys sorted by code point, no spaces, numbers by value in their shortest text (``1`` for ``1.0``), not a
-number and the infinities as strings (``format.md`` 8.1). Bytes have no JSON form of their own and are written
+UTF-8, keys sorted by code point, no spaces, numbers by value in their shortest text (``1`` for ``1.0``),
+not-a-number and the infinities as strings (``format.md`` 8.1). Bytes have no JSON form of their own and are written
 as OTLP/JSON writes them, ``{"bytesValue": "<base64>"}``.
 """
 
@@ -76,7 +76,7 @@ def _float(value: float) -> Any:
 
 
 def _large_int(value: int) -> Any:
-    """Beyond 64 bits with sign: as the float of the same value, if there is one, so that equal stays equal."""
+    """Beyond 64 bits with sign: as the float of the same value, if there is one, so equal stays equal."""
     try:
         near = float(value)
     except OverflowError:

@@ -78,12 +78,14 @@ def frame(table: SpanTable, test_id: str = "", *, scenarios: Sequence[str] = ())
     test_id : str
         For the column of that name.
     scenarios : sequence of str
-        Scenarios in file order; others follow in the order of their first span. Spans at test level stand first.
+        Scenarios in file order; others follow in the order of their first span. Spans at test level come
+        first.
 
     Returns
     -------
     pandas.DataFrame
-        Columns :data:`SPAN_COLUMNS`, sorted by scenario, then start (parents before children), possibly empty.
+        Columns :data:`SPAN_COLUMNS`, sorted by scenario, then start (parents before children);
+        possibly empty.
     """
     table = _whole(table)
     parents, _ = tree_parents(table)

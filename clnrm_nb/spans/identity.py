@@ -77,10 +77,15 @@ class Identities:
         # Repeats within the batch itself are settled after its first ones have become rows.
         later: list[tuple[int, int]] = []
         for index, span_id in enumerate(spans.span_id):
-            known = self._find(spans, index, size, new)
-            if known is None:
-                row = size + len(new)
-                self._remember(spans.trace_id[index], span_id, row, spans, size, new)
+            row = size + len(new)
+            # Rows of this very batch are not in the table yet; their trace ids are looked up in it.
+            known = self._rows.setdefault(span_id, row)
+            if known != row:
+                trace_id = spans.trace_id[index]
+                held = self._table.trace_id[known] if known < size else spans.trace_id[new[known - size]]
+                if held != trace_id:
+                    known = self._twins.setdefault((trace_id, span_id), row)
+            if known == row:
                 new.append(index)
                 rows.append(row)
             else:
@@ -93,22 +98,6 @@ class Identities:
             self._settle(row, spans, index, printed=printed)
         self._note_parents(spans)
         return rows
-
-    def _find(self, spans: SpanTable, index: int, size: int, new: list[int]) -> int | None:
-        row = self._rows.get(spans.span_id[index])
-        if row is None or self._trace_at(row, spans, size, new) == spans.trace_id[index]:
-            return row
-        return self._twins.get((spans.trace_id[index], spans.span_id[index]))
-
-    def _remember(
-        self, trace_id: str, span_id: str, row: int, spans: SpanTable, size: int, new: list[int]
-    ) -> None:
-        first = self._rows.setdefault(span_id, row)
-        if first != row and self._trace_at(first, spans, size, new) != trace_id:
-            self._twins[trace_id, span_id] = row
-
-    def _trace_at(self, row: int, spans: SpanTable, size: int, new: list[int]) -> str:
-        return self._table.trace_id[row] if row < size else spans.trace_id[new[row - size]]
 
     def _note_parents(self, spans: SpanTable) -> None:
         missing, rows, injected = self._missing, self._rows, self._injected

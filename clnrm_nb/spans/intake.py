@@ -35,7 +35,7 @@ _STATUS_WORDS: Final = {word: number for number, word in enumerate(STATUS_CODES)
 
 
 def status_of(attributes: Mapping[str, Any]) -> int:
-    """Status of a span that carries none itself: ``otel.status_code``, else ``status`` if it is a word for one."""
+    """Status of a span that carries none: ``otel.status_code``, else ``status`` if it is a word for one."""
     for key in ("otel.status_code", "status"):
         value = attributes.get(key)
         if isinstance(value, str) and (code := _STATUS_WORDS.get(value.lower())) is not None:

@@ -70,7 +70,8 @@ class Span:
     start_ns, end_ns : int or None
         Epoch nanoseconds; ``None`` where unknown.
     status_code : str
-        A word of :data:`STATUS_CODES`, after the rules of ``format.md`` 6.1 (status, ``otel.status_code``, ``status``).
+        A word of :data:`STATUS_CODES`, by the rules of ``format.md`` 6.1 (status, ``otel.status_code``,
+        ``status``).
     """
 
     trace_id: str

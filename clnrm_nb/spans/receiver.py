@@ -8,7 +8,7 @@ protocol's one other non-retryable answer would look like a wrong address, and a
 exporters send the same spans again and again.
 
 Answers: 200 (with ``partial_success`` where single spans had to be refused), 400 malformed, 404 other paths,
-405, 411-free chunked bodies, 413 too large, 415 unknown type or encoding, 503 with ``Retry-After`` when too
+405, 413 too large, 415 unknown type or encoding, 503 with ``Retry-After`` when too
 much is in flight (429 makes exporters drop the batch). Metrics and logs are answered 200 and ignored, so that
 SDKs stay quiet. Everything runs on the caller's asyncio loop; large requests are decoded in slices.
 """
@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 from tornado.httpserver import HTTPServer
-from tornado.httputil import HTTPServerConnectionDelegate
 
 from clnrm_nb.errors import BackendUnavailableError
 from clnrm_nb.spans.intake import Shared
@@ -175,7 +174,7 @@ class Receiver:
                 f"the receiver cannot listen on {address}:{port}: {error.strerror or error}", "CLN601"
             ) from error
         listening.setblocking(False)
-        server = _Server(_Delegate(self), self.limits)
+        server = _Server(self)
         server.add_socket(listening)
         server.listening = listening
         self._servers[address] = server
@@ -269,12 +268,14 @@ class _Server(HTTPServer):
     """One address; knows its open connections and what they are doing."""
 
     listening: socket.socket
-    limits: Limits
+    receiver: Receiver
     streams: WeakKeyDictionary[IOStream, _Stream]
 
-    def initialize(self, request_callback: Any, limits: Limits) -> None:  # type: ignore[override]  # tornado's Configurable passes ours
+    # tornado's Configurable calls this with what the constructor was given.
+    def initialize(self, receiver: Receiver) -> None:  # type: ignore[override]
+        limits = receiver.limits
         super().initialize(
-            request_callback,
+            _unused,
             chunk_size=64 * 1024,
             max_header_size=32 * 1024,
             idle_connection_timeout=limits.header_timeout_s,
@@ -283,15 +284,18 @@ class _Server(HTTPServer):
             # off in mid-body never sees the answer that tells it why.
             max_body_size=4 * limits.max_wire_bytes,
         )
-        self.limits = limits
+        self.receiver = receiver
         self.streams = WeakKeyDictionary()
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
-        if sum(not known.closed() for known in self.streams) >= self.limits.max_connections:
+        if sum(not known.closed() for known in self.streams) >= self.receiver.limits.max_connections:
             stream.close()
             return
         self.streams[stream] = _Stream()
         super().handle_stream(stream, address)
+
+    def start_request(self, server_conn: Any, request_conn: HTTPConnection) -> HTTPMessageDelegate:
+        return Request(self.receiver, request_conn, self.streams[server_conn.stream])
 
     def is_busy(self, tokens: Collection[str] | None) -> bool:
         waiting = select.poll()
@@ -316,6 +320,10 @@ class _Server(HTTPServer):
         await self.close_all_connections()
 
 
+def _unused(_request: object) -> None:
+    """Requests go through ``_Server.start_request``."""
+
+
 class _Stream:
     """What is known about one open connection."""
 
@@ -324,19 +332,3 @@ class _Stream:
     def __init__(self) -> None:
         self.n_requests = 0
         self.token: str | None = None
-
-
-class _Delegate(HTTPServerConnectionDelegate):
-    def __init__(self, receiver: Receiver) -> None:
-        self._receiver = receiver
-
-    def start_request(self, server_conn: Any, request_conn: HTTPConnection) -> HTTPMessageDelegate:
-        state = next(
-            (
-                server.streams[server_conn.stream]
-                for server in self._receiver._servers.values()
-                if server_conn.stream in server.streams
-            ),
-            _Stream(),
-        )
-        return Request(self._receiver, request_conn, state)

@@ -99,16 +99,13 @@ class Request(HTTPMessageDelegate):
     # -------------------------------------------------------------------------------- called by tornado
 
     def headers_received(self, start_line: Any, headers: HTTPHeaders) -> None:
+        """Decide what it is and whether its body is wanted."""
         # Not before: tornado makes this object when it begins to wait for a request.
         self._state.n_requests += 1
         content_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
         self._is_json = content_type == _JSON
         try:
-            self._route(start_line, headers)
-            if content_type not in (_JSON, _PROTOBUF):
-                raise _Refusal(
-                    415, f"content type {content_type!r} is not accepted; use {_PROTOBUF} or {_JSON}"
-                )
+            self._route(start_line, headers, content_type)
             limits = self._receiver.limits
             self._body = Body(
                 headers.get("Content-Encoding", ""),
@@ -121,6 +118,7 @@ class Request(HTTPMessageDelegate):
             self._refusal = refusal
 
     def data_received(self, chunk: bytes) -> None:
+        """Unpack the next piece; of a refused request it is thrown away."""
         if self._refusal is not None or self._ignored or self._body is None:
             return
         before = len(self._body)
@@ -136,10 +134,12 @@ class Request(HTTPMessageDelegate):
             self._refuse(503, "too many bytes in flight; send again later")
 
     def finish(self) -> None:
+        """Answer it, in a task of its own."""
         self._is_whole = True
         self._receiver.run(self._answer())
 
     def on_connection_close(self) -> None:
+        """Let go of what is not whole."""
         # A sender that gave up in mid-request may send the same spans again, so this is no loss yet. What had
         # come whole is still delivered.
         if not self._is_whole:
@@ -147,7 +147,7 @@ class Request(HTTPMessageDelegate):
 
     # ------------------------------------------------------------------------------------- taking it in
 
-    def _route(self, start_line: RequestStartLine, headers: HTTPHeaders) -> None:
+    def _route(self, start_line: RequestStartLine, headers: HTTPHeaders, content_type: str) -> None:
         parts = [unquote(part) for part in urlsplit(start_line.path).path.split("/") if part]
         if parts[-2:] not in (["v1", "traces"], ["v1", "metrics"], ["v1", "logs"]) or len(parts) > 3:  # noqa: PLR2004  token, v1, signal
             raise _Refusal(404, "there is nothing here; spans go to /<token>/v1/traces")
@@ -157,6 +157,8 @@ class Request(HTTPMessageDelegate):
         if self._receiver.knows(self._token):
             self._state.token = self._token
         self._ignored = parts[-1] != "traces"
+        if content_type not in (_JSON, _PROTOBUF):
+            raise _Refusal(415, f"content type {content_type!r} is not accepted; use {_PROTOBUF} or {_JSON}")
 
     def _refuse(self, status: int, message: str) -> None:
         self._refusal = _Refusal(status, message)

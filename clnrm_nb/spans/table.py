@@ -36,7 +36,7 @@ class SpanTable:
     scope : list of Scope
     own : list of bool
     scenario : list of (str or None)
-        Name of the scenario a span belongs to (``None``: the test), as :mod:`clnrm_nb.spans.owner` decided it.
+        Name of the scenario a span belongs to (``None``: the test), as :mod:`~clnrm_nb.spans.owner` decided.
     """
 
     __slots__ = (

@@ -68,6 +68,8 @@ TEMPLATED: Final[dict[str, str]] = {
 }
 """Attributes compared as templates, with the reason."""
 
+_PORT_DIGITS: Final = 5
+
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]+")
 _LINE: Final = re.compile(r"(\bline |:)\d+")
 
@@ -109,6 +111,6 @@ def _number(value: Any) -> float:
         return value
     return (
         int(value)
-        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _PORT_DIGITS
         else -1
     )

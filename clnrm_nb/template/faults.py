@@ -39,6 +39,8 @@ class Fault(Exception):  # noqa: N818 - a finding in the making, not an error of
         self.name = name
         self.place: Any = None
         """File and segment, where no compiled code was running (imports, ``extends``)."""
+        self.callers: tuple[Any, ...] = ()
+        """Places outside of where the fault was caught, outermost first."""
 
 
 class Unfindable(Fault):
@@ -51,7 +53,7 @@ class Unfindable(Fault):
 def closest(word: str, candidates: Iterable[str]) -> str | None:
     """The candidate a person most likely meant, if one is near enough."""
     known = [c for c in candidates if c != word]
-    matches = get_close_matches(word, known, n=1, cutoff=0.6)
+    matches = get_close_matches(word, known, n=1, cutoff=0.7)
     if matches:
         return matches[0]
     lowered = {c.lower(): c for c in known}

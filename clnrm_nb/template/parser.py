@@ -9,12 +9,12 @@ to a function of its own, which the rendering calls when it needs it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from jinja2 import nodes
 
 from clnrm_nb.template.expressions import Cursor, ExpressionParser, Operand, operation
-from clnrm_nb.template.faults import Fault, did_you_mean
+from clnrm_nb.template.faults import Fault, closest
 from clnrm_nb.template.lexer import Segment
 
 if TYPE_CHECKING:
@@ -163,7 +163,14 @@ class TemplateParser:
                     opened.at, f"`{opened.kind}` is never closed; expected `{_OPENING[opened.kind]}`"
                 )
         self.result.tree.body = _output_merged(self.stack[0].body)
+        self._keep_one_limit()
         return self.result
+
+    def _keep_one_limit(self) -> None:
+        """Beyond a limit on nesting one finding says it all."""
+        problems = self.result.problems
+        limits = [problem for problem in problems if problem.code == "CLN108"]
+        self.result.problems = [p for p in problems if p.code != "CLN108" or p is limits[0]]
 
     # -- statements rendered ahead
 
@@ -252,9 +259,18 @@ class TemplateParser:
             return
         parser = self.parsers.get(keyword)
         if parser is None:
-            near = did_you_mean(keyword, [*self.parsers, *_CLOSING, "raw", "endraw"])
-            raise Fault("CLN101", f"unknown statement `{keyword}`{near}")
+            self._refuse_keyword(keyword, number)
         parser(cursor, number)
+
+    def _refuse_keyword(self, keyword: str, number: int) -> NoReturn:
+        """An unknown statement; what it was meant to open or close is opened or closed."""
+        meant = closest(keyword, [*self.parsers, *_CLOSING, "raw", "endraw"])
+        if meant in _OPENING:
+            self.stack.append(_Open(str(meant), number))
+        elif self.stack[-1].kind in _OPENING and (meant in _CLOSING or keyword.startswith("end")):
+            self.stack.pop()
+        near = f"; did you mean `{meant}`?" if meant else ""
+        raise Fault("CLN101", f"unknown statement `{keyword}`{near}")
 
     def _problem(self, segment: int, message: str) -> None:
         self.result.problems.append(Problem("CLN101", message, segment))
@@ -295,7 +311,7 @@ class TemplateParser:
         opened = self.stack[-1]
         if opened.kind != kind:
             if not any(o.kind == kind for o in self.stack):
-                raise Fault("CLN101", f"`{keyword}` without `{kind}`")
+                self._refuse_closing(keyword)
             expected = _OPENING.get(opened.kind)
             # The inner one was never closed: say so once, and go on with the outer one.
             while self.stack[-1].kind != kind:
@@ -306,6 +322,14 @@ class TemplateParser:
         self.stack.pop()
         finish = getattr(self, f"_end_{kind}")
         finish(opened)
+
+    def _refuse_closing(self, keyword: str) -> NoReturn:
+        """An end that nothing here has: taken for the wrong end of the innermost open statement."""
+        opened = self.stack[-1]
+        if opened.kind in _OPENING:
+            self.stack.pop()
+            raise Fault("CLN101", f"expected `{_OPENING[opened.kind]}`, got `{keyword}`")
+        raise Fault("CLN101", f"`{keyword}` without `{_CLOSING[keyword]}`")
 
     # -- if
 

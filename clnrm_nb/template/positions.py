@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.template.loader import TemplateFile
 
-__all__ = ["Place", "calling_place", "innermost_place", "places"]
+__all__ = ["Place", "calling_places", "innermost_place", "places"]
 
 Place = tuple["TemplateFile", int]
 """A file and the number of a segment in it."""
@@ -51,15 +51,19 @@ def places(traceback: TracebackType | None) -> list[Place]:
     return found
 
 
-def calling_place() -> Place | None:
-    """The template place from which the running operation was called."""
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the documented way to the calling frame
+def calling_places(*, skipped: int = 0) -> tuple[Place, ...]:
+    """The template places that led to the running operation, outermost first.
+
+    `skipped` frames next to the caller are left out.
+    """
+    found: list[Place] = []
+    frame: FrameType | None = sys._getframe(1 + skipped)  # noqa: SLF001 - the way to the calling frame
     while frame is not None:
         place = _place_of(frame, frame.f_lineno)
-        if place is not None:
-            return place
+        if place is not None and (not found or found[-1] != place):
+            found.append(place)
         frame = frame.f_back
-    return None
+    return tuple(reversed(found))
 
 
 def innermost_place(generator: Iterator[str]) -> Place | int | None:

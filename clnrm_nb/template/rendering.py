@@ -463,7 +463,7 @@ def _problem_diagnostics(unit: Unit, file: str, related: tuple[Related, ...] = (
 
 def _fault_diagnostics(fault: Fault) -> list[Diagnostic]:
     """A fault at the innermost place a person can edit, with the calls that led there."""
-    chain = places(fault.__traceback__)
+    chain = list(dict.fromkeys([*fault.callers, *places(fault.__traceback__)]))
     if fault.place is not None and (not chain or chain[-1] != fault.place):
         chain.append(fault.place)
     own = [place for place in chain if not place[0].is_builtin]

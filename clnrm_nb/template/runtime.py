@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.template.faults import Fault, did_you_mean
-from clnrm_nb.template.positions import Place, calling_place, innermost_place
+from clnrm_nb.template.positions import Place, calling_places, innermost_place
 from clnrm_nb.template.values import UNDEFINED, Missing, kind_of
 
 if TYPE_CHECKING:
@@ -194,6 +194,7 @@ class Active:
                 raise  # a limit is the end, not one mistake among others
             self.run.frames = frames
             del frames[size:]
+            fault.callers = calling_places(skipped=2)
             self.run.faults.append(fault)
             return instead
 
@@ -256,8 +257,8 @@ class Rendering:
 
     def function(self, file: TemplateFile, name: str) -> Callable[[Active], Iterator[str]]:
         """A compiled function of a file."""
-        unit = file.unit
-        template = unit.recovering if self.recovering else unit.code
+        # A fault inside the built-in library belongs to the call a person wrote.
+        template = file.unit.recovering if self.recovering and not file.is_builtin else file.unit.code
         return template.blocks[name]  # type: ignore[return-value]
 
     def root(self, file: TemplateFile) -> Iterator[str]:
@@ -321,7 +322,7 @@ class Rendering:
             near = self._near_name(name)
         else:
             near = ""
-        hint = None if near else _hint_for(path, missing_key, holder)
+        hint = None if near else _hint_for(name, missing_key, holder)
         cause = name if missing_key is None else path
         return Fault("CLN102", f"`{path}` is undefined{near}", hint, name=cause)
 
@@ -435,9 +436,8 @@ class Rendering:
 
     def mark(self, text: str) -> None:
         """Note that the output of an expression still holds a marker (CLN112)."""
-        place = calling_place()
-        if place is not None:
-            self.marked.setdefault(place, "{{" if "{{" in text else "{%")
+        *_, place = calling_places()
+        self.marked.setdefault(place, "{{" if "{{" in text else "{%")
 
 
 def _listed(names: Mapping[str, object], limit: int = 12) -> str:
@@ -445,9 +445,9 @@ def _listed(names: Mapping[str, object], limit: int = 12) -> str:
     return (shown or "no macros") + (", …" if len(names) > limit else "")
 
 
-def _hint_for(path: str, missing_key: str | None, holder: Any) -> str | None:
-    if missing_key is None:
-        return f'define it in [vars] or with `-m {path}=…`, or give a `default(value="…")`'
+def _hint_for(name: str, missing_key: str | None, holder: Any) -> str | None:
+    if missing_key is None or (name == "vars" and isinstance(holder, dict)):
+        return f'define it in [vars] or with `-m {missing_key or name}=…`, or give a `default(value="…")`'
     if isinstance(holder, (dict, list)):
         return 'give a `default(value="…")` if it may be absent'
     return f"its left side is {kind_of(holder)}, which has no parts"

@@ -9,6 +9,7 @@ import subprocess
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import docker
 from docker.errors import ImageNotFound
@@ -53,8 +54,9 @@ def _image(
 ) -> str:
     content = _archive(applets)
     tag = hashlib.sha256(content + "\n".join(changes).encode()).hexdigest()[:12]
+    inspect: Any = client.inspect_image
     try:
-        client.inspect_image(f"{repository}:{tag}")
+        inspect(f"{repository}:{tag}")
     except ImageNotFound:
         client.import_image_from_data(
             content, repository=repository, tag=tag, changes=["ENV PATH=/bin", *changes]

@@ -59,7 +59,7 @@ def request_of(n_spans=1, *, span_id_bytes=8, name="work"):
     return message
 
 
-def exchange(port, path, body, headers, method="POST", host="127.0.0.1"):
+def exchange(port, path, body, headers, *, method="POST", host="127.0.0.1"):
     connection = http.client.HTTPConnection(host, port, timeout=10)
     try:
         connection.request(method, path, body, headers)
@@ -71,11 +71,21 @@ def exchange(port, path, body, headers, method="POST", host="127.0.0.1"):
 
 async def post(receiver, path, body, *, content_type=PROTOBUF, method="POST", **headers):
     named = {"Content-Type": content_type} | {key.replace("_", "-"): value for key, value in headers.items()}
-    return await asyncio.to_thread(exchange, receiver.port, path, body, named, method)
+    return await asyncio.to_thread(exchange, receiver.port, path, body, named, method=method)
 
 
 def path_of(collector):
     return f"/{collector.services_token}/v1/traces"
+
+
+def head_of(collector, body):
+    lines = (
+        f"POST {path_of(collector)} HTTP/1.1",
+        "Host: a",
+        f"Content-Type: {PROTOBUF}",
+        f"Content-Length: {len(body)}",
+    )
+    return "".join(f"{line}\r\n" for line in (*lines, "")).encode()
 
 
 # -------------------------------------------------------------------------------------- what is taken
@@ -441,9 +451,9 @@ async def test_a_sender_that_stops_in_mid_request_is_cut_off(receiver, begun):
 
 async def test_a_half_sent_request_keeps_the_receiver_busy_until_it_is_gone(receiver, collector):
     body = request_of(1).SerializeToString()
-    head = f"POST {path_of(collector)} HTTP/1.1\r\nHost: a\r\nContent-Type: {PROTOBUF}\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = head_of(collector, body)
     reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
-    writer.write(head.encode() + body[:5])
+    writer.write(head + body[:5])
     await writer.drain()
     busy = receiver.connections_busy()
     writer.write(body[5:])
@@ -458,11 +468,11 @@ async def test_a_half_sent_request_keeps_the_receiver_busy_until_it_is_gone(rece
 
 async def test_a_whole_request_is_delivered_even_if_its_sender_has_gone(receiver, collector):
     body = request_of(600).SerializeToString()
-    head = f"POST {path_of(collector)} HTTP/1.1\r\nHost: a\r\nContent-Type: {PROTOBUF}\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = head_of(collector, body)
     arrived = asyncio.Event()
     collector.subscribe(lambda first, n_rows: arrived.set())
     _, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
-    writer.write(head.encode() + body)
+    writer.write(head + body)
     await writer.drain()
     writer.transport.abort()
 
@@ -474,11 +484,11 @@ async def test_a_whole_request_is_delivered_even_if_its_sender_has_gone(receiver
 async def test_bytes_of_another_tests_connection_do_not_keep_this_one_busy(receiver, collector):
     other = Collector("tests/b.clnrm.toml", receiver)
     body = request_of(1).SerializeToString()
-    head = f"POST {path_of(other)} HTTP/1.1\r\nHost: a\r\nContent-Type: {PROTOBUF}\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = head_of(other, body)
     reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
-    writer.write(head.encode() + body)
+    writer.write(head + body)
     await reader.readuntil(b"\r\n\r\n")
-    writer.write(head.encode())
+    writer.write(head)
     await writer.drain()
 
     assert receiver.connections_busy()
@@ -498,7 +508,7 @@ async def test_it_listens_on_further_addresses_on_the_same_port_until_told_other
     async def reachable():
         try:
             status, _, _ = await asyncio.to_thread(
-                exchange, receiver.port, "/v1/logs", b"", {"Content-Type": JSON}, "POST", "127.0.0.2"
+                exchange, receiver.port, "/v1/logs", b"", {"Content-Type": JSON}, host="127.0.0.2"
             )
         except ConnectionRefusedError:
             return False
@@ -526,8 +536,7 @@ async def test_a_port_taken_on_another_address_is_replaced_there(receiver, colle
         path_of(collector),
         request_of().SerializeToString(),
         {"Content-Type": PROTOBUF},
-        "POST",
-        "127.0.0.3",
+        host="127.0.0.3",
     )
     assert status == 200
 

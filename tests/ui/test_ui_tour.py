@@ -15,7 +15,6 @@ import pytest
 pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parents[2]
-CHROMIUM = os.environ.get("CLNRM_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -105,21 +104,17 @@ class _deadline:  # noqa: N801  # Reads as a word in a with statement.
 
 
 @pytest.fixture
-def page():
+def page(browser):
     """A page of a browser that fetches nothing of its own; what its console said is in ``.said``."""
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="needs playwright: pip install 'clnrm_nb[test]'"
-    )
-    if CHROMIUM is None:
-        pytest.skip("needs chromium (apt-get install chromium)")
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs pip install 'clnrm_nb[test]'")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        chromium = driver.chromium.launch(executable_path=browser, args=ARGUMENTS)
+        page = chromium.new_page(viewport={"width": 1280, "height": 900})
         page.said = []
         page.on("console", lambda message: page.said.append((message.type, message.text)))
         page.on("pageerror", lambda error: page.said.append(("pageerror", str(error))))
         yield page
-        browser.close()
+        chromium.close()
 
 
 def run_all(page) -> None:

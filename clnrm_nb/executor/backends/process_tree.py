@@ -96,7 +96,7 @@ class Captured(asyncio.Protocol):
         if self._on_data is not None:
             self._on_data(data)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature.
         """All writers have ended."""
         self.ended.set()
 

@@ -1,4 +1,4 @@
-"""What the console exporter of the OpenTelemetry Python SDK prints: ``context`` with ``0x`` ids, ISO times."""
+"""What the console exporter of the Python SDK prints: ``context`` with ``0x`` ids, ISO times."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def _other_spelling(text: str, digits: int) -> tuple[str, bool]:
 
 
 def time_of(value: Any) -> int | None:
-    """Epoch nanoseconds from a number or decimal string; ``None`` where there is none or it is no such time."""
+    """Epoch nanoseconds from a number or decimal string; ``None`` where it is no such time."""
     if isinstance(value, str):
         # Never through a float: 19 digits do not fit.
         value = (

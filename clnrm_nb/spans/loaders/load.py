@@ -241,16 +241,27 @@ class _Reader:
                 f"{reason} ({count})" for reason, count in sorted(self.intake.refused.items())
             )
             return f"all its span-like records were refused: {reasons}"
-        head = data[:_LOOK_BYTES]
-        if _JS_CONSOLE.search(head):
-            return "it is console output of the JavaScript SDK, which is no JSON; send OTLP/HTTP instead"
-        first_line = head.removeprefix(_BOM).lstrip().partition(b"\n")[0]
-        if first_line[:1] not in (b"{", b"[") and _CSV_HEAD.fullmatch(first_line.strip()):
-            return f"it is {documents.FOREIGN['csv']}, which this version does not read"
-        if self.report.refused_lines:
-            bad = self.report.refused_lines[0]
-            return f"{f'line {bad.line}' if bad.line else f'byte {bad.offset}'}: {bad.reason}"
-        return "the list of spans is empty" if self.forms else "its content is of no known form"
+        return (
+            _foreign_text(data[:_LOOK_BYTES])
+            or self._first_trouble()
+            or ("the list of spans is empty" if self.forms else "its content is of no known form")
+        )
+
+    def _first_trouble(self) -> str | None:
+        if not self.report.refused_lines:
+            return None
+        bad = self.report.refused_lines[0]
+        return f"{f'line {bad.line}' if bad.line else f'byte {bad.offset}'}: {bad.reason}"
+
+
+def _foreign_text(head: bytes) -> str | None:
+    """Forms of text that are known and not read, by their beginning."""
+    if _JS_CONSOLE.search(head):
+        return "it is console output of the JavaScript SDK, which is no JSON; send OTLP/HTTP instead"
+    first_line = head.removeprefix(_BOM).lstrip().partition(b"\n")[0].strip()
+    if first_line[:1] not in (b"{", b"[") and _CSV_HEAD.fullmatch(first_line):
+        return f"it is {documents.FOREIGN['csv']}, which this version does not read"
+    return None
 
 
 def _is_known(document: Any) -> bool:

@@ -1,8 +1,8 @@
 """JSON objects cut out of a stream of any text, whatever pieces it comes in.
 
-An object may stand on one line or spread over many. A line that opens a bracket starts a candidate, which ends
-where its brackets close. Text that is no JSON costs one look a line. When a candidate turns out to be none, the
-lines behind its first are looked at again; that is rationed, so that all work stays linear in the text.
+An object may stand on one line or spread over many. A line that opens a bracket starts a candidate, which
+ends where its brackets close. Text that is no JSON costs one look a line. When a candidate turns out to be
+none, the lines behind its first are looked at again; that is rationed, so that all work stays linear.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ _MAX_LINES = 20
 
 @dataclass(frozen=True, slots=True)
 class RefusedLine:
-    """A place that looked like data and could not be read: 1-based line (0 in binary sources), byte offset."""
+    """A place that looked like data and could not be read; the line is 1-based, 0 in binary sources."""
 
     line: int
     offset: int
@@ -54,7 +54,8 @@ class LoadReport:
     dropped : int
         Attributes, events and links the sources say they dropped.
     repeated_keys, restored_ids, unknown_times : int
-        Attributes given twice; ids that had been decoded wrongly and were set right; missing, zero or inverted times.
+        Attributes given twice; ids that had been decoded wrongly and were set right; missing, zero or
+        inverted times.
     time_resolution : str
         ``ns`` or ``us``.
     """
@@ -149,7 +150,7 @@ class LoadReport:
             )
             found.append(Diagnostic("CLN609", text, file=self.source, line=unread[0].line or None))
         if self.conflicts:
-            text = f"{self.conflicts} spans are there twice with other content; the one with the later end is kept"
+            text = f"{self.conflicts} records repeat a span with other content; the later end is kept"
             found.append(Diagnostic("CLN613", text, file=self.source))
         if not self.is_whole:
             parts = [f"{self.orphans} orphans"] * bool(self.orphans)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 import math
 from base64 import b64decode
 from typing import TYPE_CHECKING, Any, Final
@@ -89,23 +88,21 @@ def _listed(inner: Any, key: str) -> list[Any]:
 
 
 def _scalar(form: str, inner: Any) -> Any:
-    if form == "int" and isinstance(inner, str):
-        try:
-            return int(inner)
-        except ValueError:
-            return inner
+    """A value of the form it says it has; where it has not, it stays what it is."""
     if form == "double":
         return _double(inner)
-    if form == "bytes" and isinstance(inner, str):
-        try:
-            return b64decode(inner.replace("-", "+").replace("_", "/"))
-        except (binascii.Error, ValueError):
-            return inner
-    if form == "bytes" and isinstance(inner, list) and all(type(i) is int and 0 <= i < 256 for i in inner):  # noqa: PLR2004  a byte
-        return bytes(inner)
-    if form == "string" and not isinstance(inner, str):
+    if form == "string":
         return plain_value(inner)
-    return inner
+    try:
+        if form == "int" and isinstance(inner, str):
+            return int(inner)
+        if form == "bytes" and isinstance(inner, str):
+            return b64decode(inner.replace("-", "+").replace("_", "/"))
+        if form == "bytes" and isinstance(inner, list):
+            return bytes(inner)
+    except (ValueError, TypeError):
+        pass
+    return plain_value(inner)
 
 
 def _double(inner: Any) -> Any:

@@ -1,9 +1,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from clnrm_nb.errors import Diagnostic
 from clnrm_nb.executor.backends.protocol import CommandResult
 from clnrm_nb.executor.judge import (
@@ -26,6 +23,8 @@ from clnrm_nb.scenario.model import (
     Step,
     TestFile,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def step(**fields):

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pytest
-
 from clnrm_nb.scenario.model import (
     Limits,
     Metadata,

@@ -238,7 +238,13 @@ def test_nested_tables_read_as_dotted_names_and_operators_stay_whole():
 
 @pytest.mark.parametrize(
     ("word", "guess"),
-    [("imge", "image"), ("iamge", "image"), ("comand", "command"), ("zzzzzz", None), ("x", None)],
+    [
+        ("imge", "image"),
+        ("imaeg", "image"),
+        ("cmomand", "command"),
+        ("zzzzzz", None),
+        ("x", None),
+    ],
 )
 def test_the_nearest_name_is_offered_only_when_it_is_near(word, guess):
     assert nearest(word, ("command", "image", "env", "ports")) == guess

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import math
 import time
 
 import pytest
@@ -119,7 +120,7 @@ def test_protobuf_gives_every_form_of_value():
 
     attributes = table.attributes[1]
     nan = attributes.pop("d")
-    assert nan != nan
+    assert math.isnan(nan)
     assert attributes == {
         "s": "x",
         "i": -(2**63),
