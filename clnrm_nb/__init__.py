@@ -12,13 +12,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from clnrm_nb.version import __version__
+
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from clnrm_nb.api import arun, load_trace, render, run, stream, validate
     from clnrm_nb.report.results import Diagnostics, RunResult, Trace
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Diagnostics",

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from clnrm_nb.codes import CODES, Severity
+from clnrm_nb.codes import CODES, SEVERITIES, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,7 +120,7 @@ class Diagnostic:
     scenario: str | None = None
 
     def __post_init__(self) -> None:
-        if not self.severity:
+        if self.severity not in SEVERITIES:
             object.__setattr__(self, "severity", CODES[self.code].severity)
 
     def at(self, location: Location | None) -> Diagnostic:
@@ -236,7 +236,7 @@ class ClnrmError(Exception):
 
     @property
     def diagnostic(self) -> Diagnostic:
-        """This error as a finding, for reports that collect findings."""
+        """The error as a finding, for reports that collect findings."""
         return Diagnostic(self.code, self.message, hint=self.hint, severity="error").at(self.location)
 
     def _render_traceback_(self) -> list[str]:
@@ -280,7 +280,7 @@ class BackendUnavailableError(ClnrmError):
 
 
 class RunFailedError(ClnrmError):
-    """A run has failing tests; raised in notebooks without a front end, never on the command line (exit 1)."""
+    """A run has failing tests: raised in notebooks that nobody watches, never on the command line (exit 1)."""
 
 
 class InterruptedRunError(ClnrmError):

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from clnrm_nb.errors import ClnrmError
+from clnrm_nb.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -46,9 +47,8 @@ async def run_checks(here: Context) -> list[Finding]:
 
 
 async def _python(_: Context) -> list[Finding]:
-    from clnrm_nb import __version__
-
-    return [Finding("clnrm_nb", "ok", f"{__version__} on Python {platform.python_version()}, {platform.system()} {platform.machine()}")]
+    system = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
+    return [Finding("clnrm_nb", "ok", f"{__version__} on {system}")]
 
 
 async def _project(here: Context) -> list[Finding]:
@@ -58,7 +58,8 @@ async def _project(here: Context) -> list[Finding]:
     if os.access(place, os.W_OK):
         rows.append(Finding("state", "ok", str(state)))
     else:
-        rows.append(Finding("state", "warning", f"{state} is not writable", "Runs work, but leave no history; try --state-dir DIR."))
+        advice = "Runs work, but leave no history; try --state-dir DIR."
+        rows.append(Finding("state", "warning", f"{state} is not writable", advice))
     rows += [Finding("configuration", "warning", str(finding)) for finding in here.settings.diagnostics]
     return rows
 
@@ -70,7 +71,8 @@ async def _receiver(here: Context) -> list[Finding]:
     try:
         await receiver.start(here.settings.receiver.port)
     except (OSError, ClnrmError) as error:
-        return [Finding("receiver", "missing", f"cannot listen on loopback: {error}", "Set receiver.port to a free port, or 0.")]
+        advice = "Set receiver.port to a free port, or 0."
+        return [Finding("receiver", "missing", f"cannot listen on loopback: {error}", advice)]
     await receiver.stop()
     return [Finding("receiver", "ok", "OTLP/HTTP on loopback")]
 
@@ -89,7 +91,7 @@ async def _engine(here: Context) -> list[Finding]:
         has_image = bool(await engine.call(engine.client.images, name=image))
     finally:
         engine.close()
-    shown = f"{about['Version']} (API {about['ApiVersion']}) at {engine.address}"
+    shown = f"{about['Version']} (API {about['ApiVersion']}) at {engine.address.url}"
     rows = [Finding("engine", "ok", shown), *_runc(about)]
     if has_image:
         return [*rows, Finding("default image", "ok", image)]
@@ -98,10 +100,11 @@ async def _engine(here: Context) -> list[Finding]:
 
 
 def _runc(about: dict[str, Any]) -> list[Finding]:
-    found = next((part.get("Version", "") for part in about.get("Components", []) if part.get("Name") == "runc"), "")
+    parts = {part.get("Name"): part.get("Version", "") for part in about.get("Components", [])}
+    found = parts.get("runc", "")
     if not found or _numbers(found) >= _numbers(_FIXED_RUNC):
         return []
-    advice = "By its number it has known container escapes; distributions may have repaired them: check its package."
+    advice = "By its number it has known container escapes; see whether its package has the repairs."
     return [Finding("runc", "warning", found, advice)]
 
 

@@ -24,7 +24,10 @@ _IGNORE_STATE = """\
 !trace.json
 """
 _EXAMPLE = "quickstart"
-_SECTIONS = ("watch", "cache", "executor", "containers", "receiver", "discovery", "template", "diff", "baseline", "lint", "output", "notebook")
+_SECTIONS = (
+    *("watch", "cache", "executor", "containers", "receiver", "discovery"),
+    *("template", "diff", "baseline", "lint", "output", "notebook"),
+)
 """The sections of ``.clnrm/config.toml``; ``security`` is the user's alone."""
 
 

@@ -153,7 +153,7 @@ def graph(
 def _missing_edges(file: Path, table: SpanTable, here: Context) -> list[MissingEdge]:
     loaded = load(Sources([file]), variables_from({}), project=here.project, settings=here.settings)
     parents = table.parent_rows()
-    present = {(table.name[parent], table.name[row]) for row, parent in enumerate(parents) if parent is not None}
+    present = {(table.name[p], table.name[row]) for row, p in enumerate(parents) if p is not None}
     missing: dict[MissingEdge, None] = {}
     for test in loaded.tests:
         if test.test is None:
@@ -247,14 +247,17 @@ def _read_report(path: Path) -> RunResult:
     except OSError as error:
         raise ClnrmError(f"cannot read {path}: {error.strerror}", "CLN001") from None
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{path} is not a clnrm report: {error}", hint="`clnrm run --report-json FILE` writes one.") from None
+        hint = "`clnrm run --report-json FILE` writes one."
+        raise UsageError(f"{path} is not a clnrm report: {error}", hint=hint) from None
 
 
 def _last_run(here: Context) -> RunResult:
     with State.open(here.project.state_dir) as state:
         runs = state.runs(1)
         if not runs:
-            raise UsageError("no run is stored here", hint="`clnrm run` first, or give a JSON report with -i FILE.")
+            raise UsageError(
+                "no run is stored here", hint="`clnrm run` first, or give a report with -i FILE."
+            )
         document = state.run(runs[0]["run"])
         if document is None:
             raise UsageError("the last run is damaged", hint="`clnrm run` records a new one.")

@@ -1,4 +1,4 @@
-"""This machine and this installation: ``init``, ``doctor``, ``gc``, ``self-test``."""
+"""The machine and the installation: ``init``, ``doctor``, ``gc``, ``self-test``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def init(
     context: Context | None = None,
     **options: Any,
 ) -> Table:
-    """Lay down a working example and the state directory's ``.gitignore``; overwrite nothing unless forced."""
+    """Lay down a working example and the state's ``.gitignore``; overwrite nothing unless forced."""
     context_of(context, options)
     refuse_unknown("init", options)
     written, kept = lay_down(Path(directory), with_config=with_config, force=force)
@@ -120,7 +120,9 @@ def _verdicts(scratch: Path) -> list[list[str]]:
             shutil.copy(source / file, scratch / file)
     result = _run_in(scratch, [scratch], backend="process", timeout="20s")
     actual = {test.id: test.status for test in result.outcomes}
-    return [_row("verdicts", file, expected, actual.get(file, "missing")) for file, expected in VERDICTS.items()]
+    return [
+        _row("verdicts", file, expected, actual.get(file, "missing")) for file, expected in VERDICTS.items()
+    ]
 
 
 def _replay(scratch: Path) -> list[list[str]]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from clnrm_nb.api.context import Context, context_of, paths_of, refuse_unknown, variables_from
-from clnrm_nb.errors import InterruptedRunError, UsageError
+from clnrm_nb.codes import EXIT_INTERRUPTED
+from clnrm_nb.errors import UsageError
 from clnrm_nb.executor.loop import Interrupted, Job, run_blocking, run_here, submit
 from clnrm_nb.pipeline.load import Sources
 from clnrm_nb.pipeline.run import RunRequest, run_pipeline
@@ -45,8 +46,9 @@ class Run:
         """``running``, or how the run ended: ``passed``, ``failed`` or ``interrupted``."""
         if not self._job.done.done():
             return "running"
-        result = self.result
-        return "interrupted" if result.exit_code == InterruptedRunError("").exit_code else ("passed" if result.ok else "failed")
+        if self.result.exit_code == EXIT_INTERRUPTED:
+            return "interrupted"
+        return "passed" if self.result.ok else "failed"
 
     @property
     def result(self) -> RunResult:
@@ -63,7 +65,7 @@ class Run:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """Spans received so far, in the columns of :class:`Trace`; of the finished run, its result's frame."""
+        """Spans received so far, in the columns of ``Trace``; of the finished run, its result's frame."""
         return self.result.frame if self._job.done.done() else self.spans.frame
 
     @property
@@ -172,7 +174,8 @@ async def arun(
 ) -> RunResult:
     """As :func:`run`, awaited from a loop of the caller's own."""
     request, here, write = _prepare(paths, cell, context, options)
-    return await run_here(_finished(request, here, _Live(_with_lines(listener, options.get("emit_events"))), write))
+    live = _Live(_with_lines(listener, options.get("emit_events")))
+    return await run_here(_finished(request, here, live, write))
 
 
 async def stream(paths: Paths = ".", **options: Any) -> AsyncIterator[Event]:

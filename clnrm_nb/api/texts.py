@@ -61,9 +61,7 @@ def validate(
     return Diagnostics(
         [*here.settings.diagnostics, *findings],
         deny_warnings=here.settings.lint.deny_warnings,
-        files=[
-            {"file": test.test_id, "outcome": test.outcome, "kind": "scenario"} for test in chosen
-        ],
+        files=[{"file": test.test_id, "outcome": test.outcome, "kind": "scenario"} for test in chosen],
     )
 
 
@@ -112,7 +110,7 @@ def render(
         raise _not_rendered(rendered.diagnostics)
     if output is not None:
         _write(Path(output), rendered.text)
-    return Rendered(rendered, show_vars=show_vars, source_map=source_map)
+    return Rendered(rendered, show_vars=show_vars, show_source_map=source_map)
 
 
 def _needed(file: str | Path | None) -> str | Path:

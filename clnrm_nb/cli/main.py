@@ -6,12 +6,14 @@ Reports go to stdout, progress and errors to stderr; the exit status is the resu
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from clnrm_nb.cli.tree import Call, build_tree
-from clnrm_nb.errors import ClnrmError
+from clnrm_nb.codes import EXIT_INTERRUPTED
+from clnrm_nb.commands.tree import Call, build_tree
+from clnrm_nb.errors import ClnrmError, InternalError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,36 +42,27 @@ def run_command_line(words: Sequence[str]) -> int:
     try:
         call = build_tree().main(list(words), prog_name="clnrm", standalone_mode=False)
         return carry_out(call) if isinstance(call, Call) else int(call or 0)
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return 2
     except click.ClickException as error:
         error.show()
         return 2
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        return 130
-    except ClnrmError as error:
-        return _report_error(error, debug="--debug" in words)
     except BrokenPipeError:
         # Whoever read us has seen enough (`clnrm spans … | head`).
         sys.stderr.close()
         return 0
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         if "--debug" in words:
-            raise
-        click.echo(
-            f"error: CLN901 {type(error).__name__}: {error}\n  Run again with --debug and report this.",
-            err=True,
-        )
-        return 3
+            traceback.print_exception(error)
+        return _report(error)
 
 
-def _report_error(error: ClnrmError, *, debug: bool) -> int:
-    if debug:
-        import traceback
-
-        traceback.print_exception(error)
+def _report(error: BaseException) -> int:
+    """Say on stderr what went wrong; the exit status it means."""
+    if isinstance(error, (click.Abort, KeyboardInterrupt)):
+        click.echo("interrupted", err=True)
+        return EXIT_INTERRUPTED
+    if not isinstance(error, ClnrmError):
+        sentence = f"{type(error).__name__}: {error}, please report"
+        error = InternalError(sentence, hint="Run again with --debug for the traceback.")
     for finding in error.diagnostics:
         click.echo(str(finding), err=True)
     click.echo(f"error: {error}", err=True)

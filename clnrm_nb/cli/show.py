@@ -36,8 +36,9 @@ class Screen:
         self._format = self._settings.cli.output_format
         if self._format not in command.formats:
             if context.settings.origin("cli.output_format") == "command line":
+                formats = ", ".join(command.formats)
                 raise UsageError(
-                    f"{command.name} has no format {self._format!r}", hint=f"Formats: {', '.join(command.formats)}."
+                    f"{command.name} has no format {self._format!r}", hint=f"Formats: {formats}."
                 )
             self._format = "human"
         self._shows_progress = command.name in _WITH_PROGRESS and not options.get("emit_events")

@@ -61,7 +61,7 @@ async def run_test(plan: TestPlan, context: RunContext) -> TestOutcome:
     life = _Life(plan, context, outcome)
     ended_by: Status = "passed"
     try:
-        await life.live()
+        ended_by = await life.live()
     except asyncio.CancelledError:
         ended_by = "interrupted"
         outcome.reason = "interrupted"
@@ -122,8 +122,11 @@ class _Life:
         self._outcome.diagnostics.append(finding)
         self._context.emit("diagnostic", test=self._plan.id, data=finding.to_json())
 
-    async def live(self) -> None:
-        """Everything, in order. Raises what ended the test, after the unit has been closed."""
+    async def live(self) -> Status:
+        """Everything, in order; the status of what ended the test early, else passed.
+
+        Raises, after the unit has been closed, what leaves nothing to collect: interrupts, no engine, bugs.
+        """
         self._refuse()
         spec = self._spec()
         secrets, findings = read_secrets(self._plan, self._context.environ)
@@ -131,7 +134,7 @@ class _Life:
         for finding in findings:
             self.report(finding)
         if status_of_findings(findings) == "error":
-            return
+            return "error"
         opened = time.perf_counter()
         unit = await self._context.backend.open_unit(spec)
         self._outcome.timings_ms["open"] = (time.perf_counter() - opened) * 1e3
@@ -139,7 +142,7 @@ class _Life:
         try:
             await self._context.receiver.listen(unit.listen_address)
             is_listening = True
-            await self._within(unit, secrets)
+            return await self._within(unit, secrets)
         finally:
             # A second cancellation ends the waiting, not the clean-up.
             await asyncio.shield(asyncio.ensure_future(self._close(unit, is_listening=is_listening)))
@@ -178,12 +181,12 @@ class _Life:
 
     # ------------------------------------------------------------------------------------ while alive
 
-    async def _within(self, unit: Unit, secrets: Mapping[str, str]) -> None:
+    async def _within(self, unit: Unit, secrets: Mapping[str, str]) -> Status:
         """All that happens between the making and the closing of the unit."""
         attempt = self._attempt = self._made(unit, secrets)
         self._outcome.hermetic = self._outcome.hermetic and unit.hermetic
         ending = Ending(attempt, self._runs)
-        failure: ClnrmError | None = None
+        ended_by: Status = "passed"
         try:
             self._refuse()
             try:
@@ -191,14 +194,15 @@ class _Life:
             except BackendUnavailableError:
                 raise
             except ClnrmError as error:
-                failure = error
+                # Said before what the end may add; the spans so far are still collected.
+                self.report(error.diagnostic)
+                ended_by = status_of_findings([error.diagnostic])
             await ending.end()
         finally:
             # What an interrupted or broken test has received is still shown.
             ending.take_spans()
             attempt.collector.close()
-        if failure is not None:
-            raise failure
+        return ended_by
 
     def _made(self, unit: Unit, secrets: Mapping[str, str]) -> Attempt:
         plan, context = self._plan, self._context

@@ -26,7 +26,7 @@ class LiveLine:
     def __init__(self) -> None:
         from IPython.display import display
 
-        self._handle = display({"text/plain": "starting …"}, raw=True, display_id=True)
+        self._handle = display({"text/plain": "starting …"}, raw=True, display_id=True)  # type: ignore[no-untyped-call]  # IPython ships no annotation for it
         self._statuses: Counter[str] = Counter()
         self._queued = self._spans = 0
         self._running: dict[str, str] = {}

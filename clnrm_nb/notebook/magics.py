@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from clnrm_nb.api import Context
-    from clnrm_nb.cli.tree import Call
+    from clnrm_nb.commands.tree import Call
 
 __all__ = ["ClnrmMagics", "load", "unload"]
 
@@ -60,22 +60,30 @@ class ClnrmMagics(Magics):
         self._take_parameters(options)
         result = self._carry_out(call, options)
         if save_as:
-            self.shell.user_ns[save_as] = result
+            self._names[save_as] = result
             return None
         return result
+
+    @property
+    def _names(self) -> dict[str, Any]:
+        """The variables of the notebook."""
+        assert self.shell is not None
+        names: dict[str, Any] = self.shell.user_ns
+        return names
 
     def _understand(self, line: str) -> Call | None:
         """Parse the line; ``None`` when it only asked for help."""
         import click
 
-        from clnrm_nb.cli.tree import Call, build_tree
+        from clnrm_nb.commands.tree import Call, build_tree
 
         try:
             words = shlex.split(line)
         except ValueError as error:
             raise UsageError(f"%clnrm {line!r}: {error}") from None
         try:
-            call = build_tree(notebook=True).main(words or ["--help"], prog_name="%clnrm", standalone_mode=False)
+            tree = build_tree(notebook=True)
+            call = tree.main(words or ["--help"], prog_name="%clnrm", standalone_mode=False)
         except click.UsageError as error:
             hint = f"%{error.ctx.command_path.lstrip('%')} --help explains it." if error.ctx else None
             raise UsageError(error.format_message(), hint=hint) from None
@@ -86,12 +94,12 @@ class ClnrmMagics(Magics):
         name, save = options.pop("name", None), options.pop("save", None)
         if cell is None:
             if name or save:
-                raise UsageError("--name and --save belong to %%clnrm", hint="A line magic has no body to name or save.")
+                hint = "A line magic has no body to name or save."
+                raise UsageError("--name and --save belong to %%clnrm", hint=hint)
             return
         if call.command.name not in _CELL_COMMANDS:
-            raise UsageError(
-                f"%%clnrm {call.command.name} takes no cell body", hint=f"Cell commands: {', '.join(_CELL_COMMANDS)}."
-            )
+            hint = f"Cell commands: {', '.join(_CELL_COMMANDS)}."
+            raise UsageError(f"%%clnrm {call.command.name} takes no cell body", hint=hint)
         if save:
             Path(save).write_text(cell, encoding="utf-8")
         from clnrm_nb.api import Cell
@@ -102,7 +110,7 @@ class ClnrmMagics(Magics):
         """``-p K=V`` and the dict named by ``--params`` (``clnrm_params`` if there is one)."""
         name = options.pop("params_name", None)
         words = options.pop("parameters", ())
-        space = self.shell.user_ns
+        space = self._names
         if name and not isinstance(space.get(name), dict):
             raise UsageError(f"--params {name}: no dict of this name in the notebook")
         from clnrm_nb.api import parse_assignments
@@ -151,7 +159,7 @@ class ClnrmMagics(Magics):
             return
         from IPython.display import display
 
-        display(result)
+        display(result)  # type: ignore[no-untyped-call]  # IPython ships no annotation for it
         raise _error_of(result, exit_code)
 
 

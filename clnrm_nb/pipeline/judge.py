@@ -14,11 +14,8 @@ from clnrm_nb.expect import evaluate
 from clnrm_nb.spans.canonical import trace_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from clnrm_nb.executor.outcome import ExpectationResult, TestOutcome
     from clnrm_nb.pipeline.load import LoadedTest
-    from clnrm_nb.spans.table import SpanTable
 
 __all__ = ["errored", "judge"]
 
@@ -55,7 +52,8 @@ def judge(loaded: LoadedTest, outcome: TestOutcome) -> TestOutcome:
         As the executor left it; completed in place and returned.
     """
     assert loaded.test is not None
-    outcome.diagnostics = [*(f for f in loaded.diagnostics if f not in outcome.diagnostics), *outcome.diagnostics]
+    said = set(outcome.diagnostics)
+    outcome.diagnostics = [*(f for f in loaded.diagnostics if f not in said), *outcome.diagnostics]
     _describe_traces(outcome)
     if outcome.status in _UNJUDGED:
         return outcome
@@ -77,14 +75,10 @@ def _describe_traces(outcome: TestOutcome) -> None:
     for row, scenario in enumerate(table.scenario):
         if not table.own[row]:
             rows.setdefault(scenario, []).append(row)
-    for scenario in outcome.scenarios:
-        mine = rows.get(scenario.name, [])
-        scenario.span_count = len(mine)
-        scenario.trace_digest = _digest(table, mine) if mine else None
-
-
-def _digest(table: SpanTable, rows: Sequence[int]) -> str:
-    return trace_digest(table.select(rows))
+    for part in outcome.scenarios:
+        mine = rows.get(part.name, [])
+        part.span_count = len(mine)
+        part.trace_digest = trace_digest(table.select(mine)) if mine else None
 
 
 def _set_statuses(outcome: TestOutcome) -> None:

@@ -109,7 +109,7 @@ class Loaded:
     diagnostics: list[Diagnostic]
 
     def diagnostics_of(self, test_ids: Collection[str]) -> list[Diagnostic]:
-        """General findings and those of these tests, each once (matrix combinations repeat them), in file order."""
+        """General findings and those of these tests in file order, each once: combinations repeat them."""
         chosen = (finding for test in self.tests if test.test_id in test_ids for finding in test.diagnostics)
         return sorted(dict.fromkeys([*self.diagnostics, *chosen]), key=lambda finding: finding.sort_key)
 

@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["rejudge"]
 
 
-def rejudge(
-    loaded: Loaded, given: Sequence[SpanTable], *, project: Project, settings: Settings
-) -> RunResult:
+def rejudge(loaded: Loaded, given: Sequence[SpanTable], *, project: Project, settings: Settings) -> RunResult:
     """Judge the tests of a file.
 
     Parameters
@@ -119,6 +117,5 @@ def _scenario(entry: Mapping[str, Any]) -> ScenarioOutcome:
     commands = [CommandOutcome(**command) for command in entry["commands"]]
     # Commands keep their verdicts; the scenario's own follows from them and from what is judged now.
     failed = [command.status for command in commands if command.status not in ("passed", "skipped")]
-    return ScenarioOutcome(
-        entry["name"], failed[0] if failed else "passed", entry["duration_ms"], commands, reason=entry["reason"]
-    )
+    status = failed[0] if failed else "passed"
+    return ScenarioOutcome(entry["name"], status, entry["duration_ms"], commands, reason=entry["reason"])

@@ -1,4 +1,4 @@
-"""Which of the tests found are run: ``--tag``, ``--only``, ``-k`` and ``--shard`` (``format.md`` 5.5, 11.1)."""
+"""Which of the tests found are run: ``--tag``, ``--only``, ``-k``, ``--shard`` (``format.md`` 5.5, 11.1)."""
 
 from __future__ import annotations
 
@@ -196,7 +196,11 @@ def select(
         if (not tags or set(tags) & set(test.tags))
         and (
             not only
-            or any(name == glob or fnmatchcase(name, glob) for glob in only for name in (test.test_id, *test.scenario_ids))
+            or any(
+                name == glob or fnmatchcase(name, glob)
+                for glob in only
+                for name in (test.test_id, *test.scenario_ids)
+            )
         )
         and (words is None or words.holds([test.test_id, *test.scenario_ids, *test.tags]))
     ]

@@ -144,8 +144,8 @@ class _Forest:
         """Order of the two texts, found without writing them.
 
         JSON objects are prefix-free, so the first difference decides: in what stands before the children,
-        else in the first children that differ, else in their number (``,`` sorts before ``]``, which sorts before
-        ``{``), else in what stands behind.
+        else in the first children that differ, else in their number (``,`` sorts before ``]``, which sorts
+        before ``{``), else in what stands behind.
         """
         while one != other:
             if self.before[one] != self.before[other]:

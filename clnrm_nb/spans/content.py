@@ -1,8 +1,8 @@
 """Values as canonical JSON: the one text in which equal content is equal bytes.
 
 UTF-8, keys sorted by code point, no spaces, numbers by value in their shortest text (``1`` for ``1.0``),
-not-a-number and the infinities as strings (``format.md`` 8.1). Bytes have no JSON form of their own and are written
-as OTLP/JSON writes them, ``{"bytesValue": "<base64>"}``.
+not-a-number and the infinities as strings (``format.md`` 8.1). Bytes have no JSON form of their own and are
+written as OTLP/JSON writes them, ``{"bytesValue": "<base64>"}``.
 """
 
 from __future__ import annotations

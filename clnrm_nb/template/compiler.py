@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from jinja2.compiler import Frame
 
-__all__ = ["REGISTRY", "Unit", "compile_unit"]
+__all__ = ["PLAIN", "REGISTRY", "Unit", "compile_unit"]
 
 _CACHED_UNITS: Final = 512
 
@@ -141,7 +141,7 @@ def _environment(generator: type[CodeGenerator]) -> ImmutableSandboxedEnvironmen
     return environment
 
 
-_PLAIN: Final = _environment(_Generator)
+PLAIN: Final = _environment(_Generator)
 _RECOVERING: Final = _environment(_RecoveringGenerator)
 
 
@@ -174,7 +174,7 @@ class Unit:
     @cached_property
     def code(self) -> Template:
         """The compiled template."""
-        return self._compiled(_PLAIN)
+        return self._compiled(PLAIN)
 
     @cached_property
     def recovering(self) -> Template:

@@ -1,4 +1,4 @@
-"""What goes wrong in the world: each ends in one message with its code, nothing is left, no other test suffers."""
+"""What goes wrong in the world: one message with its code each, nothing left, no other test harmed."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from clnrm_nb.scenario.model import HealthCheck, Limits, Metadata, PortMapping, 
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("no_leftovers")]
 
+IDLE = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
 STUBBORN = ("sh", "-c", "trap '' TERM; while :; do sleep 0.1; done")
 
 
@@ -136,7 +137,7 @@ async def test_a_container_killed_for_memory_while_it_gets_ready(run_beside, ser
 async def test_a_command_killed_for_memory(run_beside, service):
     outcome = await run_beside(
         a_test(
-            services=[service(limits=Limits(memory_mb=12))],
+            services=[service("sh", "-c", IDLE, limits=Limits(memory_mb=12))],
             steps=[sh("tail /dev/zero", service="web", timeout_s=30.0)],
         )
     )

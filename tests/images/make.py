@@ -36,10 +36,14 @@ def without_shell(client: docker.APIClient) -> str:
 
 def with_volume(client: docker.APIClient) -> str:
     """Tag of an image that declares a volume, runs as a user other than root and wants SIGINT as its end."""
-    changes = ("VOLUME /data", "USER 1000", "STOPSIGNAL SIGINT", "WORKDIR /tmp")
-    return _image(
-        client, "clnrm-test-volume", ["sh", "sleep", "echo", "ls", "id", "ps", "pwd", "touch"], changes
-    )
+    applets = ["sh", "sleep", "echo", "ls", "id", "ps", "pwd", "touch"]
+    base = _image(client, "clnrm-test-few-tools", applets)
+    text = f"FROM {base}\nVOLUME /data\nUSER 1000\nSTOPSIGNAL SIGINT\nWORKDIR /tmp\n"
+    tag = f"clnrm-test-volume:{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    if not _is_there(client, tag):
+        for _ in client.build(fileobj=io.BytesIO(text.encode()), tag=tag, rm=True):
+            pass
+    return tag
 
 
 def _program() -> str:
@@ -49,19 +53,22 @@ def _program() -> str:
     return found
 
 
-def _image(
-    client: docker.APIClient, repository: str, applets: Sequence[str], changes: Sequence[str] = ()
-) -> str:
+def _image(client: docker.APIClient, repository: str, applets: Sequence[str]) -> str:
     content = _archive(applets)
-    tag = hashlib.sha256(content + "\n".join(changes).encode()).hexdigest()[:12]
+    tag = f"{repository}:{hashlib.sha256(content).hexdigest()[:12]}"
+    if not _is_there(client, tag):
+        name, _, version = tag.partition(":")
+        client.import_image_from_data(content, repository=name, tag=version, changes=["ENV PATH=/bin"])
+    return tag
+
+
+def _is_there(client: docker.APIClient, tag: str) -> bool:
     inspect: Any = client.inspect_image
     try:
-        inspect(f"{repository}:{tag}")
+        inspect(tag)
     except ImageNotFound:
-        client.import_image_from_data(
-            content, repository=repository, tag=tag, changes=["ENV PATH=/bin", *changes]
-        )
-    return f"{repository}:{tag}"
+        return False
+    return True
 
 
 def _archive(applets: Sequence[str]) -> bytes:

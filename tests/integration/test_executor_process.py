@@ -195,7 +195,8 @@ def test_a_container_path_counts_only_as_a_whole_path_or_its_beginning(tmp_path,
 
 
 async def test_a_command_beyond_its_time_is_ended_with_its_whole_tree(run):
-    script = "setsid sh -c 'trap \"\" TERM; while :; do sleep 0.1; done' & trap '' TERM; while :; do sleep 0.1; done"
+    stubborn = "trap '' TERM; while :; do sleep 0.1; done"
+    script = f'setsid sh -c "{stubborn}" & {stubborn}'
     scenario = Scenario(name="s", grace_period_s=0.2, steps=(sh(script, timeout_s=0.3),))
 
     outcome = await run(a_test(scenarios=(scenario,)))
@@ -339,5 +340,5 @@ def all_commands(part):
 
 
 async def _until(condition):
-    while not condition():
+    while not condition():  # noqa: ASYNC110  # Another process is waited for.
         await asyncio.sleep(0.02)

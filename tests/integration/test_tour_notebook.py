@@ -47,7 +47,7 @@ def printed(cell) -> str:
 
 
 def assert_tour_is_whole(cells, *, backend: str, hermetic: bool, replayed: bool, status: str) -> None:
-    [test] = data(cells["run"], RESULT)["data"]["tests"]
+    [test] = data(cells["run"], RESULT)["tests"]
     assert (test["status"], test["backend"], test["hermetic"], test["replayed"]) == (
         status,
         backend,

@@ -152,6 +152,7 @@ def test_tour_runs_from_top_to_bottom_and_shows_what_it_promises(lab, page, scre
 
     page.set_viewport_size({"width": 1280, "height": 5000})
     text = page.locator(".jp-Notebook").first.inner_text()
+    page.locator(".jp-WindowedPanel-outer").first.evaluate("panel => panel.scrollTo(0, 0)")
     page.screenshot(path=str(screenshot))
     prompts = page.locator(".jp-CodeCell .jp-InputPrompt").all_inner_texts()
     assert all(re.fullmatch(r"\[\d+\]:", prompt) for prompt in prompts), text

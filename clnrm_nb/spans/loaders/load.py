@@ -11,7 +11,7 @@ import orjson
 from clnrm_nb.errors import ClnrmError, UsageError
 from clnrm_nb.spans.identity import Identities
 from clnrm_nb.spans.intake import Intake
-from clnrm_nb.spans.loaders import documents, sources
+from clnrm_nb.spans.loaders import documents, large, otlp_json, sources
 from clnrm_nb.spans.loaders.objects import Objects
 from clnrm_nb.spans.loaders.report import LoadReport
 from clnrm_nb.spans.table import SpanTable
@@ -174,11 +174,29 @@ class _Reader:
 
     def _read_text(self, data: bytes) -> None:
         if data[:_LOOK_BYTES].lstrip()[:1] in (b"{", b"["):
+            if self._format is None and len(data) >= large.MIN_BYTES and self._read_large(data):
+                return
             document = _parse(data)
             if document is not None:
                 self._read_document(document, 1, 0)
                 return
         self._read_stream(data)
+
+    def _read_large(self, data: bytes) -> bool:
+        """Read it as one large document; whether it was one."""
+        document = large.split(data)
+        if document is None:
+            return False
+        form = document.read(self.intake, lambda at, reason: self.report.skip(offset=at, reason=reason))
+        if form is None:
+            return False
+        self._note_form(form)
+        return True
+
+    def _note_form(self, form: documents.Form) -> None:
+        self.forms.add(form)
+        if form == "console":
+            self.report.time_resolution = "us"
 
     def _read_stream(self, data: bytes) -> None:
         """Objects among any text, one or many on a line, or spread over lines."""
@@ -217,14 +235,12 @@ class _Reader:
     def _read_document(self, document: Any, line: int, offset: int) -> None:
         form = None if self._format is None else cast("documents.Form", self._format)
         product = documents.foreign_product(document) if form is None else None
-        if product is not None and not _is_known(document):
+        if product is not None and not otlp_json.is_otlp(document):
             raise _not_read_yet(self.name, product)
         before = len(self.intake.table) + self.intake.n_refused
         found = documents.read(document, self.intake, form=form, ours=True)
         if found is not None:
-            self.forms.add(found)
-            if found == "console":
-                self.report.time_resolution = "us"
+            self._note_form(found)
         if len(self.intake.table) + self.intake.n_refused == before:
             self.report.skip(line=line, offset=offset)
 
@@ -262,13 +278,6 @@ def _foreign_text(head: bytes) -> str | None:
     if first_line[:1] not in (b"{", b"[") and _CSV_HEAD.fullmatch(first_line):
         return f"it is {documents.FOREIGN['csv']}, which this version does not read"
     return None
-
-
-def _is_known(document: Any) -> bool:
-    """Whether a document that resembles another product's is one of ours all the same."""
-    from clnrm_nb.spans.loaders import otlp_json
-
-    return otlp_json.is_otlp(document)
 
 
 def _parse(text: bytes) -> Any:

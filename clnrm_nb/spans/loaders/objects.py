@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+import orjson
+
 from clnrm_nb.spans.intake import MAX_NESTING
 
 __all__ = ["Objects"]
@@ -25,7 +27,7 @@ _MAX_SECOND_LOOKS: Final = 4
 _ARRAY: Final = ord("[")
 _FREE_SECOND_LOOKS: Final = 64 * 1024
 
-_TOKEN: Final = re.compile(rb'"(?:[^"\\\n]|\\.)*"|["\[\]{}]')
+_TOKEN: Final = re.compile(rb'"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"|["\[\]{}]')
 _START: Final = re.compile(rb"(?m)^[ \t\r]*(?=[\[{][ \t\r]*(?:[\"\[{\]}\-0-9tfn\n]|\Z))")
 _NEXT: Final = re.compile(rb"[ \t\r]*(?=[\[{])")
 
@@ -77,7 +79,7 @@ class Objects:
                     break
                 self._start = self._scanned = opening.end()
                 self._open.clear()
-            end = self._scan(stop)
+            end = self._whole_line(stop) or self._scan(stop)
             if end is None and final:
                 end = 0
             if end is None:
@@ -91,6 +93,21 @@ class Objects:
             self._start = None
         self._forget(position)
         return found
+
+    def _whole_line(self, stop: int) -> int:
+        """End of the candidate if it is all of its line, the common case; else 0."""
+        assert self._start is not None
+        if self._open:
+            return 0
+        line_break = self._buffer.find(b"\n", self._start, stop)
+        line = self._buffer[self._start : stop if line_break < 0 else line_break].rstrip()
+        if not line.endswith((b"}", b"]")):
+            return 0
+        try:
+            orjson.loads(line)
+        except orjson.JSONDecodeError:
+            return 0
+        return self._start + len(line)
 
     def _scan(self, stop: int) -> int | None:
         """End of the candidate; 0 if it is none after all, ``None`` if it goes on."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from clnrm_nb.spans.intake import Intake
     from clnrm_nb.spans.model import Resource, Scope
 
-__all__ = ["is_otlp", "other_signal", "read", "read_spans", "read_steps"]
+__all__ = ["is_otlp", "other_signal", "read", "read_spans", "read_steps", "scope_blocks"]
 
 _STEP: Final = 256
 """Spans read before the event loop gets a turn: some 10 ms."""
@@ -79,8 +79,24 @@ def read_steps(
     ours : bool
         Believe the extra object ``clnrm``.
     """
-    intake.shared.trim()
     left = _STEP
+    for resource, scope, block in scope_blocks(document, intake):
+        spans = _list(block, "spans")
+        for first in range(0, len(spans), _STEP):
+            part = spans[first : first + _STEP]
+            mark = block.get("clnrm") if ours else None
+            read_spans(part, intake, resource, scope, mark=mark, strict_ids=strict_ids)
+            left -= len(part)
+            if left <= 0:
+                left = _STEP
+                yield
+
+
+def scope_blocks(
+    document: dict[str, Any], intake: Intake
+) -> Iterator[tuple[Resource, Scope, dict[str, Any]]]:
+    """Every object that holds ``spans``, with the resource and the scope of its spans."""
+    intake.shared.trim()
     for resource_spans in _objects(document, "resourceSpans", "resource_spans"):
         try:
             resource = _resource(resource_spans, intake)
@@ -88,22 +104,7 @@ def read_steps(
             intake.refuse("a resource attribute is nested too deeply")
             continue
         for scope_spans in _scope_blocks(resource_spans):
-            scope = _scope(scope_spans, intake)
-            spans = _list(scope_spans, "spans")
-            for first in range(0, len(spans), _STEP):
-                part = spans[first : first + _STEP]
-                read_spans(
-                    part,
-                    intake,
-                    resource,
-                    scope,
-                    mark=scope_spans.get("clnrm") if ours else None,
-                    strict_ids=strict_ids,
-                )
-                left -= len(part)
-                if left <= 0:
-                    left = _STEP
-                    yield
+            yield resource, _scope(scope_spans, intake), scope_spans
 
 
 def read_spans(

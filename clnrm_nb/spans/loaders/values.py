@@ -30,6 +30,8 @@ _FORMS: Final = {
     "kvlist_value": "kvlist",
 }
 
+_SCALARS: Final = frozenset({"string", "bool", "int", "double", "bytes"})
+
 _WORDS_OF_FLOATS: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -45,6 +47,9 @@ def any_value(value: Any) -> Any:
     NestingError
         If it has too many levels.
     """
+    form, inner = _form(value)
+    if form in _SCALARS:
+        return _scalar(form, inner)
     top: list[Any] = [None]
     todo: list[tuple[Any, Any, Any, int]] = [(top, 0, value, 0)]
     while todo:
@@ -89,6 +94,8 @@ def _listed(inner: Any, key: str) -> list[Any]:
 
 def _scalar(form: str, inner: Any) -> Any:
     """A value of the form it says it has; where it has not, it stays what it is."""
+    if form == "string" and type(inner) is str:
+        return inner
     if form == "double":
         return _double(inner)
     if form == "string":

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
-from clnrm_nb.cli.tree import Call, build_tree
 from clnrm_nb.commands import COMMANDS, SETS, flags_of
+from clnrm_nb.commands.tree import Call, build_tree
 from clnrm_nb.config.sources import KEYS
 
 

@@ -67,7 +67,7 @@ class FakeUnit:
         return {"CLNRM_HOST_DB": "db"}
 
     async def start_service(self, name, env):
-        self.backend.log.append(f"start {name}")
+        self.backend.note(f"start {name}")
         self.backend.env[name] = env
         service = self.services[name] = FakeService(name)
         behaviour = self.backend.on_start.get(name)
@@ -76,9 +76,9 @@ class FakeUnit:
         return service
 
     async def execute(self, command):
-        self.backend.log.append(f"run {command.name}")
         self.backend.commands.append(command)
         self.backend.running += 1
+        self.backend.note(f"run {command.name}")
         self.backend.most_running = max(self.backend.most_running, self.backend.running)
         try:
             behaviour = self.backend.on_command.get(command.name, 0)
@@ -93,7 +93,7 @@ class FakeUnit:
             self.backend.running -= 1
 
     async def stop_services(self, grace_s):
-        self.backend.log.append(f"stop after {grace_s:g}")
+        self.backend.note(f"stop after {grace_s:g}")
         return self.backend.killed
 
     async def read_files(self, service, pattern, target):
@@ -116,7 +116,7 @@ class FakeUnit:
 
     async def close(self):
         self.closed += 1
-        self.backend.log.append(f"close {self.spec.test_id}")
+        self.backend.note(f"close {self.spec.test_id}")
         if self.backend.on_close:
             await self.backend.on_close(self)
         return self.backend.leftovers
@@ -133,6 +133,17 @@ class FakeBackend:
         self.on_start, self.on_command, self.on_open, self.on_close = {}, {}, None, None
         self.killed, self.leftovers, self.findings, self.files = [], [], [], set()
         self.running = self.most_running = 0
+        self._changed = asyncio.Event()
+
+    def note(self, what):
+        self.log.append(what)
+        self._changed.set()
+
+    async def until(self, condition):
+        """Wait for something that starting, running or closing brings about."""
+        while not condition():
+            self._changed.clear()
+            await asyncio.wait_for(self._changed.wait(), 10)
 
     async def open(self):
         pass

@@ -84,20 +84,19 @@ def test_an_interrupt_waits_for_the_clean_up_and_hands_over_the_partial_result(m
 
 
 def test_a_second_interrupt_does_not_wait_for_the_clean_up(monkeypatch):
-    release = threading.Event()
+    release = asyncio.Event()
 
     async def stubborn():
         try:
             await asyncio.sleep(30)
         finally:
-            while not release.is_set():
-                await asyncio.sleep(0.01)
+            await release.wait()
 
     interrupt_first_wait(monkeypatch, times=2)
 
     with pytest.raises(Interrupted) as caught:
         run_blocking(stubborn())
-    release.set()
+    engine_loop().call_soon_threadsafe(release.set)
 
     assert not caught.value.cleaned_up
 

@@ -144,7 +144,7 @@ async def test_a_listener_that_fails_does_not_end_the_run(run, a_test):
     assert outcome.status == "passed"
 
 
-async def test_cancelling_stops_what_runs_and_starts_nothing_more(
+async def test_cancelling_stops_what_runs_and_starts_nothing_more(  # noqa: PLR0917  # Fixtures.
     a_test, plan_for, settings_for, project, fake_backend, fake_receiver, hang
 ):
     fake_backend.on_command["go"] = hang
@@ -158,8 +158,7 @@ async def test_cancelling_stops_what_runs_and_starts_nothing_more(
             receiver=fake_receiver,
         )
     )
-    while fake_backend.running < 2:
-        await asyncio.sleep(0)
+    await fake_backend.until(lambda: fake_backend.running == 2)
     task.cancel()
     outcomes = await task
 

@@ -42,7 +42,7 @@ class Running:
 
 @pytest.fixture
 def probing(result):
-    def make(exit_codes=(), span_comes=True):
+    def make(exit_codes=(), *, span_comes=True):
         codes, commands = iter(exit_codes), []
 
         async def execute(command):

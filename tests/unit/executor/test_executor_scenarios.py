@@ -79,7 +79,7 @@ async def test_retries_end_with_success_as_flaky(run, a_test, fake_backend):
         ("partial_failure", [1, 1], "failed"),
     ],
 )
-async def test_a_scenario_may_want_its_commands_to_fail(
+async def test_a_scenario_may_want_its_commands_to_fail(  # noqa: PLR0917  # Fixtures.
     run, a_test, fake_backend, outcome_wanted, exit_codes, status
 ):
     fake_backend.on_command = dict(zip("ab", exit_codes, strict=True))
@@ -206,7 +206,7 @@ async def test_after_the_limit_of_a_scenario_no_further_step_starts(run, a_test,
     assert len(fake_backend.commands) == 1
 
 
-async def test_a_backend_that_ignores_a_limit_is_not_waited_for(
+async def test_a_backend_that_ignores_a_limit_is_not_waited_for(  # noqa: PLR0917  # Fixtures.
     run, a_test, fake_backend, codes, hang, monkeypatch
 ):
     monkeypatch.setattr("clnrm_nb.executor.attempt.ENGINE_LAG_S", 0.01)
@@ -263,7 +263,7 @@ async def test_a_failed_step_marks_its_own_span(run, a_test, fake_backend):
     assert failed == {"clnrm.step:go", "clnrm.scenario:steps", "clnrm.test"}
 
 
-async def test_findings_point_at_the_step(
+async def test_findings_point_at_the_step(  # noqa: PLR0917  # Fixtures.
     a_test, plan_for, settings_for, project, fake_backend, fake_receiver
 ):
     from dataclasses import replace

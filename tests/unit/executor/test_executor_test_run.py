@@ -157,7 +157,7 @@ async def test_secrets_reach_the_chosen_services_and_no_output(run, a_test, fake
     ("fields", "status", "severity"),
     [({}, "passed", "warning"), ({"cleanup": Cleanup(verify_cleanup=True)}, "failed", "error")],
 )
-async def test_what_is_left_behind_fails_the_test_only_where_that_is_asserted(
+async def test_what_is_left_behind_fails_the_test_only_where_that_is_asserted(  # noqa: PLR0917  # Fixtures.
     run, a_test, fake_backend, leftover, fields, status, severity
 ):
     fake_backend.leftovers = [leftover("container", "db-1")]
@@ -169,7 +169,7 @@ async def test_what_is_left_behind_fails_the_test_only_where_that_is_asserted(
     assert outcome.leftovers == [("container", "db-1")]
 
 
-async def test_a_clean_up_that_hangs_is_reported_and_not_waited_for(
+async def test_a_clean_up_that_hangs_is_reported_and_not_waited_for(  # noqa: PLR0917  # Fixtures.
     run, a_test, fake_backend, codes, hang, monkeypatch
 ):
     monkeypatch.setattr("clnrm_nb.executor.test_run._TEARDOWN_S", 0.05)
@@ -190,7 +190,7 @@ async def test_a_clean_up_that_raises_is_an_internal_error(run, a_test, fake_bac
     assert (outcome.status, codes(outcome)) == ("error", ["CLN901"])
 
 
-async def test_the_limit_of_the_test_reaches_a_service_that_never_starts(
+async def test_the_limit_of_the_test_reaches_a_service_that_never_starts(  # noqa: PLR0917  # Fixtures.
     run, a_test, fake_backend, codes, hang, monkeypatch
 ):
     monkeypatch.setattr("clnrm_nb.executor.test_run._LIMIT_LAG_S", 0.0)
@@ -243,8 +243,7 @@ async def test_time_is_accounted_for_by_phase(run, a_test):
 async def test_an_interrupt_while_services_start_closes_the_unit(run, a_test, fake_backend, hang):
     fake_backend.on_start["db"] = hang
     task = asyncio.create_task(run(a_test(services=["db"])))
-    while "start db" not in fake_backend.log:
-        await asyncio.sleep(0)
+    await fake_backend.until(lambda: "start db" in fake_backend.log)
     task.cancel()
     outcome = await task
 

@@ -245,10 +245,11 @@ async def test_a_repeat_with_other_content_is_reported_and_the_later_end_kept(re
     collected = collector.finish(killed=[])
 
     assert collected.table.name == ["late"]
-    assert [str(finding) for finding in collected.diagnostics] == [
+    (finding,) = collected.diagnostics
+    assert str(finding) == (
         "CLN613 1 span came twice with other content; the one with the later end is kept; "
         "one id stands for different spans: `late` and `early`"
-    ]
+    )
 
 
 async def test_one_span_id_in_two_traces_is_two_spans(receiver, collector):

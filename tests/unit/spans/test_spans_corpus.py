@@ -1,4 +1,4 @@
-"""Real trace files of other projects: the loaders' counts against the corpus's own, counted by other means."""
+"""Real trace files of other projects: the loaders' counts against those of the corpus."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(
     not MANIFEST.is_file(), reason="no trace corpus; point CLNRM_CORPUS at the folder that holds traces/"
 )
 
-# The corpus counts a parent in another trace as missing; a span id that is unique in the source is found there.
+# The corpus counts a parent in another trace as missing; ours is found by its unique span id.
 ADOPTED = {"robotframework-trace-report/malformed_trace.json": {"orphans": 0}}
 
 

@@ -211,7 +211,9 @@ def test_numbers_that_are_none_are_written_as_words():
 
 def test_the_digest_is_the_same_in_other_processes_with_other_hash_seeds(tmp_path):
     code = (
-        "import sys; from clnrm_nb.spans.loaders import load; from clnrm_nb.spans.canonical import trace_digest;"
+        "import sys;"
+        "from clnrm_nb.spans.loaders import load;"
+        "from clnrm_nb.spans.canonical import trace_digest;"
         "print(trace_digest(load(sys.argv[1])[0]))"
     )
     table = SpanTable(

@@ -334,7 +334,7 @@ def test_a_truncated_gzip_file_gives_what_can_be_read():
     assert report.refused_lines[0].reason == "the gzip data ends too early"
 
 
-# --------------------------------------------------------------------------------- nothing, and how it is said
+# -------------------------------------------------------------------------- nothing, and how it is said
 
 
 @pytest.mark.parametrize(

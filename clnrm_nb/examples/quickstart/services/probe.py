@@ -13,7 +13,8 @@ from places import place_of
 
 def main(service: str, port: str) -> int:
     """0 if ``/healthz`` answers 200."""
-    connection = HTTPConnection(*place_of(service, int(port)), timeout=2)
+    host, real_port = place_of(service, int(port))
+    connection = HTTPConnection(host, real_port, timeout=2)
     try:
         connection.request("GET", "/healthz")
         return 0 if connection.getresponse().status == 200 else 1  # noqa: PLR2004  # OK.

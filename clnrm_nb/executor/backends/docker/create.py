@@ -41,7 +41,7 @@ class Surroundings:
     extra_hosts : mapping
         Names that the network's own resolver does not know, with their addresses.
     resolver : sequence of str
-        Name servers for names outside the network; empty: the engine's choice.
+        Name servers for names outside the network; empty: the engine's choice and patience.
     publish : bool
         Whether the engine itself publishes ports, on loopback (where containers' addresses cannot be
         reached from this machine).
@@ -121,6 +121,8 @@ def _body(
     }
     if around.resolver and not own_network:
         host["Dns"] = list(around.resolver)
+        # The engine answers for names of the test at once and not at all for others: 2 s instead of 10.
+        host["DnsOptions"] = ["timeout:1", "attempts:2"]
     labels = dict(around.labels)
     if service is not None:
         labels[SERVICE] = service

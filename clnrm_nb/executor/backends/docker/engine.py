@@ -27,7 +27,7 @@ from clnrm_nb.executor.backends.docker.address import Address, candidates
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["Engine", "EngineFacts", "engine_says", "in_thread", "is_lost"]
+__all__ = ["Engine", "EngineFacts", "engine_says", "in_thread"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -110,6 +110,9 @@ class Engine:
         """Run a call in this thread, a lost connection becoming CLN601."""
         try:
             return function()
+        except APIError:
+            # It is a RequestException too, but one that the engine sent.
+            raise
         except (requests.RequestException, ConnectionError, TimeoutError) as lost:
             raise self.lost(lost) from lost
 
@@ -143,13 +146,6 @@ def in_thread(function: Callable[[], T]) -> Future[T]:
     future.set_running_or_notify_cancel()
     threading.Thread(target=run, name="clnrm-engine-stream", daemon=True).start()
     return future
-
-
-def is_lost(error: BaseException) -> bool:
-    """Whether the engine is gone, as against saying no."""
-    return isinstance(error, (BackendUnavailableError, requests.RequestException, ConnectionError)) and (
-        not isinstance(error, APIError)
-    )
 
 
 def engine_says(error: APIError) -> str:

@@ -342,7 +342,8 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command(
         "render",
         "Show what a template renders to.",
-        Argument("file", "FILE", required=True),
+        # Not required: in a notebook a cell's body can stand in for it.
+        Argument("file", "FILE"),
         (
             _OUTPUT,
             Flag("show-vars", "Value and origin of each variable."),
@@ -436,7 +437,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     ),
     Command(
         "init",
-        "Lay down a working example, a .gitignore for the state directory and, if asked, a configuration file.",
+        "Lay down a working example, a .gitignore for the state directory and perhaps a configuration file.",
         Argument("directory", "DIR", default="."),
         (
             Flag(
@@ -478,7 +479,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
 
 
 def flags_of(command: Command, *, notebook: bool = False) -> tuple[Flag, ...]:
-    """All flags of a command: its own, its sets', G; in a notebook N too, an own flag of the same name wins."""
+    """All flags of a command: its own, its sets', G; in a notebook N too. An own flag of a name wins."""
     flags = {flag.name: flag for flag in command.flags}
     for letter in command.sets + "G" + ("N" if notebook else ""):
         for flag in SETS[letter]:

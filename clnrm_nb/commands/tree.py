@@ -1,4 +1,4 @@
-"""The click tree, built from the one table of :mod:`clnrm_nb.commands`.
+"""The click tree, built from the one table of :mod:`clnrm_nb.commands.table`.
 
 The same tree serves ``clnrm …`` and ``%clnrm …``. A command here decides nothing: it collects what was
 *given* (a flag that was not typed does not exist) and hands a :class:`Call` back; who asked for the tree
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clnrm_nb.commands import COMMANDS, SETS, Command, Flag, flags_of
+from clnrm_nb.commands.table import COMMANDS, SETS, Command, Flag, flags_of
+from clnrm_nb.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,10 +47,11 @@ class _Tree(click.Group):
         return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
         return [name for name, command in self.commands.items() if not command.hidden]
 
 
-_TYPES: dict[str, click.ParamType] = {
+_TYPES: dict[str, click.ParamType[Any]] = {
     "text": click.STRING,
     "duration": click.STRING,
     "int": click.IntRange(min=0),
@@ -134,8 +136,6 @@ def build_tree(*, notebook: bool = False) -> click.Group:
     click.Group
         Called with ``standalone_mode=False`` it returns a :class:`Call`.
     """
-    from clnrm_nb import __version__
-
     general = SETS["G"]
 
     def remember(**values: Any) -> None:
@@ -145,7 +145,7 @@ def build_tree(*, notebook: bool = False) -> click.Group:
         "clnrm",
         params=[_option(flag) for flag in general],
         callback=remember,
-        help="Run services in containers, get their OpenTelemetry spans as a DataFrame, and be told what changed.",
+        help="Run services in containers, get their spans as a DataFrame, and be told what changed.",
         no_args_is_help=True,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     )

@@ -1,0 +1,156 @@
+"""Hostile templates: nothing escapes, everything ends."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from clnrm_nb.template import TemplateRequest, render
+
+
+@pytest.fixture
+def rendering(tmp_path):
+    def run(text, **given):
+        return render(TemplateRequest(tmp_path / "a.tera", "a.tera", tmp_path, text=text, **given))
+
+    return run
+
+
+def _codes(rendered):
+    return {d.code for d in rendered.diagnostics if d.severity == "error"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{% for a in range(1000) %}{% for b in range(1000) %}{% for c in range(9) %}{% endfor %}{% endfor %}{% endfor %}",
+        "{{ range(1000000000000) }}",
+        "{% set x = 'aaaaaaaa' %}{% for i in range(99) %}{% set_global x = x ~ x %}{% endfor %}",
+        "{% set x = 'aaaaaaaa' %}{% for i in range(99) %}{% set_global x = x | replace('a', 'aaaaaaaa') %}{% endfor %}",
+        "{% set x = [1] %}{% for i in range(99) %}{% set_global x = x | concat(x) %}{% endfor %}",
+        "{% for i in range(99999) %}{{ 'a' | indent(prefix='x', first=true) }}{{ fake_string(len=100000) }}{% endfor %}",
+        "{% macro a() %}{{ self::a() }}{% endmacro %}{{ self::a() }}",
+        "{% macro a() %}{{ self::b() }}{% endmacro %}{% macro b() %}{{ self::a() }}{% endmacro %}{{ self::b() }}",
+        "{% include 'a.tera' %}",
+        "{{ rand_hex(n=999999999) }}",
+        "{{ fake_words(count=999999999) }}",
+        "{{ fake(kind='name', n=999999999) }}",
+        "{{ " + "(" * 500 + "1" + ")" * 500 + " }}",
+        "{{ " + "[" * 5000 + " }}",
+        "{{ x" + " | trim" * 3000 + " }}",
+        "{% if true %}" * 500,
+        "{% for a in [1] %}" * 50 + "{% endfor %}" * 50,
+    ],
+)
+def test_template_that_takes_too_much_ends_with_cln108(rendering, tmp_path, text):
+    (tmp_path / "a.tera").write_text(text)
+    started = time.monotonic()
+
+    rendered = rendering(text, variables={"x": "a"})
+
+    assert rendered.text is None
+    assert "CLN108" in _codes(rendered)
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ ''.__class__ }}",
+        "{{ ''['__class__']['__mro__'] }}",
+        "{{ self.__init__ }}",
+        "{{ range.__globals__ }}",
+        "{{ [].append(1) }}",
+        "{{ {}.pop('a') }}",
+        "{{ 'x'.format(1) }}",
+        "{{ lipsum() }}",
+        "{{ cycler.__init__ }}",
+        "{{ joiner() }}",
+        "{{ '' | attr('__class__') }}",
+        "{{ loop.__class__ }}",
+        "{{ vars.__class__ }}",
+        "{{ context }}",
+        "{{ environment }}",
+        "{{ eval('1') }}",
+        "{{ self::__init__() }}",
+        "{{ [1] | map(attribute='__class__') | first | nope }}",
+        "{{ (1).real }}",
+        "{{ env.__class__ }}",
+    ],
+)
+def test_template_reaches_data_only(rendering, text):
+    rendered = rendering(text)
+
+    assert rendered.text is None
+    assert _codes(rendered) <= {"CLN101", "CLN102", "CLN103", "CLN105", "CLN106"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../secret.tera",
+        "/etc/hostname",
+        "link.tera",
+        "out/secret.tera",
+        "a\\b",
+        "a\0b",
+        "fifo",
+        "folder",
+        "/dev/zero",
+        "big",
+    ],
+)
+def test_template_includes_stay_inside_the_project(tmp_path, name):
+    root = tmp_path / "project"
+    (root / "folder").mkdir(parents=True)
+    (tmp_path / "secret.tera").write_text("secret")
+    (root / "link.tera").symlink_to(tmp_path / "secret.tera")
+    (root / "out").symlink_to(tmp_path)
+    (root / "big").write_bytes(b"x" * (1024 * 1024 + 1))
+    os.mkfifo(root / "fifo")
+
+    rendered = render(TemplateRequest(root / "a.tera", "a.tera", root, text=f'{{% include "{name}" %}}'))
+
+    assert _codes(rendered) == {"CLN107"}
+
+
+def test_template_symlink_inside_the_project_is_followed(tmp_path):
+    (tmp_path / "real.tera").write_text("ok")
+    (tmp_path / "link.tera").symlink_to(tmp_path / "real.tera")
+
+    rendered = render(
+        TemplateRequest(tmp_path / "a.tera", "a.tera", tmp_path, text='{% include "link.tera" %}')
+    )
+
+    assert rendered.text == "ok"
+
+
+@pytest.mark.parametrize(
+    "pattern", ["^(a+)+$", "(a|aa)+$", "(a*)*b", "(.*)*x", r"(\w+\s?)+$", "([a-z]+)*[0-9]$", "(a|b|ab)*c"]
+)
+def test_template_regex_takes_linear_time(rendering, pattern):
+    started = time.monotonic()
+
+    rendered = rendering(f"{{{{ x is matching('{pattern}') }}}}", variables={"x": "a" * 3000 + "!"})
+
+    assert rendered.text == "false"
+    assert time.monotonic() - started < 5
+
+
+def test_template_that_extends_itself_is_refused(tmp_path):
+    text = '{% extends "a.tera" %}'
+    (tmp_path / "a.tera").write_text(text)
+
+    assert _codes(render(TemplateRequest(tmp_path / "a.tera", "a.tera", tmp_path, text=text))) == {"CLN107"}
+
+
+def test_template_values_of_one_rendering_do_not_leak_into_the_next(rendering):
+    text = (
+        "[vars]\nl = [1]\n[vars.d]\na = 1\n\n{% set_global l = l | concat(2) %}{{ l }}{{ d.a }}{{ seq('x') }}"
+    )
+
+    assert rendering(text).text == rendering(text).text
+    assert rendering(text, variables={"d": {"a": 2}}).text.endswith("[1, 2]20")
+    assert rendering(text).text.endswith("[1, 2]10")
