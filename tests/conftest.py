@@ -22,7 +22,6 @@ from hypothesis import settings as hypothesis_settings
 
 if TYPE_CHECKING:
     import docker
-
     from clnrm_nb.executor.backends.docker import DockerBackend
     from clnrm_nb.executor.backends.protocol import UnitSpec
     from clnrm_nb.scenario.model import Service
@@ -195,7 +194,6 @@ def volume_image(engine: TestEngine) -> str:
 def python_image(engine: TestEngine) -> str:
     """Tag of an image with Python and the OpenTelemetry SDK and exporter, as the examples use it."""
     import docker
-
     from clnrm_nb.examples import images
 
     client = docker.DockerClient(base_url=engine.url)
@@ -224,7 +222,7 @@ async def docker_backend(engine: TestEngine, tmp_path: Path) -> AsyncIterator[Do
 
 @pytest.fixture
 def unit_spec(tmp_path: Path, busybox_image: str) -> Callable[..., UnitSpec]:
-    """Build the spec of a unit: `unit_spec(service, …, allow=…)`, images and limits filled in as the parser does."""
+    """Build the spec of a unit, `unit_spec(service, …, allow=…)`, with images filled in."""
     from clnrm_nb.executor.backends.protocol import UnitSpec
 
     def build(*services: Service, **changes: Any) -> UnitSpec:

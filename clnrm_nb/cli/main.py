@@ -49,7 +49,7 @@ def run_command_line(words: Sequence[str]) -> int:
         # Whoever read us has seen enough (`clnrm spans … | head`).
         sys.stderr.close()
         return 0
-    except (Exception, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # The last line of defence: one clear message.
         if "--debug" in words:
             traceback.print_exception(error)
         return _report(error)

@@ -13,18 +13,24 @@ if TYPE_CHECKING:
 
 __all__ = ["Admission", "Capacity", "TestHistory", "queue_order"]
 
+_FAILED: Final = frozenset({"failed", "error", "incomplete", "interrupted"})
 _MOST_OVERTAKEN: Final = 16
 """How many others may start before a test that came first but did not fit; then it is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
 class TestHistory:
-    """What is known of earlier runs of a test."""
+    """The last result of a test and how long it took, as far as they are known."""
 
     __test__ = False
 
-    has_failed: bool = False
+    status: str | None = None
     duration_ms: float | None = None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it failed last time, in whatever way."""
+        return self.status in _FAILED
 
 
 def queue_order(plans: Sequence[TestPlan], history: Mapping[str, TestHistory]) -> list[TestPlan]:

@@ -122,7 +122,7 @@ class ScenarioRun:
             judgements = (await together([self._commands(), self._play()]))[0]
             self._judge(judgements)
         finally:
-            outcome.duration_ms = (time.monotonic() - started_s) * 1e3
+            outcome.duration_ms = self._duration_ms(started_s)
             if outcome.status not in ("passed", "flaky"):
                 self._span.fail(outcome.reason or outcome.status)
             self._span.end()
@@ -132,6 +132,13 @@ class ScenarioRun:
                 status=outcome.status,
                 data={"duration_ms": round(outcome.duration_ms, 3)},
             )
+
+    def _duration_ms(self, started_s: float) -> float:
+        """How long it took; in a replay, how long its commands took when they were recorded."""
+        if not self._attempt.context.backend.replayed:
+            return (time.monotonic() - started_s) * 1e3
+        durations_ms = [command.duration_ms for command in self.outcome.commands]
+        return max(durations_ms, default=0.0) if self.scenario.concurrent else sum(durations_ms)
 
     def close(self) -> None:
         """End its interval: spans that start from now on are no longer its own by time."""

@@ -158,6 +158,11 @@ class _Life:
                 f"`hermetic = true` needs a container backend{why}; this is `{self._outcome.backend}`",
                 "CLN617",
             )
+        most, needed = self._plan.test.limits.max_containers, self._plan.container_count
+        if most is not None and needed > most:
+            raise RefusedError(f"`limits.max_containers` is {most}, but the test needs {needed}", "CLN307")
+        if self._attempt is not None:
+            return
         for scenario in self._plan.test.scenarios:
             for key in ("max_memory_mb", "max_cpu_usage"):
                 if getattr(scenario.policy, key) is not None:

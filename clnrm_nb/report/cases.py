@@ -137,9 +137,15 @@ def _expectations(test: Mapping[str, Any]) -> Iterator[Case]:
             outcome=_OUTCOMES[result["status"]],
             message=result["message"],
             detail="\n".join([*([place] if place else []), *facts]),
-            code="CLN607" if result.get("reason") == "no-spans" else "CLN608",
+            code=_code(result),
             is_cached=bool(test.get("cached")),
         )
+
+
+def _code(result: Mapping[str, Any]) -> str:
+    if result["status"] == "not-evaluated":
+        return "CLN612"
+    return "CLN607" if result.get("reason") == "no-spans" else "CLN608"
 
 
 def _deciding(findings: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

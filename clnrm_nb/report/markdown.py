@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_markdown"]
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~@&-])")
+_SPECIAL = re.compile(r"([\\`*_\[\]<>#|~@&])")
 _LONGEST = 2_000
 
 
@@ -75,6 +75,8 @@ def _problems(test: Mapping[str, Any]) -> Iterator[str]:
         yield f"- **{command['status']}** command {_escaped(command['name'])} of {_escaped(scenario)}{reason}"
         for stream in ("stdout", "stderr"):
             yield from _output(stream, command.get(stream) or "")
+    if commands and bad:
+        yield ""
     for result in bad:
         place = place_text(result)
         yield f"- **{result['status']}** {_escaped(result['id'])}{f' ({_escaped(place)})' if place else ''}"
@@ -92,7 +94,6 @@ def _output(stream: str, text: str) -> Iterator[str]:
     yield from ("", f"  {stream}:", "")
     for line in visible(text[-_LONGEST:].rstrip()).split("\n"):
         yield f"      {line}"
-    yield ""
 
 
 def _finding(finding: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from clnrm_nb.report.findings import Diagnostics
 from clnrm_nb.report.mime import bundle
 from clnrm_nb.report.rendered import Rendered
+from clnrm_nb.report.signs import UNICODE, Signs
 from clnrm_nb.report.tables import History, Table
 from clnrm_nb.report.text import json_ready
 from clnrm_nb.report.trace import Trace
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from clnrm_nb.errors import Diagnostic
     from clnrm_nb.executor.outcome import TestOutcome
     from clnrm_nb.report.lines import Line
-    from clnrm_nb.report.signs import Signs
     from clnrm_nb.report.text import Mask
     from clnrm_nb.spans.table import SpanTable
 
@@ -43,6 +43,8 @@ __all__ = [
 
 _TRACE_ROWS = 150
 _TRACE_BYTES = 22_000
+_LINES_IN_TEXT = 150
+_LONGEST_PLAIN = 12_000
 
 
 class RunResult:
@@ -222,17 +224,23 @@ class RunResult:
 
         return diagnostics_frame(self.raw["diagnostics"])
 
-    def lines(self, *, signs: Signs | None = None, width: int = 100, verbose: bool = False) -> list[Line]:
-        """The report for people, as styled lines."""
+    def lines(
+        self,
+        *,
+        signs: Signs = UNICODE,
+        width: int = 100,
+        verbose: bool = False,
+        limit: int | None = None,
+    ) -> list[Line]:
+        """The report for people, as styled lines; with `limit`, no further test after so many."""
         from clnrm_nb.report.resulttext import result_lines
-        from clnrm_nb.report.signs import UNICODE
 
-        return result_lines(self, signs=signs or UNICODE, width=width, is_verbose=verbose)
+        return result_lines(self, signs=signs, width=width, is_verbose=verbose, limit=limit)
 
     def __repr__(self) -> str:
         from clnrm_nb.report.lines import to_plain
 
-        return to_plain(self.lines(width=110), 120)
+        return _short(to_plain(self.lines(width=110, limit=_LINES_IN_TEXT), 120))
 
     def html(self, *, trace_bytes: int = _TRACE_BYTES, trace_rows: int = _TRACE_ROWS) -> str:
         """The report as HTML, without a frame around it."""
@@ -257,7 +265,7 @@ class RunResult:
         makers = {
             MIME["result"]: lambda: self._document,
             "text/html": lambda: fragment("result of a run", self.html()),
-            "text/plain": lambda: _short(repr(self)),
+            "text/plain": lambda: repr(self),
         }
         return bundle(makers, include, exclude)
 
@@ -288,12 +296,11 @@ def _gathered(own: Iterable[Any], tests: Iterable[Any]) -> list[dict[str, Any]]:
     )
 
 
-_LONGEST_PLAIN = 12_000
-
-
 def _short(text: str) -> str:
-    """Plain text of a durable output: the beginning, and what was left out."""
+    """Plain text of a durable output: the beginning, what was left out, and the summary at the end."""
     if len(text) <= _LONGEST_PLAIN:
         return text
-    lines = text[:_LONGEST_PLAIN].splitlines()[:-1]
-    return "\n".join([*lines, f"showing {len(lines):,} of {text.count(chr(10)):,} lines"])
+    lines = text.splitlines()
+    shown = text[:_LONGEST_PLAIN].splitlines()[:-1]
+    note = f"showing {len(shown):,} of {len(lines):,} lines"
+    return "\n".join([*shown, note, "", lines[-1], ""])

@@ -28,7 +28,9 @@ _WELL: Final = frozenset({"passed", "cached", "skipped"})
 _LONGEST_VALUE: Final = 2_000
 
 
-def result_lines(result: RunResult, *, signs: Signs, width: int, is_verbose: bool) -> list[Line]:
+def result_lines(
+    result: RunResult, *, signs: Signs, width: int, is_verbose: bool, limit: int | None = None
+) -> list[Line]:
     """The whole report.
 
     Parameters
@@ -39,12 +41,17 @@ def result_lines(result: RunResult, *, signs: Signs, width: int, is_verbose: boo
         Cells of a line.
     is_verbose : bool
         Show passed commands and expectations too.
+    limit : int, optional
+        After so many lines no further test is shown; default: no limit.
     """
     tests = result.tests
     with_steps = is_verbose or len(tests) <= _SMALL_RUN
     name_cells = min(max([cell_len(one_line(test["id"])) for test in tests], default=0), max(width - 60, 24))
     lines: list[Line] = []
-    for test in tests:
+    for index, test in enumerate(tests):
+        if limit is not None and len(lines) >= limit:
+            lines.append(line((f"showing {index} of {number_text(len(tests), 'test')}", "dim")))
+            break
         lines.append(_test_line(test, signs, name_cells))
         if with_steps or test["status"] not in _WELL:
             lines += _scenario_lines(test, signs, width, is_verbose=is_verbose)
@@ -52,7 +59,7 @@ def result_lines(result: RunResult, *, signs: Signs, width: int, is_verbose: boo
     shown = [f for f in result.raw["diagnostics"] if is_verbose or f["severity"] != "info"]
     if shown:
         lines.append(line())
-    for finding in _unrepeated(shown, tests):
+    for finding in _unrepeated(shown, tests)[:limit]:
         lines += finding_lines(finding, signs=signs, width=width)
     if is_verbose and len(result.spans):
         lines += [line(), *result.spans.lines(signs=signs, width=width, rows=60)]
@@ -72,9 +79,15 @@ def _test_line(test: Mapping[str, Any], signs: Signs, name_cells: int) -> Line:
         beside.append("trace incomplete")
     parts = line((f"{signs.status[status]} {status:<11} ", status), (name, "bold"), pad, "  ")
     parts.append((f" {signs.dot} ".join(beside), "dim"))
-    if test.get("reason") and status not in {"passed", "failed"}:
+    if test.get("reason") and status != "passed" and not _is_explained(test):
         parts.append((f" {signs.dot} {one_line(test['reason'])}", ""))
     return parts
+
+
+def _is_explained(test: Mapping[str, Any]) -> bool:
+    """Whether a part shown below the test's line says why it did not pass."""
+    parts = [*test["scenarios"], *test["expectations"]]
+    return any(part["status"] in {"failed", "error", "not-evaluated"} for part in parts)
 
 
 # ----------------------------------------------------------------------------------------------- commands

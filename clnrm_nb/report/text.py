@@ -72,8 +72,9 @@ def wrapped(text: str, cells: int) -> list[str]:
     lines: list[str] = []
     for paragraph in text.split("\n"):
         rest = paragraph
-        while cell_len(rest) > cells:
-            head = set_cell_size(rest, cells)
+        # A character takes at most two cells, so that only the beginning has to be measured.
+        while len(rest) > cells or cell_len(rest) > cells:
+            head = set_cell_size(rest[:cells], cells)
             cut = head.rstrip().rfind(" ")
             cut = cut if cut > cells // 3 else max(len(head.rstrip()), 1)
             lines.append(rest[:cut].rstrip())

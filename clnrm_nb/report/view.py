@@ -19,6 +19,8 @@ __all__ = ["HTML_BYTES", "View", "dated", "exit_code_of_findings"]
 HTML_BYTES = 90_000
 """What the HTML of one view may weigh in a notebook file."""
 
+_LINES_IN_TEXT = 400
+
 
 def dated(at: datetime) -> str:
     """RFC 3339 in UTC, milliseconds."""
@@ -83,7 +85,11 @@ class View:
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        return to_plain(self.lines(width=110), 120)
+        lines = self.lines(width=110)
+        if len(lines) > _LINES_IN_TEXT:
+            note = (f"showing {_LINES_IN_TEXT} of {len(lines):,} lines", "dim")
+            lines = [*lines[: _LINES_IN_TEXT - 1], [note], lines[-1]]
+        return to_plain(lines, 120)
 
     def _makers(self) -> dict[str, Any]:
         from clnrm_nb.report.html import fragment

@@ -4,7 +4,8 @@ It listens on loopback and on addresses it is told (the gateways of tests' netwo
 Who may deliver what is decided by tokens: ``/<token>/v1/traces``, or ``/v1/traces`` with the header
 ``x-clnrm-token``. Spans under an unknown token never reach a test: they are kept apart in
 :attr:`Receiver.stray` and counted. Their sender is answered 200 with a *partial success* that rejects all of
-them: an error status makes some exporters send the same spans again and again, and a plain 200 would be a lie.
+them: an error status makes some exporters send the same spans again and again, and a plain 200 would be
+a lie.
 
 Answers: 200 (with ``partial_success`` where single spans had to be refused), 400 malformed, 404 other paths,
 405, 413 too large, 415 unknown type or encoding, 503 with ``Retry-After`` when too much is in flight (429

@@ -8,7 +8,6 @@ import resource
 import time
 
 import pytest
-
 from clnrm_nb.executor.backends.protocol import CommandSpec
 from clnrm_nb.scenario.model import Limits, Service
 
@@ -224,20 +223,16 @@ async def test_runner_that_had_to_be_killed_is_replaced(
 
 
 async def test_cancelled_command_does_not_go_on(unit):
-    waiting = asyncio.ensure_future(
-        unit.execute(command("sh", "-c", "echo started >/tmp/s; exec sleep 1001"))
-    )
-    async with asyncio.timeout(10):
-        while (await unit.execute(command("cat", "/tmp/s"))).exit_code != 0:
-            await asyncio.sleep(0.02)
+    await unit.execute(command("mkfifo", "/tmp/started"))
+    waiting = asyncio.ensure_future(unit.execute(command("sh", "-c", "echo >/tmp/started; exec sleep 1001")))
+    await unit.execute(command("cat", "/tmp/started"))
 
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+    await asyncio.gather(*unit._background)
 
-    async with asyncio.timeout(10):
-        while "1001" in (await processes(unit)).split():
-            await asyncio.sleep(0.05)
+    assert "1001" not in (await processes(unit)).split()
 
 
 # -------------------------------------------------------------------------------------------- output

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from clnrm_nb.executor.backends.docker.files import Copying, FileLimits
 from clnrm_nb.executor.backends.protocol import CommandSpec
 from clnrm_nb.scenario.model import Service
@@ -116,22 +115,23 @@ async def test_file_beyond_the_limit_is_reported_and_left_out(unit, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("limits", "count", "words"),
+    ("limits", "expected"),
     [
-        (FileLimits(files=2), 2, "at most 2 files"),
-        (FileLimits(total_bytes=25_000), 2, "were not copied"),
-        (FileLimits(read_bytes=20_000), 1, "the rest was not read"),
+        (FileLimits(files=2), (2, "at most 2 files")),
+        (FileLimits(total_bytes=25_000), (2, "were not copied")),
+        (FileLimits(read_bytes=20_000), (1, "the rest was not read")),
     ],
     ids=["files", "total", "read"],
 )
 async def test_sums_are_limited_too_and_the_container_can_still_be_removed(
-    unit, engine, tmp_path, limits, count, words
+    unit, engine, tmp_path, limits, expected
 ):
     await prepare(unit, "mkdir /out; for i in 1 2 3 4; do head -c 10000 /dev/zero >/out/$i; done")
     copying = Copying("/out", tmp_path, limits)
 
     copying.run(engine.client, unit._containers["web"].id)
 
+    count, words = expected
     assert len(copying.written) == count
     assert words in copying.complaints[-1]
 

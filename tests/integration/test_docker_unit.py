@@ -6,7 +6,6 @@ import asyncio
 import socket
 
 import pytest
-
 from clnrm_nb.errors import ClnrmError, RefusedError
 from clnrm_nb.executor.backends.protocol import CommandSpec
 from clnrm_nb.executor.ownership import this_process
@@ -155,7 +154,11 @@ async def test_service_on_the_hosts_network_is_found_by_name_and_finds_the_other
 
 async def test_names_of_the_world_are_not_resolved_and_fail_soon(open_unit, python_image):
     unit = await open_unit(service("client", ("sleep", "1000"), image=python_image))
-    code = "import socket\ntry: socket.getaddrinfo('outside.example', 80)\nexcept OSError as e: print(type(e).__name__)"
+    code = (
+        "import socket\n"
+        "try: socket.getaddrinfo('outside.example', 80)\n"
+        "except OSError as error: print(type(error).__name__)"
+    )
 
     result = await unit.execute(command("python3", "-c", code, service="client"))
 

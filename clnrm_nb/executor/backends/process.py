@@ -52,6 +52,7 @@ __all__ = ["PathMap", "ProcessBackend", "ProcessService", "ProcessUnit"]
 _RUNNER: Final = "_runner"
 _SERVICE_OUTPUT_BYTES: Final = 10 * 1024 * 1024
 _MOST_LOG_LINES: Final = 10_000
+_IGNORED: Final = ("image", "volumes", "capabilities", "devices", "privileged")
 _LARGEST_FILE_BYTES: Final = 100 * 1024 * 1024
 
 
@@ -334,27 +335,13 @@ class ProcessUnit:
         return {"service": sorted(self._services), "container": [], "network": [], "volume": []}
 
     def diagnostics(self) -> list[Diagnostic]:
-        """CLN611 for each service key that has no effect here."""
-        found = []
+        """One CLN611 for each set of service keys that have no effect here."""
+        services: dict[tuple[str, ...], list[str]] = {}
         for name, service in self._spec.services.items():
-            ignored = [
-                key
-                for key, value in (
-                    ("image", service.image),
-                    ("volumes", service.volumes),
-                    ("capabilities", service.capabilities),
-                    ("devices", service.devices),
-                    ("privileged", service.privileged),
-                )
-                if value
-            ]
+            ignored = tuple(key for key in _IGNORED if getattr(service, key))
             if ignored:
-                keys = ", ".join(f"`{key}`" for key in ignored)
-                text = f"service `{name}`: {keys} and limits have no effect on the process backend"
-                if service.volumes:
-                    text += "; container paths of volumes are translated"
-                found.append(Diagnostic("CLN611", text))
-        return found
+                services.setdefault(ignored, []).append(f"`{name}`")
+        return [_ignored_finding(keys, names) for keys, names in services.items()]
 
     async def close(self) -> list[Leftover]:
         """End everything, remove the scratch directory; processes that should have been gone."""
@@ -371,6 +358,13 @@ class ProcessUnit:
         self._reserved.clear()
         await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
         return [Leftover("process", name) for name in strays]
+
+
+def _ignored_finding(keys: Sequence[str], names: Sequence[str]) -> Diagnostic:
+    what = ", ".join(f"`{key}`" for key in keys)
+    text = f"service{'s' if len(names) > 1 else ''} {', '.join(names)}: {what} and limits have no effect"
+    mounts = "; container paths of volumes are read where they really are" if "volumes" in keys else ""
+    return Diagnostic("CLN611", f"{text} on the process backend{mounts}")
 
 
 def _declared_ports(service: Service) -> list[int]:

@@ -48,7 +48,9 @@ _JS_CONSOLE: Final = re.compile(rb"(?m)^\s*traceId: ['\"]")
 _CSV_HEAD: Final = re.compile(rb"(?i)(?=.*trace)(?=.*span)(?=.*(parent|start)).*[,;\t].*")
 
 
-def load(source: Path | str | bytes, *, input_format: str | None = None) -> tuple[SpanTable, LoadReport]:
+def load(
+    source: Path | str | bytes, *, input_format: str | None = None, allow_empty: bool = False
+) -> tuple[SpanTable, LoadReport]:
     """Read all spans of a source.
 
     Parameters
@@ -57,6 +59,8 @@ def load(source: Path | str | bytes, *, input_format: str | None = None) -> tupl
         ``-`` is standard input.
     input_format : str, optional
         A word of :data:`INPUT_FORMATS`; overrules recognition.
+    allow_empty : bool
+        Take a source without a span for an empty table: for what clnrm_nb itself has written.
 
     Returns
     -------
@@ -89,7 +93,7 @@ def load(source: Path | str | bytes, *, input_format: str | None = None) -> tupl
         for parent, named in zip(parents, table.parent_span_id, strict=True)
     )
     report.take_counts(reader.intake, table, cycles=cycles, orphans=orphans - cycles)
-    if not len(table):
+    if not len(table) and not allow_empty:
         raise ClnrmError(f"no span was found in `{name}`: {reader.why_nothing(data)}", "CLN607")
     return table, report
 

@@ -94,33 +94,29 @@ def _listed(inner: Any, key: str) -> list[Any]:
 
 def _scalar(form: str, inner: Any) -> Any:
     """A value of the form it says it has; where it has not, it stays what it is."""
-    if form == "string" and type(inner) is str:
-        return inner
-    if form == "double":
-        return _double(inner)
-    if form == "string":
-        return plain_value(inner)
-    try:
-        if form == "int" and isinstance(inner, str):
-            return int(inner)
-        if form == "bytes" and isinstance(inner, str):
-            return b64decode(inner.replace("-", "+").replace("_", "/"))
-        if form == "bytes" and isinstance(inner, list):
+    if type(inner) is str:
+        return _from_text(form, inner)
+    if form == "double" and type(inner) is int:
+        return float(inner)
+    if form == "bytes" and isinstance(inner, list):
+        try:
             return bytes(inner)
-    except (ValueError, TypeError):
-        pass
+        except (ValueError, TypeError):
+            return plain_value(inner)
     return plain_value(inner)
 
 
-def _double(inner: Any) -> Any:
-    if isinstance(inner, str):
-        if inner in _WORDS_OF_FLOATS:
-            return _WORDS_OF_FLOATS[inner]
-        try:
-            return float(inner)
-        except ValueError:
-            return inner
-    return float(inner) if type(inner) is int else inner
+def _from_text(form: str, text: str) -> Any:
+    if form == "string":
+        return text
+    if form == "double" and text in _WORDS_OF_FLOATS:
+        return _WORDS_OF_FLOATS[text]
+    try:
+        if form == "bytes":
+            return b64decode(text.replace("-", "+").replace("_", "/"))
+        return {"int": int, "double": float}.get(form, str)(text)
+    except ValueError:
+        return text
 
 
 def plain_value(value: Any) -> Any:

@@ -27,10 +27,10 @@ def test_the_queue_is_ordered_by_priority_failure_novelty_duration_and_path(plan
     urgent = plans("urgent", priority=1)
     rest = plans("b_quick", "a_slow", "failed", "z_new", "y_new")
     history = {
-        "urgent.clnrm.toml": TestHistory(duration_ms=1.0),
-        "b_quick.clnrm.toml": TestHistory(duration_ms=10.0),
-        "a_slow.clnrm.toml": TestHistory(duration_ms=900.0),
-        "failed.clnrm.toml": TestHistory(has_failed=True, duration_ms=1.0),
+        "urgent.clnrm.toml": TestHistory("passed", 1.0),
+        "b_quick.clnrm.toml": TestHistory("passed", 10.0),
+        "a_slow.clnrm.toml": TestHistory("flaky", 900.0),
+        "failed.clnrm.toml": TestHistory("failed", 1.0),
     }
 
     order = queue_order([*rest, *urgent], history)

@@ -50,9 +50,9 @@ async def test_one_worker_follows_the_queue_order(run, a_test, fake_backend):
         a_test("c"),
         settings={"executor__worker_count": 1},
         history={
-            "a.clnrm.toml": TestHistory(duration_ms=1.0),
-            "b.clnrm.toml": TestHistory(duration_ms=9.0),
-            "c.clnrm.toml": TestHistory(has_failed=True, duration_ms=1.0),
+            "a.clnrm.toml": TestHistory("passed", 1.0),
+            "b.clnrm.toml": TestHistory("passed", 9.0),
+            "c.clnrm.toml": TestHistory("error", 1.0),
         },
     )
 

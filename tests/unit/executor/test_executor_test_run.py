@@ -8,11 +8,13 @@ from clnrm_nb.scenario.model import (
     Cleanup,
     Expect,
     NamePattern,
+    Policy,
     ResourceExpectation,
     Scenario,
     Secrets,
     Service,
     Step,
+    TestLimits,
 )
 
 
@@ -127,6 +129,20 @@ async def test_a_hermetic_test_is_refused_where_only_the_unit_turns_out_not_to_b
     assert (outcome.status, codes(outcome), outcome.hermetic) == ("error", ["CLN617"], False)
     assert "run go" not in fake_backend.log
     assert fake_backend.units[0].closed
+
+
+async def test_a_test_that_needs_more_containers_than_its_cap_is_refused(run, a_test, fake_backend, codes):
+    outcome = await run(a_test(services=["db"], limits=TestLimits(max_containers=1)))
+
+    assert (outcome.status, codes(outcome), fake_backend.units) == ("error", ["CLN307"], [])
+
+
+async def test_limits_that_a_policy_cannot_apply_are_said_once(run, a_test, codes):
+    scenario = Scenario(name="s", policy=Policy(max_memory_mb=64), run=(Step(name="go", command=("go",)),))
+
+    outcome = await run(a_test(steps=(), scenarios=(scenario,)))
+
+    assert (outcome.status, codes(outcome)) == ("passed", ["CLN611"])
 
 
 async def test_an_unset_secret_stops_the_test_before_anything_is_created(run, a_test, fake_backend, codes):

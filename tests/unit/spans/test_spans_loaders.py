@@ -6,12 +6,14 @@ import base64
 import gzip
 import json
 import math
+import subprocess
+import sys
 import time
 
 import pytest
 from clnrm_nb.errors import ClnrmError, UsageError
 from clnrm_nb.spans.canonical import trace_digest
-from clnrm_nb.spans.loaders import load, write_otlp_json
+from clnrm_nb.spans.loaders import large, load, write_otlp_json
 from clnrm_nb.spans.loaders.objects import Objects
 from clnrm_nb.spans.model import Span
 from clnrm_nb.spans.table import SpanTable
@@ -486,6 +488,10 @@ def test_the_written_form_is_one_span_a_line_and_valid_for_other_readers():
     ]
 
 
+def test_an_empty_table_can_be_written_and_loaded_where_that_is_asked_for():
+    assert len(load(write_otlp_json(SpanTable()), allow_empty=True)[0]) == 0
+
+
 def test_what_a_program_says_about_ownership_is_not_believed_on_stdout():
     from clnrm_nb.spans.intake import Shared
     from clnrm_nb.spans.printed import PrintedSpans
@@ -496,3 +502,83 @@ def test_what_a_program_says_about_ownership_is_not_believed_on_stdout():
     intake = PrintedSpans(Shared()).feed(b"".join(write_otlp_json(table).splitlines()) + b"\n")
 
     assert (intake.table.own, intake.table.scenario) == ([False], [None])
+
+
+# ----------------------------------------------------------------------------------------- large documents
+
+
+@pytest.fixture
+def tiny_batches(monkeypatch):
+    monkeypatch.setattr(large, "MIN_BYTES", 0)
+    monkeypatch.setattr(large, "_BATCH_BYTES", 200)
+
+
+def sample(n_spans):
+    table = SpanTable()
+    for number in range(1, n_spans + 1):
+        attributes = {"text": '"spans": [{]\\"', "n": number, "list": [[], {"spans": [1]}]}
+        span = Span(TRACE, f"{number:016x}", f"n{number}", attributes=attributes, own=number % 7 == 0)
+        table.append(span, ["a", None][number % 2])
+    return table
+
+
+@pytest.mark.usefixtures("tiny_batches")
+def test_a_document_read_in_batches_gives_what_it_gives_as_a_whole(monkeypatch):
+    written = write_otlp_json(sample(50))
+    in_batches, report = load(written)
+    monkeypatch.setattr(large, "MIN_BYTES", 10**9)
+
+    as_a_whole, _ = load(written)
+
+    assert in_batches == as_a_whole
+    assert len(in_batches) == 50
+    assert report.is_plain or report.remarks == ["50 spans with missing, zero or inverted times"]
+
+
+@pytest.mark.usefixtures("tiny_batches")
+@pytest.mark.parametrize("wrap", [lambda spans: spans, lambda spans: {"spans": spans}])
+def test_large_lists_of_flat_spans_are_read_in_batches_too(wrap):
+    spans = [one(spanId=f"{number:016x}", attributes={"k": "]" * number}) for number in range(1, 60)]
+
+    table, report = read(wrap(spans))
+
+    assert len(table) == 59
+    assert report.format == "flat"
+
+
+@pytest.mark.usefixtures("tiny_batches")
+def test_a_damaged_batch_costs_only_itself():
+    written = write_otlp_json(sample(50)).replace(b'"name":"n20"', b'"name":n20')
+
+    table, report = load(written)
+
+    assert 40 < len(table) < 50
+    assert report.refused_lines[0].reason.startswith("not valid JSON")
+
+
+@pytest.mark.usefixtures("tiny_batches")
+@pytest.mark.parametrize(
+    "data", [b'{"spans": [', b'{"resourceSpans": [{"spans": []}', b"[]", b"[1", b'["', b"[[]]"]
+)
+def test_documents_that_only_look_large_are_errors_like_small_ones(data):
+    with pytest.raises(ClnrmError):
+        load(data)
+
+
+def test_a_hundred_thousand_spans_are_loaded_within_600_mb(tmp_path):
+    """In a process of its own, loader, libraries and the document itself included."""
+    path = tmp_path / "spans.json"
+    attributes = {f"key.{number}": f"value {number}" for number in range(10)}
+    spans = (Span(TRACE, f"{number:016x}", "n", attributes=attributes) for number in range(1, 100_001))
+    path.write_bytes(write_otlp_json(SpanTable(spans)))
+    code = (
+        "import resource, sys\n"
+        "from clnrm_nb.spans.loaders import load\n"
+        "print(len(load(sys.argv[1])[0]), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+
+    n_spans, peak_mb = map(int, done.stdout.split())
+    assert n_spans == 100_000
+    assert peak_mb <= 600

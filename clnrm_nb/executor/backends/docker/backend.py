@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 from docker.errors import APIError
 
@@ -14,6 +15,7 @@ from clnrm_nb.executor.backends.docker.gc import collect_garbage
 from clnrm_nb.executor.backends.docker.images import Images
 from clnrm_nb.executor.backends.docker.network import can_listen, wants_way_out
 from clnrm_nb.executor.backends.docker.policy import policy_findings
+from clnrm_nb.executor.backends.docker.reachability import is_reached_from, unreachable
 from clnrm_nb.executor.backends.docker.unit import DockerUnit
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ __all__ = ["DockerBackend"]
 
 _log = logging.getLogger(__name__)
 # Where Docker Desktop and configured rootless engines lead `host.docker.internal`.
-_LOOPBACK = "127.0.0.1"
+_LOOPBACK: Final = "127.0.0.1"
 
 
 class DockerBackend:
@@ -46,7 +48,8 @@ class DockerBackend:
         self._engine: Engine | None = None
         self._images: Images | None = None
         self._sweep: asyncio.Task[None] | None = None
-        self._closing: set[asyncio.Task[object]] = set()
+        self._reachable: asyncio.Task[bool] | None = None
+        self._closing: set[asyncio.Task[Any]] = set()
 
     @property
     def engine(self) -> Engine:
@@ -109,6 +112,20 @@ class DockerBackend:
 
     async def _open_beyond_gateway(self, spec: UnitSpec) -> DockerUnit:
         """A unit whose containers reach this machine by name, where the gateway is not ours to listen on."""
+        if self._reachable is None:
+            self._reachable = asyncio.ensure_future(self._try_reaching(spec))
+        if not await asyncio.shield(self._reachable):
+            raise unreachable(self.engine.address.url)
+        return await self._opened_beyond_gateway(spec)
+
+    async def _try_reaching(self, spec: UnitSpec) -> bool:
+        unit = await self._opened_beyond_gateway(replace(spec, services={}))
+        try:
+            return await is_reached_from(unit, _LOOPBACK)
+        finally:
+            await self._close_unit(unit)
+
+    async def _opened_beyond_gateway(self, spec: UnitSpec) -> DockerUnit:
         assert self._images is not None
         unit = DockerUnit(self.engine, self._images, spec)
         try:
@@ -119,7 +136,7 @@ class DockerBackend:
         return unit
 
     async def _close_unit(self, unit: DockerUnit) -> None:
-        closing: asyncio.Task[object] = asyncio.ensure_future(unit.close())
+        closing: asyncio.Task[Any] = asyncio.ensure_future(unit.close())
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
         await asyncio.shield(closing)
@@ -128,7 +145,7 @@ class DockerBackend:
         """Let go of the engine, after removals that are still under way."""
         if self._images is not None:
             self._images.close()
-        waiting = [*self._closing, *([self._sweep] if self._sweep else [])]
+        waiting = [*self._closing, *filter(None, (self._sweep, self._reachable))]
         await asyncio.gather(*waiting, return_exceptions=True)
         if self._engine is not None:
             self._engine.close()

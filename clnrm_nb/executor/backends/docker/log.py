@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.executor.backends.docker.stream import STDERR, CappedBytes
@@ -42,6 +43,7 @@ class ServiceLog:
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._count = 0
         self._listeners: dict[int, tuple[Callable[[str], None], int]] = {}
+        self._keys = count()
         self._is_scheduled = False
 
     # ------------------------------------------------------------------------------ the reading thread
@@ -92,7 +94,7 @@ class ServiceLog:
 
     def listen(self, listener: Callable[[str], None]) -> Callable[[], None]:
         """Call `listener` with every line, those already there first; returns what ends that."""
-        key = id(listener) if id(listener) not in self._listeners else max(self._listeners) + 1
+        key = next(self._keys)
         with self._lock:
             self._listeners[key] = (listener, 0)
         self._deliver()
