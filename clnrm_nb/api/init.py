@@ -1,4 +1,4 @@
-"""``clnrm init``: a working example laid down where a person can change it."""
+"""``clnrm init``: working examples laid down where a person can change it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ _IGNORE_STATE = """\
 !baselines/**
 !trace.json
 """
-_EXAMPLE = "quickstart"
 _SECTIONS = (
     *("watch", "cache", "executor", "containers", "receiver", "discovery"),
     *("template", "diff", "baseline", "lint", "output", "notebook"),
@@ -32,7 +31,7 @@ _SECTIONS = (
 
 
 def lay_down(directory: Path, *, with_config: bool, force: bool) -> tuple[list[Path], list[Path]]:
-    """Write the example, the state directory's ``.gitignore`` and, if asked, ``config.toml``.
+    """Write the examples, the state directory's ``.gitignore`` and, if asked, ``config.toml``.
 
     Returns
     -------
@@ -54,8 +53,11 @@ def lay_down(directory: Path, *, with_config: bool, force: bool) -> tuple[list[P
     for path in written:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(files[path], encoding="utf-8")
-    example_written, example_kept = examples.lay_down(_EXAMPLE, directory / "tests", force=force)
-    return [*written, *example_written], [*kept, *example_kept]
+    for name in examples.NAMES:
+        example_written, example_kept = examples.lay_down(name, directory / "tests", force=force)
+        written += example_written
+        kept += example_kept
+    return written, kept
 
 
 def default_configuration() -> str:

@@ -33,12 +33,16 @@ def init(
     context: Context | None = None,
     **options: Any,
 ) -> Table:
-    """Lay down a working example and the state's ``.gitignore``; overwrite nothing unless forced."""
+    """Lay down working examples and the state's ``.gitignore``; overwrite nothing unless forced."""
     context_of(context, options)
     refuse_unknown("init", options)
     written, kept = lay_down(Path(directory), with_config=with_config, force=force)
     rows = [[str(path), "written"] for path in written] + [[str(path), "kept"] for path in kept]
-    notes = [f"Next: clnrm run {Path(directory) / 'tests'}"]
+    notes = [
+        "Next, the images the examples name (from this machine's own Python and Redis): "
+        "python -m clnrm_nb.examples.images",
+        f"Then: clnrm run {Path(directory) / 'tests'}",
+    ]
     if kept:
         notes.insert(0, f"{len(kept)} files were there already and are kept; --force overwrites them.")
     return Table("init", ("file", "state"), rows, notes=notes)

@@ -71,7 +71,7 @@ class Run:
     @property
     def spans(self) -> Trace:
         """All spans received so far."""
-        return self.result.spans if self._job.done.done() else Trace(list(self._live.tables.items()))
+        return self.result.spans if self._job.done.done() else Trace(list(self._live.tables.items()), is_live=True)
 
     @property
     def events(self) -> list[Event]:
@@ -213,6 +213,7 @@ def _prepare(
         shard=options.get("shard"),
         repeat=max(1, int(options.get("repeat") or 1)),
         until_fail=bool(options.get("until_fail")),
+        digest=bool(options.get("digest")),
     )
     files: dict[Format, Any] = {
         "junit": options.get("report_junit"),

@@ -437,7 +437,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     ),
     Command(
         "init",
-        "Lay down a working example, a .gitignore for the state directory and perhaps a configuration file.",
+        "Lay down working examples, a .gitignore for the state and, if asked, a configuration file.",
         Argument("directory", "DIR", default="."),
         (
             Flag(

@@ -164,6 +164,8 @@ class TestOutcome:
     addresses: list[str] = field(default_factory=list)
     """Host names, addresses and CIDR networks that are the test's own (its networks, the receiver), for
     ``no_external_services``; empty where they are not known."""
+    trace_digest: str | None = None
+    """Of all spans of the programs under test together."""
     timings_ms: dict[str, float] = field(default_factory=dict)
     """Where the time went, by phase."""
 
@@ -194,6 +196,8 @@ class TestOutcome:
             "reason": self.reason,
             "span_count": self.span_count,
             "complete": self.complete,
+            "trace_digest": self.trace_digest,
+            "timings_ms": {phase: round(spent, 3) for phase, spent in self.timings_ms.items()},
             "scenarios": [scenario.to_json() for scenario in self.scenarios],
             "expectations": [result.to_json() for result in self.expectations],
             "diagnostics": [finding.to_json() for finding in self.diagnostics],

@@ -79,6 +79,8 @@ def _describe_traces(outcome: TestOutcome) -> None:
         mine = rows.get(part.name, [])
         part.span_count = len(mine)
         part.trace_digest = trace_digest(table.select(mine)) if mine else None
+    everything = sorted(row for mine in rows.values() for row in mine)
+    outcome.trace_digest = trace_digest(table.select(everything)) if everything else None
 
 
 def _set_statuses(outcome: TestOutcome) -> None:

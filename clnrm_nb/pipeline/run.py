@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from clnrm_nb.executor.backends import open_backend
+from clnrm_nb.executor.environment import Masker
 from clnrm_nb.executor.events import Event
 from clnrm_nb.executor.plan import make_plan
 from clnrm_nb.executor.pool import TestHistory, run_tests
@@ -21,7 +22,7 @@ from clnrm_nb.report.results import Leave, RunResult
 from clnrm_nb.state import State, new_run_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.outcome import TestOutcome
     from clnrm_nb.executor.plan import TestPlan
     from clnrm_nb.pipeline.load import LoadedTest
+    from clnrm_nb.report.results import Detail
+    from clnrm_nb.scenario.model import TestFile
     from clnrm_nb.spans.table import SpanTable
 
 __all__ = ["RunRequest", "run_pipeline"]
@@ -45,6 +48,8 @@ class RunRequest:
         Times that each test is run.
     until_fail : bool
         Run all tests again and again until one does not pass.
+    digest : bool
+        Show the trace digest of each scenario.
     """
 
     sources: Sources
@@ -55,6 +60,7 @@ class RunRequest:
     shard: str | None = None
     repeat: int = 1
     until_fail: bool = False
+    digest: bool = False
 
 
 async def run_pipeline(
@@ -108,11 +114,23 @@ async def run_pipeline(
             leave=Leave(
                 not_evaluated=settings.executor.allow_not_evaluated, flaky=settings.executor.flaky == "pass"
             ),
+            mask=_mask(tests.values(), request.variables.environ),
             max_rows=settings.notebook.max_rows,
+            shows=_details(request, settings),
         )
         record(result, tests, run_id=run_id, state=state, project=project, settings=settings)
     _publish(listener, "run.end", run_id, status="passed" if result.ok else "failed", data=result.summary)
     return result
+
+
+def _mask(tests: Iterable[TestFile], environ: Mapping[str, str]) -> Callable[[str], str]:
+    """What hides the values of all ``[secrets]`` of a run in everything its result shows."""
+    return Masker([environ[name] for test in tests for name in test.secrets.env if name in environ]).text
+
+
+def _details(request: RunRequest, settings: Settings) -> list[Detail]:
+    asked: dict[Detail, bool] = {"digests": request.digest, "timings": settings.output.timings}
+    return [detail for detail, is_asked in asked.items() if is_asked]
 
 
 def _publish(listener: Listener | None, name: EventName, run_id: str, **fields: Any) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from clnrm_nb.report.findings import Diagnostics
 from clnrm_nb.report.mime import bundle
@@ -21,7 +21,7 @@ from clnrm_nb.report.verdict import NO_LEAVE, Leave, exit_code_of, first_code, h
 from clnrm_nb.report.view import dated
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 
     from pandas import DataFrame
 
@@ -45,6 +45,8 @@ _TRACE_ROWS = 150
 _TRACE_BYTES = 22_000
 _LINES_IN_TEXT = 150
 _LONGEST_PLAIN = 12_000
+
+Detail = Literal["digests", "timings"]
 
 
 class RunResult:
@@ -70,6 +72,8 @@ class RunResult:
         Applied to every text.
     max_rows : int
         Most spans of a durable output (``notebook.max_rows``).
+    shows : collection of {"digests", "timings"}
+        What the text report shows beyond the verdicts.
 
     Attributes
     ----------
@@ -101,6 +105,7 @@ class RunResult:
         leave: Leave = NO_LEAVE,
         mask: Mask | None = None,
         max_rows: int = 1_000,
+        shows: Collection[Detail] = (),
     ) -> None:
         documents = [json_ready(test.to_json(), mask) for test in tests]
         own = [json_ready(finding.to_json(), mask) for finding in findings]
@@ -110,6 +115,7 @@ class RunResult:
             exit_code = exit_code_of(documents, own, leave, is_interrupted=interrupted)
         self.outcomes = tuple(tests)
         self.leave = leave
+        self.shows = frozenset(shows)
         self._mask = mask
         self.raw: dict[str, Any] = {
             "format": "clnrm-report/1",

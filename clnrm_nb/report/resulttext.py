@@ -16,7 +16,7 @@ from clnrm_nb.report.signs import Signs, backend_words
 from clnrm_nb.report.text import clipped, duration_text, number_text, one_line, value_text, visible, wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from clnrm_nb.report.results import RunResult
 
@@ -56,6 +56,7 @@ def result_lines(
         if with_steps or test["status"] not in _WELL:
             lines += _scenario_lines(test, signs, width, is_verbose=is_verbose)
             lines += _expectation_lines(test, signs, width, is_verbose=is_verbose)
+        lines += _detail_lines(test, result.shows)
     shown = [f for f in result.raw["diagnostics"] if is_verbose or f["severity"] != "info"]
     if shown:
         lines.append(line())
@@ -64,6 +65,20 @@ def result_lines(
     if is_verbose and len(result.spans):
         lines += [line(), *result.spans.lines(signs=signs, width=width, rows=60)]
     return [*lines, line(), _summary_line(result, signs)]
+
+
+def _detail_lines(test: Mapping[str, Any], shows: Container[str]) -> list[Line]:
+    """What was asked for by ``--digest`` and ``--timings``."""
+    lines: list[Line] = []
+    if "digests" in shows:
+        lines += [
+            line(f"  {scenario['trace_digest'] or 'no trace':<71}  ", one_line(scenario["name"]))
+            for scenario in test["scenarios"]
+        ]
+    if "timings" in shows and test.get("timings_ms"):
+        spent = test["timings_ms"].items()
+        lines.append(line("  ", (", ".join(f"{phase} {duration_text(ms)}" for phase, ms in spent), "dim")))
+    return lines
 
 
 def _test_line(test: Mapping[str, Any], signs: Signs, name_cells: int) -> Line:

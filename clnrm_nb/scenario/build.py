@@ -87,7 +87,7 @@ def draft(document: dict[str, Any], file: str, matrix: Mapping[str, Any], findin
         secrets=_model(Secrets, record.get("secrets")),
         tolerance=build_tolerance(list(record.get("tolerance", ())), ("tolerance",), findings),
         report=_report(record.get("report")),
-        cleanup=_model(Cleanup, record.get("cleanup")),
+        cleanup=_cleanup(record.get("cleanup"), findings),
         determinism=_model(Determinism, record.get("determinism")),
         matrix=dict(matrix),
     )
@@ -96,6 +96,15 @@ def draft(document: dict[str, Any], file: str, matrix: Mapping[str, Any], findin
 def _model(model: type[ModelT], record: Record | None) -> ModelT:
     """A model whose fields are the keys of its table."""
     return model(**record.values) if record is not None else model()
+
+
+def _cleanup(record: Record | None, findings: Findings) -> Cleanup:
+    """What asks to keep objects is said to be without effect: a test always takes everything away."""
+    for key in ("containers", "networks", "volumes"):
+        if record is not None and record.get(key, "always") != "always":
+            message = f"`cleanup.{key}` is not implemented; everything a test made is removed"
+            findings.add("CLN320", record.at(key), message)
+    return _model(Cleanup, record)
 
 
 def _check_presence(record: Record, findings: Findings) -> None:
@@ -168,6 +177,8 @@ def _report_missing_exporters(record: Record, values: dict[str, Any], findings: 
         )
     if exporter == "otlp-grpc":
         findings.add("CLN320", record.at("exporter"), "exporter `otlp-grpc` is not implemented; HTTP is used")
+    if values.get("forward"):
+        findings.add("CLN320", record.at("forward"), "`forward` is not implemented; spans are not sent on")
     if values.get("protocol") == "grpc":
         findings.add("CLN320", record.at("protocol"), "protocol `grpc` is not implemented; HTTP is used")
         values["protocol"] = "http/protobuf"

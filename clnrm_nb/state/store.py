@@ -18,7 +18,7 @@ from clnrm_nb.errors import Diagnostic
 from clnrm_nb.state.database import Database
 from clnrm_nb.state.export import append_lines, history_line
 from clnrm_nb.state.ids import new_run_id
-from clnrm_nb.state.objects import ObjectStore, digest_of
+from clnrm_nb.state.objects import ObjectStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -222,18 +222,10 @@ def _result_row(run_id: str, at: str, test: Mapping[str, Any], spans: str | None
         test.get("duration_ms"),
         bool(test.get("cached")),
         test.get("backend"),
-        _trace_digest(test),
+        test.get("trace_digest"),
         spans,
         _pack(test),
     )
-
-
-def _trace_digest(test: Mapping[str, Any]) -> str | None:
-    """One digest for a whole test: its only scenario's, or one over those of all its scenarios."""
-    digests = {s["name"]: s["trace_digest"] for s in test.get("scenarios", ()) if s.get("trace_digest")}
-    if len(digests) <= 1:
-        return next(iter(digests.values()), None)
-    return digest_of(json.dumps(digests, sort_keys=True, separators=(",", ":")).encode())
 
 
 def _insert(db: sqlite3.Connection, run: Mapping[str, Any], at: str, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -36,22 +36,27 @@ class Source:
 
     Parameters
     ----------
-    seed : str
-        Decimal digits, or what stands in for a missing seed.
+    run : Rendering
+        Counts each value like the turn of a loop.
+    seed : int or str, optional
+        As given to the call; None takes the next one of the rendering.
     function : str
         The name as called.
     arguments : dict
         All its other arguments, defaults filled in.
     """
 
-    __slots__ = ("_count", "_prefix")
+    __slots__ = ("_count", "_prefix", "_take_turn")
 
-    def __init__(self, seed: str, function: str, arguments: dict[str, Any]) -> None:
-        self._prefix = f"clnrm1|{seed}|{function}|{json_text(arguments)}|"
+    def __init__(self, run: Rendering, seed: Any, function: str, arguments: dict[str, Any]) -> None:
+        own = run.seed_for_call() if seed is None else int(seed)
+        self._take_turn = run.take_turn
+        self._prefix = f"clnrm1|{own}|{function}|{json_text(arguments)}|"
         self._count = 0
 
     def bytes(self) -> bytes:
         """The next 32 bytes."""
+        self._take_turn()
         text = f"{self._prefix}{self._count}"
         self._count += 1
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
@@ -76,12 +81,6 @@ class Source:
         while len(parts) * 64 < digits:
             parts.append(self.bytes().hex())
         return "".join(parts)[:digits]
-
-
-def _seed_of(run: Rendering, seed: Any) -> str:
-    if seed is None:
-        return run.seed_for_call()
-    return str(int(seed))
 
 
 def _interval(name: str, low: int, high: int) -> None:
@@ -361,7 +360,7 @@ def _fake(run: Rendering, kind: str, seed: Any, count: int) -> Any:
     kind = kind.removeprefix("fake_")
     if kind not in KINDS:
         raise Fault("CLN104", f"`fake` knows no kind `{kind}`{did_you_mean(kind, KINDS)}")
-    source = Source(_seed_of(run, seed), f"fake_{kind}", _arguments(kind))
+    source = Source(run, seed, f"fake_{kind}", _arguments(kind))
     if count <= 1:
         return _draw(kind, source)
     return [_draw(kind, source) for _ in range(_bounded("fake", count))]
@@ -372,7 +371,7 @@ def _register_fakes(registry: Registry) -> None:
 
     def simple(kind: str, body: Callable[[Source], Any]) -> None:
         def call(run: Rendering, seed: Any) -> Any:
-            return body(Source(_seed_of(run, seed), f"fake_{kind}", {}))
+            return body(Source(run, seed, f"fake_{kind}", {}))
 
         define("function", f"fake_{kind}", "seed:seed", needs_run=True)(call)
 
@@ -381,7 +380,7 @@ def _register_fakes(registry: Registry) -> None:
             _interval(f"fake_{kind}", low, high)
             if kind != "int_range":
                 _bounded(f"fake_{kind}", high)
-            source = Source(_seed_of(run, seed), f"fake_{kind}", {"min": low, "max": high})
+            source = Source(run, seed, f"fake_{kind}", {"min": low, "max": high})
             value = body(source, low, high)
             return run.produce(value) if isinstance(value, str) else value
 
@@ -391,7 +390,7 @@ def _register_fakes(registry: Registry) -> None:
 
     def sized(kind: str, body: Callable[[Source, int], Any], parameter: str, default: int) -> None:
         def call(run: Rendering, size: int, seed: Any) -> Any:
-            source = Source(_seed_of(run, seed), f"fake_{kind}", {parameter: size})
+            source = Source(run, seed, f"fake_{kind}", {parameter: size})
             value = body(source, _bounded(f"fake_{kind}", size))
             return run.produce(value) if isinstance(value, str) else value
 
@@ -403,8 +402,8 @@ def _register_fakes(registry: Registry) -> None:
         ranged(kind, ranged_body, low, high)
     for kind, (sized_body, parameter, default) in _SIZED.items():
         sized(kind, sized_body, parameter, default)
-    define("function", "fake_uuid_seeded", "seed:seed*")(
-        lambda seed: _uuid_v4(Source(str(int(seed)), "fake_uuid_seeded", {}))
+    define("function", "fake_uuid_seeded", "seed:seed*", needs_run=True)(
+        lambda run, seed: _uuid_v4(Source(run, seed, "fake_uuid_seeded", {}))
     )
     define("function", "fake", "kind:str*", "seed:seed", "n:uint=1", needs_run=True)(_fake)
     define("function", "fake_kinds")(lambda: list(KINDS))
@@ -419,14 +418,14 @@ def register(registry: Registry) -> None:
 
         def call(run: Rendering, *values: Any) -> Any:
             *own, seed = values
-            return body(Source(_seed_of(run, seed), name, dict(zip(names, own, strict=True))), *own)
+            return body(Source(run, seed, name, dict(zip(names, own, strict=True))), *own)
 
         registry.define("function", name, *parameters, "seed:seed", needs_run=True)(call)
 
     def timed(name: str, body: Callable[[Source, int], str]) -> None:
         def call(run: Rendering, seed: Any, time: int | None) -> str:
             milliseconds = _milliseconds(run, time)
-            return body(Source(_seed_of(run, seed), name, {"time": milliseconds}), milliseconds)
+            return body(Source(run, seed, name, {"time": milliseconds}), milliseconds)
 
         registry.define("function", name, "seed:seed", "time:uint", needs_run=True)(call)
 
@@ -440,9 +439,7 @@ def register(registry: Registry) -> None:
     seeded("weighted", _weighted, "pairs:list*")
     seeded("shuffle", _shuffled, "list|array:list*")
     registry.define("function", "sample", "list|array:list*", "k|n:uint*", "seed:seed", needs_run=True)(
-        lambda run, items, k, seed: _sample(
-            Source(_seed_of(run, seed), "sample", {"k": k, "list": items}), items, k
-        )
+        lambda run, items, k, seed: _sample(Source(run, seed, "sample", {"k": k, "list": items}), items, k)
     )
     seeded("trace_id", lambda s: _nonzero_hex(s, 32))
     seeded("span_id", lambda s: _nonzero_hex(s, 16))
@@ -463,7 +460,7 @@ def _traceparent(run: Rendering, trace_id: str | None, span_id: str | None, samp
     source: Source | None = None
     for name, (given, digits) in parts.items():
         if given is None:
-            source = source or Source(_seed_of(run, seed), "traceparent", {"sampled": sampled})
+            source = source or Source(run, seed, "traceparent", {"sampled": sampled})
             given = _nonzero_hex(source, digits)  # noqa: PLW2901
         is_hex = len(given) == digits and not given.lower().strip("0123456789abcdef") and given.strip("0")
         if not is_hex:

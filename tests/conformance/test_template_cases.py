@@ -10,7 +10,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from clnrm_nb.template import TemplateRequest, render
 
 CASES = [

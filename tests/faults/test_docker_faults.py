@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import shutil
 import tempfile
@@ -30,6 +31,20 @@ def idle(name, **fields):
 
 def command(*argv, service="web", **fields):
     return CommandSpec("command", argv, service, **{"timeout_s": 30.0, **fields})
+
+
+@pytest.fixture
+async def open_unit(docker_backend, unit_spec):
+    """Open units that are closed at the end, whatever the test does."""
+    units = []
+
+    async def build(*services):
+        units.append(await docker_backend.open_unit(unit_spec(*services)))
+        return units[-1]
+
+    yield build
+    for unit in units:
+        await unit.close()
 
 
 async def begun(unit, name="web"):
@@ -94,19 +109,20 @@ async def test_engine_stopped_in_mid_run_ends_everything_soon_and_clearly(mortal
 
 
 @CLEAN
-async def test_container_removed_by_somebody_else_ends_its_command_and_its_service(
-    docker_backend, unit_spec, engine
-):
-    unit = await docker_backend.open_unit(unit_spec(idle("web"), idle("other")))
+async def test_container_removed_by_somebody_else_ends_its_command_and_its_service(open_unit, engine):
+    unit = await open_unit(idle("web"), idle("other"))
     running = await unit.start_service("web", {})
     await unit.start_service("other", {})
     waiting = await begun(unit)
 
     await asyncio.to_thread(engine.client.remove_container, running.id, force=True)
 
-    assert (
-        await waiting
-    ).error == "the container of service `web` was removed by somebody else while the command ran"
+    # Removing kills first, so the command may end a moment before its container is gone.
+    assert (await waiting).error in (
+        "the container of service `web` was removed by somebody else while the command ran",
+        "the container of service `web` had ended (exit code 137)",
+    )
+    assert "removed by somebody else" in (await unit.execute(command("true"))).error
     assert await running.exited() == 137
     assert not await running.oom_killed()
     assert (await unit.execute(command("echo", "on", service="other"))).stdout == b"on\n"
@@ -115,8 +131,8 @@ async def test_container_removed_by_somebody_else_ends_its_command_and_its_servi
 
 
 @CLEAN
-async def test_container_killed_by_somebody_else_is_said_to_have_ended(docker_backend, unit_spec, engine):
-    unit = await docker_backend.open_unit(unit_spec(idle("web")))
+async def test_container_killed_by_somebody_else_is_said_to_have_ended(open_unit, engine):
+    unit = await open_unit(idle("web"))
     running = await unit.start_service("web", {})
     waiting = await begun(unit)
 
@@ -127,8 +143,8 @@ async def test_container_killed_by_somebody_else_is_said_to_have_ended(docker_ba
 
 
 @CLEAN
-async def test_unit_closes_while_somebody_else_removes_the_same(docker_backend, unit_spec, engine):
-    unit = await docker_backend.open_unit(unit_spec(idle("one"), idle("two")))
+async def test_unit_closes_while_somebody_else_removes_the_same(open_unit, engine):
+    unit = await open_unit(idle("one"), idle("two"))
     ids = [(await unit.start_service(name, {})).id for name in ("one", "two")]
 
     others = [asyncio.to_thread(_remove_quietly, engine.client, each) for each in ids]
@@ -140,17 +156,13 @@ async def test_unit_closes_while_somebody_else_removes_the_same(docker_backend, 
 def _remove_quietly(client, container_id):
     import docker
 
-    try:
+    with contextlib.suppress(docker.errors.APIError):
         client.remove_container(container_id, force=True)
-    except docker.errors.APIError as refused:
-        assert refused.status_code in (404, 409)
 
 
 @CLEAN
-async def test_foreign_container_on_the_network_does_not_keep_it(
-    docker_backend, unit_spec, engine, busybox_image
-):
-    unit = await docker_backend.open_unit(unit_spec())
+async def test_foreign_container_on_the_network_does_not_keep_it(open_unit, engine, busybox_image):
+    unit = await open_unit()
     client = engine.client
     foreign = client.create_container(
         busybox_image, ["sleep", "2"], host_config=client.create_host_config(network_mode=unit._network.id)
@@ -165,12 +177,12 @@ async def test_foreign_container_on_the_network_does_not_keep_it(
 
 
 @CLEAN
-async def test_image_removed_during_the_run_is_one_sentence(docker_backend, unit_spec, engine, busybox_image):
+async def test_image_removed_during_the_run_is_one_sentence(docker_backend, open_unit, engine, busybox_image):
     client = engine.client
     made = client.create_container(busybox_image, ["true"])["Id"]
     image = client.commit(made, repository="clnrm-test-vanishing", tag="1")["Id"]
     client.remove_container(made)
-    unit = await docker_backend.open_unit(unit_spec(idle("web", image="clnrm-test-vanishing:1")))
+    unit = await open_unit(idle("web", image="clnrm-test-vanishing:1"))
     await docker_backend._images.ensure("clnrm-test-vanishing:1")
     client.remove_image(image, force=True)
 
@@ -183,8 +195,8 @@ async def test_image_removed_during_the_run_is_one_sentence(docker_backend, unit
 
 
 @CLEAN
-async def test_fork_bomb_is_ended_with_its_container_at_the_latest(docker_backend, unit_spec):
-    unit = await docker_backend.open_unit(unit_spec())
+async def test_fork_bomb_is_ended_with_its_container_at_the_latest(open_unit):
+    unit = await open_unit()
     bomb = "spawn() { while :; do (sleep 1000) & done; }; spawn 2>/dev/null"
 
     result = await unit.execute(command("sh", "-c", bomb, service=None, timeout_s=3.0, grace_s=0.2))
@@ -228,7 +240,7 @@ async def cancel_at_random(backend, spec, engine, count):
             await asyncio.gather(running, return_exceptions=True)
             return bool(done)
 
-    finished = await asyncio.gather(*(one(moments.uniform(0, 1.5 * whole_s)) for _ in range(count)))
+    finished = await asyncio.gather(*(one(moments.uniform(0, 3 * whole_s)) for _ in range(count)))
     await backend.close()
     print(f"{count - sum(finished)} of {count} were cancelled in the middle of {whole_s:.2f} s")
     assert sum(finished) < count
@@ -245,8 +257,8 @@ async def test_bench_full_50_cancellations_at_random_moments_leave_nothing(docke
 
 
 @CLEAN
-async def test_cancelled_close_goes_on_and_can_be_awaited_again(docker_backend, unit_spec, engine):
-    unit = await docker_backend.open_unit(unit_spec(idle("web")))
+async def test_cancelled_close_goes_on_and_can_be_awaited_again(open_unit, engine):
+    unit = await open_unit(idle("web"))
     await unit.start_service("web", {})
     closing = asyncio.ensure_future(unit.close())
     await asyncio.sleep(0)
@@ -259,8 +271,8 @@ async def test_cancelled_close_goes_on_and_can_be_awaited_again(docker_backend, 
 
 
 @CLEAN
-async def test_interrupt_has_everything_gone_within_2_seconds(docker_backend, unit_spec):
-    unit = await docker_backend.open_unit(unit_spec(idle("web"), idle("db")))
+async def test_interrupt_has_everything_gone_within_2_seconds(open_unit):
+    unit = await open_unit(idle("web"), idle("db"))
     await asyncio.gather(*(unit.start_service(name, {}) for name in ("web", "db")))
     waiting = await begun(unit)
     begun_s = time.monotonic()
@@ -275,8 +287,8 @@ async def test_interrupt_has_everything_gone_within_2_seconds(docker_backend, un
 
 
 @CLEAN
-async def test_nothing_starts_in_a_unit_that_is_being_closed(docker_backend, unit_spec):
-    unit = await docker_backend.open_unit(unit_spec(idle("web")))
+async def test_nothing_starts_in_a_unit_that_is_being_closed(open_unit):
+    unit = await open_unit(idle("web"))
     closing = asyncio.ensure_future(unit.close())
     await asyncio.sleep(0)
 

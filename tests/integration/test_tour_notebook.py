@@ -107,3 +107,19 @@ def test_stored_tour_has_no_outputs_and_names_its_kernel():
     assert tour.metadata.kernelspec.name == "python3"
     assert [cell.id for cell in tour.cells if cell.get("outputs") or cell.get("execution_count")] == []
     assert [cell.id for cell in tour.cells if "parameters" in cell.metadata.get("tags", [])] == ["parameters"]
+
+
+@pytest.mark.docker
+def test_lines_of_the_readme_can_be_pasted_into_a_notebook(tmp_path, python_image):
+    import nbclient
+
+    readme = (TOUR.parents[1] / "README.md").read_text()
+    lines = readme.split("```python\n", 1)[1].split("```", 1)[0]
+    cells = [nbformat.v4.new_code_cell(block) for block in lines.strip().split("\n\n")]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+
+    nbclient.NotebookClient(
+        notebook, timeout=180, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
+
+    assert "order.must_precede[reserve lines→price order]" in data(notebook.cells[-1], "text/html")

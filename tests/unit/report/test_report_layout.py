@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from clnrm_nb.report.critical import path_of
 from clnrm_nb.report.layout import Layout, Part
 from clnrm_nb.spans.model import Span
 from clnrm_nb.spans.table import SpanTable
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def table_of(*spans: tuple[str, str | None, int, int]) -> SpanTable:

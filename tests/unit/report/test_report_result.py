@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
+
 from clnrm_nb.codes import CODES, SEVERITIES, STATUSES
 from clnrm_nb.errors import Diagnostic, Fix, TextEdit
 from clnrm_nb.executor.outcome import CommandOutcome, ExpectationResult, ScenarioOutcome, TestOutcome
@@ -15,7 +17,6 @@ from clnrm_nb.report.render import render_report
 from clnrm_nb.report.results import Diagnostics, History, Leave, RunResult, Table
 from clnrm_nb.schemas import schema
 from clnrm_nb.spans.table import SpanTable
-from jsonschema import Draft202012Validator
 
 MIME = "application/vnd.clnrm.result.v1+json"
 

@@ -4,6 +4,10 @@ import json
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
 from clnrm_nb.report.lines import columns, line, to_ansi, to_plain
 from clnrm_nb.report.text import (
     clipped,
@@ -15,9 +19,6 @@ from clnrm_nb.report.text import (
     visible,
     wrapped,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from rich.cells import cell_len
 
 
 @pytest.mark.parametrize(

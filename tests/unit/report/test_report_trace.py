@@ -10,6 +10,8 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from jsonschema import Draft202012Validator
+
 from clnrm_nb.errors import Diagnostic
 from clnrm_nb.report.graph import MissingEdge
 from clnrm_nb.report.render import render_report
@@ -18,7 +20,6 @@ from clnrm_nb.report.trace import Trace
 from clnrm_nb.schemas import schema
 from clnrm_nb.spans.model import Resource, Span
 from clnrm_nb.spans.table import SpanTable
-from jsonschema import Draft202012Validator
 
 MIME = "application/vnd.clnrm.trace.v1+json"
 HOSTILE = "<img src=x onerror=alert(1)>\x1b[2J\u202e http://evil.example/"

@@ -4,10 +4,11 @@ import hashlib
 import os
 
 import pytest
-from clnrm_nb.state import ObjectStore
-from clnrm_nb.state.objects import write_atomically
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from clnrm_nb.state import ObjectStore
+from clnrm_nb.state.objects import write_atomically
 
 
 @pytest.fixture

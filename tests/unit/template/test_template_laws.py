@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 import tomli
-from hypothesis import assume, example, given
-from hypothesis import strategies as st
-
 from clnrm_nb.template import TemplateRequest, render
 from clnrm_nb.template.values import equal, json_text, toml_text
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
 
 ROOT = Path("/nowhere")
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))

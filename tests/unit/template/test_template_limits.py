@@ -6,7 +6,6 @@ import os
 import time
 
 import pytest
-
 from clnrm_nb.template import TemplateRequest, render
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-
 from clnrm_nb.template import TemplateRequest, Variable, render
 
 

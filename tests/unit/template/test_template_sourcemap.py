@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from clnrm_nb.template import TemplateRequest, render
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import docker
 
     from clnrm_nb.executor.backends.docker.engine import Engine
+    from clnrm_nb.executor.backends.docker.service import Container
     from clnrm_nb.executor.backends.protocol import CommandSpec
 
 __all__ = ["failed_to_start", "run_command"]
@@ -33,6 +34,7 @@ __all__ = ["failed_to_start", "run_command"]
 # The engine notes an exec's exit code a moment after its output has ended.
 _EXIT_NOTED_WITHIN_S: Final = 5.0
 _EXIT_POLL_S: Final = 0.005
+_END_NOTED_WITHIN_S: Final = 0.5
 # After the last KILL the output must end; if it does not, the engine hangs.
 _AFTER_KILL_S: Final = 5.0
 # How runtimes begin when the program itself could not be started (runc, crun, Podman).
@@ -107,7 +109,7 @@ class _Exec:
 
 async def run_command(
     engine: Engine,
-    container_id: str,
+    container: Container,
     command: CommandSpec,
     *,
     in_background: Callable[[Coroutine[Any, Any, object]], object],
@@ -120,7 +122,7 @@ async def run_command(
         Takes the coroutine that ends the process tree of a command nobody waits for any more.
     """
     mark = new_mark()
-    running = _Exec(engine.client, container_id, command, mark)
+    running = _Exec(engine.client, container.id, command, mark)
     begun_s, begun_at = time.perf_counter(), time.time()
     reading = asyncio.wrap_future(in_thread(partial(engine.guarded, running.run)))
     is_timed_out = False
@@ -128,10 +130,10 @@ async def run_command(
         await asyncio.wait({reading}, timeout=command.timeout_s)
         if not reading.done():
             is_timed_out = True
-            await _end_tree(engine, container_id, mark, reading, command.grace_s)
+            await _end_tree(engine, container.id, mark, reading, command.grace_s)
     except asyncio.CancelledError:
         reading.add_done_callback(_retrieve)
-        in_background(_end_tree(engine, container_id, mark, reading, 0.0))
+        in_background(_end_tree(engine, container.id, mark, reading, 0.0))
         raise
     duration_ms = (time.perf_counter() - (running.started_s or begun_s)) * 1e3
     if not reading.done():
@@ -147,7 +149,7 @@ async def run_command(
         timed_out=is_timed_out,
         error=ending.error,
     )
-    return await _explained(engine, container_id, command, result, begun_at)
+    return await _explained(engine, container, command, result, begun_at)
 
 
 def failed_to_start(why: str) -> CommandResult:
@@ -198,7 +200,7 @@ async def _call_quietly(engine: Engine, function: Callable[[], object]) -> objec
 
 
 async def _explained(
-    engine: Engine, container_id: str, command: CommandSpec, result: CommandResult, begun_at: float
+    engine: Engine, container: Container, command: CommandSpec, result: CommandResult, begun_at: float
 ) -> CommandResult:
     """Tell apart what an exit code alone does not: never started, killed for memory, container gone."""
     if result.exit_code == 0 or result.timed_out:
@@ -207,12 +209,15 @@ async def _explained(
         return replace(result, exit_code=None, stdout=b"", error=_not_started(command, why))
     if result.error is not None and _says_not_found(result.error):
         return replace(result, error=_not_started(command, result.error))
-    state = await _state(engine, container_id)
+    if result.exit_code == _KILLED:
+        # The end of a container kills its commands first; the engine notes its end a moment later.
+        await container.ends_within(_END_NOTED_WITHIN_S)
+    state = await _state(engine, container.id)
     is_oom = bool(state and state.get("OOMKilled"))
     if state is None or not state.get("Running"):
         return replace(result, exit_code=None, oom_killed=is_oom, error=_gone(command, result, state))
     if result.error is None:
-        is_oom = await _had_oom(engine, container_id, begun_at)
+        is_oom = await _had_oom(engine, container.id, begun_at)
     return replace(result, oom_killed=is_oom)
 
 

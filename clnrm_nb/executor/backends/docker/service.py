@@ -108,6 +108,12 @@ class Container:
         """Whether its end was seen."""
         return self._exit is not None and self._exit.done()
 
+    async def ends_within(self, seconds: float) -> bool:
+        """Whether its end is seen within a time."""
+        if self._exit is not None and not self._exit.done():
+            await asyncio.wait({self._exit}, timeout=seconds)
+        return self.has_ended
+
     def let_go(self) -> None:
         """Stop following; the reading thread ends by itself."""
         if self._stream is not None:

@@ -57,9 +57,11 @@ class FrameStream:
                 self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Give the connection back. Only after reading has ended."""
-        with suppress(OSError, ValueError):
-            (self._response or self._hijacked).close()
+        """Close the connection. Only after reading has ended, or where it never began."""
+        for each in (self._response, self._hijacked, self._socket):
+            if each is not None:
+                with suppress(OSError, ValueError):
+                    each.close()
 
 
 class CappedBytes:

@@ -74,6 +74,7 @@ class DockerUnit:
         self._background: set[asyncio.Task[Any]] = set()
         self._proxies: list[PortProxy] = []
         self._findings: list[Diagnostic] = []
+        self._unread: set[FrameStream] = set()
         self._runner_lock = asyncio.Lock()
         self._has_volumes = False
         self._teardown: asyncio.Task[list[Leftover]] | None = None
@@ -153,7 +154,9 @@ class DockerUnit:
         try:
             container_id = await self._call(self._create, full_name, body)
             container = Container(self._engine, container_id, name or "runner", stop_signal)
-            container.follow(await self._call(self._attach, container_id))
+            stream = await self._call(self._attach, container_id)
+            container.follow(stream)
+            self._unread.discard(stream)
             self._containers[name] = container
             await self._call(self._engine.client.start, container_id)
         except ImageNotFound as gone:
@@ -172,7 +175,9 @@ class DockerUnit:
 
     def _attach(self, container_id: str) -> FrameStream:
         wanted = {"stdout": 1, "stderr": 1, "stream": 1}
-        return FrameStream(self._engine.client.attach_socket(container_id, params=wanted))
+        stream = FrameStream(self._engine.client.attach_socket(container_id, params=wanted))
+        self._unread.add(stream)
+        return stream
 
     async def _publish(self, service: Service, container: Container) -> None:
         for port in service.ports:
@@ -230,7 +235,7 @@ class DockerUnit:
             return failed_to_start(cannot.message)
         if container is None:
             return failed_to_start(f"service `{command.service}` has no running container")
-        return await run_command(self._engine, container.id, command, in_background=self._in_background)
+        return await run_command(self._engine, container, command, in_background=self._in_background)
 
     async def _container_for(self, command: CommandSpec) -> Container | None:
         if command.service is not None:
@@ -327,6 +332,8 @@ class DockerUnit:
         await self._remove_made()
         for container in self._containers.values():
             container.let_go()
+        for stream in self._unread:
+            stream.close()
         return await self._remove_unexpected()
 
     async def _calls_ended(self) -> None:
