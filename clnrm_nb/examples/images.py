@@ -303,8 +303,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for image in ensure(names, client):
                 how = f"made in {image.duration_s:.1f} s" if image.made else "up to date"
                 click.echo(f"{image.tag}  {how}, {image.size_mb:.0f} MB")
-    except (ImageError, docker.errors.DockerException) as error:
-        click.echo(f"no image: {error}", err=True)
+    except ImageError as error:
+        click.echo(f"no image made: {error}", err=True)
+        return 1
+    except docker.errors.DockerException as error:
+        click.echo(f"no image made: No Docker engine answers ({error})", err=True)
         return 1
     return 0
 
