@@ -22,6 +22,7 @@ from hypothesis import settings as hypothesis_settings
 
 if TYPE_CHECKING:
     import docker
+
     from clnrm_nb.executor.backends.docker import DockerBackend
     from clnrm_nb.executor.backends.protocol import UnitSpec
     from clnrm_nb.scenario.model import Service
@@ -194,6 +195,7 @@ def volume_image(engine: TestEngine) -> str:
 def python_image(engine: TestEngine) -> str:
     """Tag of an image with Python and the OpenTelemetry SDK and exporter, as the examples use it."""
     import docker
+
     from clnrm_nb.examples import images
 
     client = docker.DockerClient(base_url=engine.url)

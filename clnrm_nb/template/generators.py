@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Source", "register"]
 
+_TURNS_A_VALUE: Final = 3
+"""A value takes as long to make as some turns of a loop, and counts as much (2026-11, CPython 3.11)."""
 _CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _FAKE_EPOCH: Final = 1_735_689_600
 """2025-01-01T00:00:00Z; invented dates lie in the five years before it."""
@@ -46,17 +48,18 @@ class Source:
         All its other arguments, defaults filled in.
     """
 
-    __slots__ = ("_count", "_prefix", "_take_turn")
+    __slots__ = ("_count", "_prefix", "_run")
 
     def __init__(self, run: Rendering, seed: Any, function: str, arguments: dict[str, Any]) -> None:
         own = run.seed_for_call() if seed is None else int(seed)
-        self._take_turn = run.take_turn
+        self._run = run
         self._prefix = f"clnrm1|{own}|{function}|{json_text(arguments)}|"
         self._count = 0
 
     def bytes(self) -> bytes:
         """The next 32 bytes."""
-        self._take_turn()
+        self._run.turns += _TURNS_A_VALUE
+        self._run.take_turn()
         text = f"{self._prefix}{self._count}"
         self._count += 1
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

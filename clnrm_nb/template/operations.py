@@ -49,6 +49,8 @@ def _operation(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 @_operation("get")
 def _get(active: Active, name: str, *keys: Any) -> Any:
     run = active.run
+    if name == "env" and keys and not run.has_object("env"):
+        return _need_environment(_environment_member(active, keys))
     value = run.lookup(name)
     if not keys:
         if value is UNDEFINED:
@@ -58,8 +60,6 @@ def _get(active: Active, name: str, *keys: Any) -> Any:
         return value
     if value is UNDEFINED:
         raise run.undefined(_path(name, keys), name, None, None)
-    if name == "env" and not isinstance(value, dict):
-        return _need_environment(_environment_member(active, keys))
     if name in _SPACES:
         run.reads.variables.add(f"{_SPACES[name]}{keys[0]}")
     for index, key in enumerate(keys):
@@ -73,9 +73,9 @@ def _get(active: Active, name: str, *keys: Any) -> Any:
 @_operation("get_leniently")
 def _get_leniently(active: Active, name: str, *keys: Any) -> Any:
     run = active.run
-    value = run.lookup(name)
-    if name == "env" and keys and not isinstance(value, dict):
+    if name == "env" and keys and not run.has_object("env"):
         return _environment_member(active, keys)
+    value = run.lookup(name)
     if name in _SPACES:
         if keys:
             run.reads.variables.add(f"{_SPACES[name]}{keys[0]}")

@@ -254,8 +254,8 @@ class TemplateParser:
         if keyword in _CLOSING:
             if cursor.is_name() and keyword in ("endmacro", "endblock"):
                 cursor.take()
-            cursor.expect_end(keyword)
             self._close(_CLOSING[keyword], keyword)
+            cursor.expect_end(keyword)
             return
         parser = self.parsers.get(keyword)
         if parser is None:

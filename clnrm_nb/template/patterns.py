@@ -19,7 +19,6 @@ __all__ = ["search"]
 
 _MAX_PATTERN: Final = 2_000
 _MAX_STATES: Final = 20_000
-_SCREENED_CHARS: Final = 10_000
 
 
 def search(pattern: str, text: str) -> bool:
@@ -47,8 +46,7 @@ def _compiled(pattern: str) -> tuple[re.Pattern[str], _Program | None]:
             tree = _parser.parse(pattern)
     except (re.error, RecursionError, OverflowError) as error:
         raise Fault("CLN105", f"`matching` needs a regular expression: {error}") from error
-    repeats = _repeats(tree)
-    return compiled, (_Program(tree, compiled.flags) if repeats > 1 else None)
+    return compiled, (_Program(tree, compiled.flags) if _choices(tree) > 1 else None)
 
 
 # The parser behind `re`, whose tree is what both checks below walk over.
@@ -69,15 +67,18 @@ def _children(op: Any, argument: Any) -> list[Any]:
     raise Fault("CLN105", "`matching` knows no look-around, back-references or atomic groups")
 
 
-def _repeats(tree: Any) -> int:
-    """How many repetitions of more than one turn a pattern has; with two, `re` may need exponential time."""
+def _choices(tree: Any) -> int:
+    """How many places of a pattern leave `re` a choice; with two, it may try exponentially many ways."""
     count = 0
-    pending = [tree]
+    pending = [(tree, False)]
     while pending:
-        for op, argument in pending.pop():
-            if op in _REPEATS and argument[1] > 1:
-                count += 1
-            pending.extend(_children(op, argument))
+        sequence, is_repeated = pending.pop()
+        for op, argument in sequence:
+            repeats = op in _REPEATS and argument[1] > 1
+            varies = op in _REPEATS and argument[0] != argument[1]
+            # A branch is harmless alone, but not where it can be taken again and again.
+            count += varies + (2 if op is _C.BRANCH and is_repeated else 0)
+            pending.extend((child, is_repeated or repeats) for child in _children(op, argument))
     return count
 
 
@@ -141,7 +142,7 @@ class _Program:
 
     def search(self, text: str) -> bool:
         """Run all possibilities side by side."""
-        if len(text) * len(self.states) > 50_000_000:  # noqa: PLR2004 - some ten seconds
+        if len(text) * len(self.states) > 4_000_000:  # noqa: PLR2004 - some two seconds
             raise Fault("CLN108", "a regular expression over too long a text")
         current: set[int] = set()
         for position in range(len(text) + 1):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -311,11 +312,9 @@ class _Job:
                 offset += len(text)
         except Fault:
             pass  # the finding was reported when the text was rendered; what came before it can be mapped
-        return [
-            piece
-            for piece, following in zip(pieces, [*pieces[1:], None], strict=True)
-            if _is_visible(piece, following)
-        ]
+        # Pieces without text are left out, but for one that ends the text.
+        starts = [piece.start for piece in pieces[1:]]
+        return [piece for piece, start in zip_longest(pieces, starts) if start != piece.start]
 
     @staticmethod
     def _piece(
@@ -371,11 +370,6 @@ class _Job:
         message = f"matrix has {len(expansion)} combinations"
         finding = self._diagnostic(unit, "CLN114", message, statement.start, statement.end)
         return [replace(finding, hint="`max = N` in [matrix] runs a stable subset")]
-
-
-def _is_visible(piece: Piece, following: Piece | None) -> bool:
-    """Whether a piece holds any text; one that ends the text is kept for positions behind it."""
-    return following is None or following.start > piece.start
 
 
 def _rendered_ahead(prepared: _Prepared, function: str) -> dict[str, Any] | None:

@@ -304,6 +304,11 @@ class Rendering:
         self.reads.variables.add(name)
         return self.names.get(name, UNDEFINED)
 
+    def has_object(self, name: str) -> bool:
+        """Whether a name holds an object; unlike a look-up this does not count as reading it."""
+        holders = (*reversed(self.frames), self.names)
+        return isinstance(next((holder[name] for holder in holders if name in holder), None), dict)
+
     def assign(self, name: str, value: Any, *, everywhere: bool) -> None:
         """``set`` and ``set_global``."""
         frames = self.frames

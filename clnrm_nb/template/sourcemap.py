@@ -74,14 +74,20 @@ class SourceMap:
         """
         if self._unit is None:
             return Location(self.file, line, column)
-        piece, offset = self._piece_at(line, column)
+        found = self._piece_at(line, column)
+        if found is None:
+            return Location(self.file)
+        piece, offset = found
         return self._location(self._unit, piece.segment, offset - piece.start)
 
     def related(self, line: int, column: int) -> tuple[Related, ...]:
         """For output of a macro or include: the line of the other file it was written on."""
         if self._unit is None:
             return ()
-        piece, offset = self._piece_at(line, column)
+        found = self._piece_at(line, column)
+        if found is None:
+            return ()
+        piece, offset = found
         inner = [part for part in piece.parts if part[0] <= offset - piece.start]
         if not inner:
             return ()
@@ -89,11 +95,14 @@ class SourceMap:
         place = self._location(unit, segment, offset - piece.start - start, file)
         return (Related(file, place.line, place.column, "written here"),)
 
-    def _piece_at(self, line: int, column: int) -> tuple[Piece, int]:
+    def _piece_at(self, line: int, column: int) -> tuple[Piece, int] | None:
+        """The piece a position lies in and the position's offset; None where nothing was rendered."""
         if self._pieces is None:
-            self._pieces = self._trace() or [Piece(0, 1)]
+            self._pieces = self._trace()
             self._starts = [piece.start for piece in self._pieces]
             self._lines = _line_starts(self._text)
+        if not self._pieces:
+            return None
         line = min(max(line, 1), len(self._lines))
         offset = min(self._lines[line - 1] + max(column, 1) - 1, max(len(self._text) - 1, 0))
         index = max(bisect_right(self._starts, offset) - 1, 0)

@@ -164,6 +164,10 @@ def find_statements(source: str, opaque: Sequence[tuple[int, int]]) -> list[Stat
     position, size = 0, len(source)
     while position < size:
         start = _skip_blanks(source, position)
+        marker_start, marker_end = reader.marker_from(start)
+        if marker_start == start and source.startswith("{#", start):
+            position = marker_end  # a comment is no part of the line it stands on
+            continue
         char = source[start : start + 1]
         if source.startswith(("{%", "{{"), start):
             region, end = None, reader.line_end(start)

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import pytest
+
 from clnrm_nb.executor.backends.protocol import CommandSpec
 from clnrm_nb.scenario.model import Service
 

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from clnrm_nb.template import TemplateRequest, render
 
 CASES = [

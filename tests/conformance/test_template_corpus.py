@@ -8,8 +8,9 @@ import os
 from pathlib import Path
 
 import pytest
-from clnrm_nb.template import TemplateRequest, combinations, compiler, render
 from jinja2 import pass_context
+
+from clnrm_nb.template import TemplateRequest, combinations, compiler, render
 
 CORPUS = Path(os.environ.get("CLNRM_CORPUS") or Path(__file__).parents[3] / "shared" / "corpus")
 MISSING = f"no corpus at {CORPUS}; set CLNRM_CORPUS to the folder that holds `tera/` and `rendered/`"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import shutil
+import signal
 import tempfile
 import time
 from pathlib import Path
 
 import pytest
+
 from clnrm_nb.config.project import Project
 from clnrm_nb.config.settings import load_settings
 from clnrm_nb.errors import BackendUnavailableError, ClnrmError
@@ -103,6 +106,31 @@ async def test_engine_stopped_in_mid_run_ends_everything_soon_and_clearly(mortal
     with pytest.raises(BackendUnavailableError):
         await backend.open_unit(unit_spec(runner_image=image))
     assert isinstance(await asyncio.gather(running.exited(), return_exceptions=True), list)
+
+
+async def test_engine_that_hangs_is_not_waited_for_without_end(mortal, unit_spec, monkeypatch):
+    backend, image, _ = mortal
+    for name in ("removal._PATIENCE_S", "unit._CALLS_END_WITHIN_S", "service._DIES_WITHIN_S"):
+        monkeypatch.setattr(f"clnrm_nb.executor.backends.docker.{name}", 0.5)
+    for name in ("_CALL_WITHIN_S", "_AFTER_KILL_S"):
+        monkeypatch.setattr(f"clnrm_nb.executor.backends.docker.command.{name}", 0.5)
+    unit = await backend.open_unit(unit_spec(idle("web", image=image), runner_image=image))
+    await unit.start_service("web", {})
+    pid = int((backend.engine.address.socket_path.parent / "pid").read_text())
+
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(20):
+            result = await unit.execute(command("true", timeout_s=0.5, grace_s=0.1))
+            killed = await unit.stop_services(0.1)
+            leftovers = await unit.close()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+    assert result.timed_out
+    assert result.exit_code is None
+    assert killed == ["web"]
+    assert {each.type for each in leftovers} == {"container", "network"}
 
 
 # ------------------------------------------------------------------------- somebody else interferes

@@ -8,6 +8,7 @@ import resource
 import time
 
 import pytest
+
 from clnrm_nb.executor.backends.protocol import CommandSpec
 from clnrm_nb.scenario.model import Limits, Service
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from clnrm_nb.executor.backends.docker.files import Copying, FileLimits
 from clnrm_nb.executor.backends.protocol import CommandSpec
 from clnrm_nb.scenario.model import Service

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+
 from clnrm_nb.errors import BackendUnavailableError
 from clnrm_nb.executor.backends.docker import backend as backend_module
 from clnrm_nb.executor.backends.protocol import CommandSpec

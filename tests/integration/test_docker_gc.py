@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+
 from clnrm_nb.executor.backends.docker import collect_garbage
 from clnrm_nb.executor.backends.docker.engine import Engine
 from clnrm_nb.executor.ownership import this_process

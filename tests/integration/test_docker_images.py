@@ -6,6 +6,7 @@ import asyncio
 import socket
 
 import pytest
+
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.executor.backends.docker.engine import Engine
 from clnrm_nb.executor.backends.docker.images import Images

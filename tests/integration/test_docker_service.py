@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+
 from clnrm_nb.scenario.model import Limits, Service
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("no_leftovers")]

@@ -6,6 +6,7 @@ import asyncio
 import socket
 
 import pytest
+
 from clnrm_nb.errors import ClnrmError, RefusedError
 from clnrm_nb.executor.backends.protocol import CommandSpec
 from clnrm_nb.executor.ownership import this_process
@@ -116,6 +117,7 @@ async def test_network_service_makes_the_test_non_hermetic(docker_backend, unit_
     unit = await docker_backend.open_unit(spec)
 
     assert not unit.hermetic
+    assert unit.environment() == {"CLNRM_HOST_API": "api.example", "CLNRM_PORT_API_443": "443"}
     assert (
         await unit.execute(command("true", service="api"))
     ).error == "service `api` has no running container"

@@ -27,7 +27,11 @@ _WITHOUT_CONTAINERS: Final = frozenset({"process", "replay"})
 
 def backend_names() -> list[str]:
     """All names that :func:`get_backend` knows, sorted."""
-    return sorted({*_BUILT_IN, *(entry.name for entry in entry_points(group=GROUP))})
+    return sorted({*_BUILT_IN, *_registered()})
+
+
+def _registered() -> dict[str, str]:
+    return {entry.name: entry.value for entry in entry_points(group=GROUP)}
 
 
 def has_containers(name: str) -> bool:
@@ -43,9 +47,9 @@ def get_backend(name: str, settings: Settings) -> Backend:
     ConfigError
         CLN802: no backend has this name.
     """
-    registered = {entry.name: entry.value for entry in entry_points(group=GROUP)}
-    # A built-in name always means the built-in backend: an installed package must not slip in its place.
-    target = _BUILT_IN.get(name) or registered.get(name)
+    # A built-in name always means the built-in backend: an installed package must not slip in its place. Nor
+    # is it worth reading the metadata of every installed package, which takes longer than a small test.
+    target = _BUILT_IN.get(name) or _registered().get(name)
     if target is None:
         raise ConfigError(
             f"there is no backend {name!r}",

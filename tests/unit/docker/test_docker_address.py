@@ -6,6 +6,7 @@ import json
 import socket
 
 import pytest
+
 from clnrm_nb.errors import BackendUnavailableError
 from clnrm_nb.executor.backends.docker.address import candidates
 from clnrm_nb.executor.backends.docker.engine import Engine

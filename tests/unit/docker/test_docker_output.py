@@ -6,10 +6,11 @@ import asyncio
 import io
 import struct
 
-from clnrm_nb.executor.backends.docker.log import ServiceLog
-from clnrm_nb.executor.backends.docker.stream import STDERR, STDOUT, CappedBytes, FrameStream
 from hypothesis import given
 from hypothesis import strategies as st
+
+from clnrm_nb.executor.backends.docker.log import ServiceLog
+from clnrm_nb.executor.backends.docker.stream import STDERR, STDOUT, CappedBytes, FrameStream
 
 
 def frame(number, data):

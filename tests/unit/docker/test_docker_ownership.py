@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from clnrm_nb.executor.ownership import Owner, is_gone, this_process
 from hypothesis import given
 from hypothesis import strategies as st
+
+from clnrm_nb.executor.ownership import Owner, is_gone, this_process
 
 WORD = st.text(st.characters(codec="ascii", exclude_characters=":", exclude_categories=["Cc"]), max_size=40)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 import pytest
+
 from clnrm_nb.executor.backends.docker.mounts import resolve
 from clnrm_nb.executor.backends.docker.policy import policy_findings
 from clnrm_nb.executor.backends.protocol import UnitSpec

@@ -6,6 +6,7 @@ import os
 import time
 
 import pytest
+
 from clnrm_nb.template import TemplateRequest, render
 
 
@@ -24,14 +25,14 @@ def _codes(rendered):
 @pytest.mark.parametrize(
     "text",
     [
-        "{% for a in range(1000) %}{% for b in range(1000) %}{% for c in range(9) %}{% endfor %}{% endfor %}{% endfor %}",
+        "{% for a in range(1000) %}" * 3 + "{% endfor %}" * 3,
         "{{ range(1000000000000) }}",
         "{% set x = 'aaaaaaaa' %}{% for i in range(99) %}{% set_global x = x ~ x %}{% endfor %}",
-        "{% set x = 'aaaaaaaa' %}{% for i in range(99) %}{% set_global x = x | replace('a', 'aaaaaaaa') %}{% endfor %}",
+        "{% set x = 'aaaa' %}{% for i in range(99) %}{% set_global x = x | replace('a', x) %}{% endfor %}",
         "{% set x = [1] %}{% for i in range(99) %}{% set_global x = x | concat(x) %}{% endfor %}",
-        "{% for i in range(99999) %}{{ 'a' | indent(prefix='x', first=true) }}{{ fake_string(len=100000) }}{% endfor %}",
+        "{% for i in range(99999) %}{{ fake_string(len=100000) }}{% endfor %}",
         "{% macro a() %}{{ self::a() }}{% endmacro %}{{ self::a() }}",
-        "{% macro a() %}{{ self::b() }}{% endmacro %}{% macro b() %}{{ self::a() }}{% endmacro %}{{ self::b() }}",
+        "{% macro a() %}{{ b() }}{% endmacro %}{% macro b() %}{{ a() }}{% endmacro %}{{ b() }}",
         "{% include 'a.tera' %}",
         "{{ rand_hex(n=999999999) }}",
         "{{ fake_words(count=999999999) }}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
+
 from clnrm_nb.template import TemplateRequest, Variable, render
 
 
@@ -81,7 +82,8 @@ def test_template_markers_mean_something_where_the_format_says_so(
 
 
 def test_template_precedence_is_argument_parameter_file_environment_default(rendering):
-    text = "[template.vars]\na = 't'\nb = 't'\nc = 't'\nd = 't'\nenv = 't'\n[vars]\na = 'v'\nb = 'v'\nc = 'v'\n\n"
+    text = "[template.vars]\na = 't'\nb = 't'\nc = 't'\nd = 't'\nenv = 't'\n"
+    text += "[vars]\na = 'v'\nb = 'v'\nc = 'v'\n\n"
     text += "{{ a }}{{ b }}{{ c }}{{ d }} {{ env }} {{ svc }} {{ token }}|{{ params.b }}"
 
     rendered = rendering(

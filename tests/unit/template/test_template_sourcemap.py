@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from clnrm_nb.template import TemplateRequest, render
 
 
@@ -89,7 +90,7 @@ def test_template_filter_section_maps_to_its_tag(rendering):
     rendered = rendering("a\n{% filter upper %}b {{ svc }}{% endfilter %} z")
 
     assert _source_of(rendered, "CLNRM") == (2, 1)
-    assert _source_of(rendered, " z") == (2, 46)
+    assert _source_of(rendered, " z") == (2, 45)
 
 
 def test_template_random_values_are_the_same_when_mapped(rendering):
@@ -101,10 +102,18 @@ def test_template_random_values_are_the_same_when_mapped(rendering):
 def test_template_columns_count_code_points(rendering):
     rendered = rendering("é😀{{ '😀😀' }} é x")
 
-    assert _source_of(rendered, "x") == (1, 18)
+    assert _source_of(rendered, "x") == (1, 16)
 
 
 def test_template_positions_beyond_the_text_are_clamped(rendering):
     rendered = rendering("a{{ svc }}\n")
 
     assert rendered.source_map.to_source(99, 99).line in (1, 2)
+
+
+@pytest.mark.parametrize("text", ["", "{# only a comment #}", "{% set a = 1 %}", "{{ '' }}"])
+def test_template_empty_text_maps_to_the_file(rendering, text):
+    place = rendering(text).source_map.to_source(1, 1)
+
+    assert (place.file, place.line, place.column) == ("a.clnrm.toml.tera", 1, 1)
+    assert rendering(text).source_map.related(1, 1) == ()

@@ -7,8 +7,6 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from docker.errors import APIError
-
 from clnrm_nb.errors import BackendUnavailableError, RefusedError
 from clnrm_nb.executor.backends.docker.engine import Engine
 from clnrm_nb.executor.backends.docker.gc import collect_garbage
@@ -156,7 +154,7 @@ async def _sweep(engine: Engine) -> None:
     """Collect garbage without bothering anybody: a failure here says nothing about this run."""
     try:
         removed = await collect_garbage(engine)
-    except (APIError, BackendUnavailableError) as failed:
+    except BackendUnavailableError as failed:
         _log.info("could not look for leftovers of killed runs: %s", failed)
         return
     for each in removed:

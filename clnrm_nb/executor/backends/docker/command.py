@@ -37,6 +37,7 @@ _EXIT_POLL_S: Final = 0.005
 _END_NOTED_WITHIN_S: Final = 0.5
 # After the last KILL the output must end; if it does not, the engine hangs.
 _AFTER_KILL_S: Final = 5.0
+_CALL_WITHIN_S: Final = 10.0
 # How runtimes begin when the program itself could not be started (runc, crun, Podman).
 _RUNTIME_WORDS: Final = (
     "OCI runtime exec failed",
@@ -194,8 +195,9 @@ async def _signalled(engine: Engine, container_id: str, mark: str, signal: str) 
 async def _call_quietly(engine: Engine, function: Callable[[], object]) -> object:
     """A call whose failure means only that it had no effect; what follows finds out."""
     try:
-        return await engine.call(function)
-    except (APIError, BackendUnavailableError):
+        async with asyncio.timeout(_CALL_WITHIN_S):
+            return await engine.call(function)
+    except (APIError, BackendUnavailableError, TimeoutError):
         return None
 
 
@@ -256,12 +258,8 @@ def _gone(command: CommandSpec, result: CommandResult, state: dict[str, Any] | N
 
 async def _state(engine: Engine, container_id: str) -> dict[str, Any] | None:
     """The container's state; ``None`` if it is gone or cannot be asked for."""
-    try:
-        found: dict[str, Any] = await engine.call(engine.client.inspect_container, container_id)
-    except (APIError, BackendUnavailableError):
-        return None
-    state: dict[str, Any] = found["State"]
-    return state
+    found: Any = await _call_quietly(engine, partial(engine.client.inspect_container, container_id))
+    return found["State"] if found else None
 
 
 async def _had_oom(engine: Engine, container_id: str, since: float) -> bool:

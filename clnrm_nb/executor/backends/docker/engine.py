@@ -185,6 +185,10 @@ def _facts(info: Mapping[str, Any], version: Mapping[str, Any]) -> EngineFacts:
 
 def _reason(cause: BaseException) -> str:
     """The innermost cause in a few words: wrappers of HTTP libraries say nothing a person needs."""
+    if isinstance(cause, APIError):
+        return engine_says(cause)
+    if isinstance(cause, TimeoutError):
+        return "no answer in time"
     seen: list[BaseException] = [cause]
     while (inner := seen[-1].__cause__ or seen[-1].__context__) and inner not in seen:
         seen.append(inner)

@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from docker.errors import APIError
+
 from clnrm_nb.executor.backends.docker.labels import OWNER, RUN, TEST, filters
 from clnrm_nb.executor.backends.docker.removal import (
     container_name,
@@ -61,14 +63,17 @@ async def collect_garbage(engine: Engine, *, dry_run: bool = False) -> list[Remo
     Raises
     ------
     BackendUnavailableError
-        CLN601: the engine is gone.
+        CLN601: the engine does not say what there is.
     """
     client, owned = engine.client, filters(OWNER)
-    containers, networks, volumes = await asyncio.gather(
-        engine.call(client.containers, all=True, filters=owned),
-        engine.call(client.networks, filters=owned),
-        engine.call(client.volumes, filters=owned),
-    )
+    try:
+        containers, networks, volumes = await asyncio.gather(
+            engine.call(client.containers, all=True, filters=owned),
+            engine.call(client.networks, filters=owned),
+            engine.call(client.volumes, filters=owned),
+        )
+    except APIError as refused:
+        raise engine.lost(refused) from refused
     dead_containers = _dead(containers)
     dead_networks = _dead(networks)
     dead_volumes = _dead(volumes.get("Volumes") or [])

@@ -83,6 +83,7 @@ class Images:
         """
         if name not in self._known:
             self._known[name] = asyncio.ensure_future(self._find(name))
+            self._known[name].add_done_callback(_retrieve)
         return await asyncio.shield(self._known[name])
 
     def forget(self, name: str) -> None:
@@ -139,6 +140,12 @@ class Images:
             if "error" in progress:
                 return str(progress["error"])
         return None
+
+
+def _retrieve(search: asyncio.Task[Image]) -> None:
+    """Look at the outcome, so that asyncio does not complain where everybody stopped waiting."""
+    if not search.cancelled():
+        search.exception()
 
 
 def _cannot_pull(name: str, why: str) -> ClnrmError:

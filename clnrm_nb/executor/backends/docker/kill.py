@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from docker.errors import APIError
 
+from clnrm_nb.executor.backends.docker.stream import FrameStream
+
 if TYPE_CHECKING:
     import docker
 
@@ -95,7 +97,10 @@ def signal_tree(engine: Engine, container_id: str, mark: str, signal: str) -> bo
 
 def _run(client: docker.APIClient, container_id: str, argv: list[str], **options: Any) -> int | None:
     exec_id = client.exec_create(container_id, argv, **options)["Id"]
-    client.exec_start(exec_id)
+    stream = FrameStream(client.exec_start(exec_id, socket=True))
+    for _ in stream.frames():
+        pass
+    stream.close()
     code: int | None = client.exec_inspect(exec_id)["ExitCode"]
     return code
 

@@ -56,7 +56,7 @@ class Found:
         ]
 
 
-async def find_labelled(engine: Engine, label: str, value: str, *, volumes: bool = True) -> Found:
+async def find_labelled(engine: Engine, label: str, value: str, *, volumes: bool) -> Found:
     """Look up all objects with a label.
 
     Parameters
@@ -67,14 +67,18 @@ async def find_labelled(engine: Engine, label: str, value: str, *, volumes: bool
     Raises
     ------
     BackendUnavailableError
-        CLN601: the engine is gone.
+        CLN601: the engine does not say.
     """
     client, wanted = engine.client, filters(label, value)
-    containers, networks, kept = await asyncio.gather(
-        engine.call(client.containers, all=True, filters=wanted),
-        engine.call(client.networks, filters=wanted),
-        _volumes(engine, wanted) if volumes else _none(),
-    )
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            containers, networks, kept = await asyncio.gather(
+                engine.call(client.containers, all=True, filters=wanted),
+                engine.call(client.networks, filters=wanted),
+                _volumes(engine, wanted) if volumes else _none(),
+            )
+    except (APIError, TimeoutError) as failed:
+        raise engine.lost(failed) from failed
     found = Found()
     found.containers = {each["Id"]: container_name(each) for each in containers}
     found.networks = {each["Id"]: each["Name"] for each in networks}
@@ -122,6 +126,14 @@ async def remove_all(engine: Engine, found: Found) -> None:
 
 async def _persist(engine: Engine, remove: Callable[[], object]) -> bool:
     """Repeat a removal until the engine says that the object is gone, or patience ends."""
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            return await _repeat(engine, remove)
+    except TimeoutError:
+        return False
+
+
+async def _repeat(engine: Engine, remove: Callable[[], object]) -> bool:
     begun_s, pause_s = time.monotonic(), _FIRST_PAUSE_S
     while True:
         try:
@@ -129,12 +141,10 @@ async def _persist(engine: Engine, remove: Callable[[], object]) -> bool:
         except APIError as refused:
             if refused.status_code == _NOT_FOUND:
                 return True
-            patience_s = _PATIENCE_S
         except BackendUnavailableError:
-            patience_s = _LOST_PATIENCE_S
+            if time.monotonic() - begun_s > _LOST_PATIENCE_S:
+                return False
         else:
             return True
-        if time.monotonic() - begun_s > patience_s:
-            return False
         await asyncio.sleep(pause_s)
         pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)

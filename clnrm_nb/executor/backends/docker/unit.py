@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from docker.errors import APIError, ImageNotFound
@@ -33,6 +34,7 @@ from clnrm_nb.executor.backends.docker.removal import (
 from clnrm_nb.executor.backends.docker.service import Container, Reach
 from clnrm_nb.executor.backends.docker.stream import FrameStream
 from clnrm_nb.executor.ownership import this_process
+from clnrm_nb.executor.services import external_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -110,9 +112,9 @@ class DockerUnit:
         found: dict[str, str] = {}
         for name, service in self._spec.services.items():
             word = "".join(char if char.isalnum() and char.isascii() else "_" for char in name).upper()
-            found[f"CLNRM_HOST_{word}"] = name
-            for port in service.ports:
-                found[f"CLNRM_PORT_{word}_{port.container}"] = str(port.container)
+            host, ports = _place_of(service)
+            found[f"CLNRM_HOST_{word}"] = host
+            found.update({f"CLNRM_PORT_{word}_{port}": str(port) for port in ports})
         return found
 
     # ------------------------------------------------------------------------------------------ services
@@ -141,9 +143,15 @@ class DockerUnit:
         )
         container = await self._start(name, service.image or "", body, image.stop_signal)
         if _is_reached(service) or self._has_host_mode:
-            container.reach = Reach.of(await self._call(self._engine.client.inspect_container, container.id))
+            container.reach = await self._reach_of(container)
         await self._publish(service, container)
         return container
+
+    async def _reach_of(self, container: Container) -> Reach:
+        try:
+            return Reach.of(await self._call(self._engine.client.inspect_container, container.id))
+        except APIError as gone:
+            raise ClnrmError(f"`{container.name}` is gone: {engine_says(gone)}", "CLN603") from gone
 
     async def _start(
         self, name: str | None, image_name: str, body: dict[str, Any], stop_signal: str
@@ -359,7 +367,7 @@ class DockerUnit:
         """What carries the unit's label after all it made was removed: found, reported, removed."""
         try:
             left = await find_labelled(self._engine, UNIT, self.id, volumes=self._has_volumes)
-        except (APIError, BackendUnavailableError):
+        except BackendUnavailableError:
             # Nobody can say what is still there: everything that was made, as far as anybody knows.
             return self._made.leftovers()
         await remove_all(self._engine, left)
@@ -373,6 +381,16 @@ class DockerUnit:
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
         return await asyncio.wrap_future(call)
+
+
+def _place_of(service: Service) -> tuple[str, list[int]]:
+    """Host name and ports of a service, as its neighbours see it."""
+    if service.plugin == "network_service":
+        # One whose endpoint makes no sense is reported when it is looked for.
+        with suppress(ClnrmError):
+            host, port = external_address(service)
+            return host, [port]
+    return service.name, [port.container for port in service.ports]
 
 
 def _is_reached(service: Service) -> bool:

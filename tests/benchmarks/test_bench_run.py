@@ -1,0 +1,109 @@
+"""A whole run (rendered, run, judged, recorded) beside the raw docker SDK making the same calls (`make bench`).
+
+The peer only makes a network and a container, runs one command in it, reads its log and removes both. The run
+does that too, and renders and validates the file, listens for spans, judges, and records. They take turns.
+"""
+
+import os
+import platform
+import statistics
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+
+import pytest
+
+import clnrm_nb
+
+pytestmark = [pytest.mark.docker, pytest.mark.bench]
+
+MOST_TIMES_RAW = 1.25
+LEAST_SHARE_OF_THROUGHPUT = 0.85
+TESTS, WORKERS = 24, 4
+REPEATS = 9
+_numbers = count()
+
+
+def raw_scenario(client, image):
+    name = f"raw-run-{os.getpid()}-{next(_numbers)}"
+    network = client.networks.create(name, driver="bridge", internal=True)
+    container = client.containers.create(image, ["sleep", "1000"], name=name, network=name)
+    try:
+        container.start()
+        assert container.exec_run(["echo", "hello"], demux=True).output[0] == b"hello\n"
+        container.logs()
+    finally:
+        container.remove(force=True)
+        network.remove()
+
+
+@pytest.fixture
+def client(engine):
+    import docker
+
+    with_pool = docker.DockerClient(base_url=engine.url, version="auto", max_pool_size=32)
+    yield with_pool
+    with_pool.close()
+
+
+@pytest.fixture
+def project(tmp_path, busybox_image, monkeypatch):
+    (tmp_path / ".clnrm").mkdir()
+    for number in range(TESTS):
+        (tmp_path / f"t{number:02}.clnrm.toml.tera").write_text(
+            f'[vars]\nimage = "{busybox_image}"\n[meta]\nname = "t{number}"\nversion = "1"\n'
+            '[services.box]\nimage = "{{ image }}"\nargs = ["sleep", "1000"]\n'
+            '[[steps]]\nname = "hello"\nservice = "box"\ncommand = ["echo", "hello"]\nexpected_output_regex = "^hello$"\n'
+        )
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def timed(function):
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started
+
+
+def interleaved(peer, ours):
+    peer(), ours()
+    pairs = [(timed(peer), timed(ours)) for _ in range(REPEATS)]
+    return (statistics.median(pair[side] for pair in pairs) for side in (0, 1))
+
+
+def machine():
+    return f"median of {REPEATS}, interleaved; {platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+
+
+def passes(paths, **options):
+    result = clnrm_nb.run(paths, isolation="fresh", **options)
+    assert result.ok, result
+
+
+def test_bench_a_whole_run_of_one_container_costs_little_more_than_the_raw_sdk(
+    project, client, busybox_image
+):
+    raw_s, run_s = interleaved(
+        lambda: raw_scenario(client, busybox_image), lambda: passes("t00.clnrm.toml.tera")
+    )
+
+    print(
+        f"\none test: raw SDK {raw_s * 1e3:.0f} ms, whole run {run_s * 1e3:.0f} ms: {run_s / raw_s:.2f} times"
+    )
+    print(machine())
+    assert run_s / raw_s <= MOST_TIMES_RAW
+
+
+def test_bench_24_tests_with_4_workers_keep_the_raw_sdks_throughput(project, client, busybox_image):
+    def raw():
+        with ThreadPoolExecutor(WORKERS) as threads:
+            for done in [threads.submit(raw_scenario, client, busybox_image) for _ in range(TESTS)]:
+                done.result()
+
+    raw_s, run_s = interleaved(raw, lambda: passes(".", workers=WORKERS))
+
+    print(
+        f"\n{TESTS} tests, {WORKERS} workers: raw {TESTS / raw_s:.2f}/s, runs {TESTS / run_s:.2f}/s: {raw_s / run_s:.2f}"
+    )
+    print(machine())
+    assert raw_s / run_s >= LEAST_SHARE_OF_THROUGHPUT
