@@ -304,3 +304,19 @@ def unused_port():
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         yield sock.getsockname()[1]
+
+
+@pytest.mark.parametrize(("expect", "waits"), [(Expect(), 0), (Expect(required_events=("x",)), 1)])
+async def test_own_spans_alone_are_not_waited_for(run, a_test, monkeypatch, expect, waits):
+    """Every test with a service paid 150 ms at its end, because its own `clnrm.service.start` counted as traced."""
+    asked = []
+
+    async def quiet(self, max_s):
+        asked.append(max_s)
+        return True
+
+    monkeypatch.setattr("clnrm_nb.spans.collector.Collector.quiet", quiet)
+
+    await run(a_test(services=["db"], steps=["prepare"], expect=expect))
+
+    assert len(asked) == waits
