@@ -5,6 +5,8 @@ Reports go to stdout, progress and errors to stderr; the exit status is the resu
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
 import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -23,7 +25,11 @@ __all__ = ["main", "run_command_line"]
 
 def main() -> NoReturn:
     """Run ``sys.argv`` and exit."""
-    sys.exit(run_command_line(sys.argv[1:]))
+    exit_code = run_command_line(sys.argv[1:])
+    # All is done and cleaned up: an interrupt while the interpreter takes itself down changes nothing.
+    with contextlib.suppress(ValueError):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(exit_code)
 
 
 def run_command_line(words: Sequence[str]) -> int:

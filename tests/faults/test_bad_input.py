@@ -225,5 +225,7 @@ def test_after_fifty_interrupted_runs_nothing_is_left(project, engine, busybox_i
     ]
     assert left == []
     assert list(scratch.iterdir()) == []
-    assert set(codes) <= {0, 130}
-    assert codes.count(130) >= 25
+    # Before the first line of ours runs, Python itself dies of the signal, which shells report as 130 too.
+    interrupted = {130, -signal.SIGINT}
+    assert set(codes) <= {0, *interrupted}
+    assert sum(code in interrupted for code in codes) >= 25

@@ -92,16 +92,16 @@ async def test_engine_stopped_in_mid_run_ends_everything_soon_and_clearly(mortal
 
     await stop_engine()
     begun_s = time.monotonic()
-    result = await waiting
-    later = await unit.execute(command("true"))
+    (result,) = await asyncio.gather(waiting, return_exceptions=True)
+    with pytest.raises(BackendUnavailableError, match="stopped answering"):
+        await unit.execute(command("true"))
     killed = await unit.stop_services(1.0)
-    leftovers = await unit.close()
+    with pytest.raises(BackendUnavailableError, match="stopped answering"):
+        await unit.close()
 
-    assert result.exit_code is None
-    assert "stopped answering" in result.error or "had ended" in result.error
-    assert "stopped answering" in later.error
+    # An engine that is told to stop ends its containers first: then the command's end may still be seen.
+    assert isinstance(result, BackendUnavailableError) or "had ended" in result.error
     assert killed == ["web"]
-    assert {each.type for each in leftovers} == {"container", "network"}
     assert time.monotonic() - begun_s < 15
     with pytest.raises(BackendUnavailableError):
         await backend.open_unit(unit_spec(runner_image=image))
@@ -123,14 +123,14 @@ async def test_engine_that_hangs_is_not_waited_for_without_end(mortal, unit_spec
         async with asyncio.timeout(20):
             result = await unit.execute(command("true", timeout_s=0.5, grace_s=0.1))
             killed = await unit.stop_services(0.1)
-            leftovers = await unit.close()
+            with pytest.raises(BackendUnavailableError):
+                await unit.close()
     finally:
         os.kill(pid, signal.SIGCONT)
 
     assert result.timed_out
     assert result.exit_code is None
     assert killed == ["web"]
-    assert {each.type for each in leftovers} == {"container", "network"}
 
 
 # ------------------------------------------------------------------------- somebody else interferes

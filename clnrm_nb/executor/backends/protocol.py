@@ -176,7 +176,11 @@ class Unit(Protocol):
         """Start a service of the spec. Raises ClnrmError CLN602 (image) or CLN603 (cannot start)."""
 
     async def execute(self, command: CommandSpec) -> CommandResult:
-        """Run a command to its end. Never raises for what the command does."""
+        """Run a command to its end. Never raises for what the command does.
+
+        Raises :class:`~clnrm_nb.errors.ClnrmError` where the place it should run in cannot be made (CLN602,
+        CLN603) or is gone with the whole backend (CLN601).
+        """
 
     async def stop_services(self, grace_s: float) -> list[str]:
         """TERM all services, await their exit at most `grace_s`, KILL the rest; names of the killed."""
@@ -191,7 +195,10 @@ class Unit(Protocol):
         """Findings about what this backend could not apply (CLN611 and the like)."""
 
     async def close(self) -> list[Leftover]:
-        """Remove everything; what had to be removed although it should have been gone."""
+        """Remove everything; what had to be removed although it should have been gone.
+
+        Raises :class:`~clnrm_nb.errors.BackendUnavailableError` (CLN601) where nobody can say any more.
+        """
 
 
 @runtime_checkable

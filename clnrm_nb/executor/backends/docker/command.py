@@ -159,12 +159,7 @@ def failed_to_start(why: str) -> CommandResult:
 
 
 def _ending_of(reading: asyncio.Future[_Ending]) -> _Ending:
-    if not reading.done():
-        return _Ending(None, "the engine did not end it")
-    try:
-        return reading.result()
-    except BackendUnavailableError as lost:
-        return _Ending(None, lost.message)
+    return reading.result() if reading.done() else _Ending(None, "the engine did not end it")
 
 
 def _retrieve(reading: asyncio.Future[_Ending]) -> None:
@@ -217,7 +212,7 @@ async def _explained(
     state = await _state(engine, container.id)
     is_oom = bool(state and state.get("OOMKilled"))
     if state is None or not state.get("Running"):
-        return replace(result, exit_code=None, oom_killed=is_oom, error=_gone(command, result, state))
+        return replace(result, exit_code=None, oom_killed=is_oom, error=_gone(command, state))
     if result.error is None:
         is_oom = await _had_oom(engine, container.id, begun_at)
     return replace(result, oom_killed=is_oom)
@@ -246,20 +241,23 @@ def _not_started(command: CommandSpec, complaint: str) -> str:
     return f"program {program!r} did not start in {place}: {' '.join(complaint.split())}"
 
 
-def _gone(command: CommandSpec, result: CommandResult, state: dict[str, Any] | None) -> str:
+def _gone(command: CommandSpec, state: dict[str, Any] | None) -> str:
     place = f"the container of service `{command.service}`" if command.service else "the runner container"
     if state is None:
-        lost = result.error if result.error and "stopped answering" in result.error else None
-        return lost or f"{place} was removed by somebody else while the command ran"
+        return f"{place} was removed by somebody else while the command ran"
     if state.get("OOMKilled"):
         return f"{place} was killed for using more memory than its limit"
     return f"{place} had ended (exit code {state.get('ExitCode')})"
 
 
 async def _state(engine: Engine, container_id: str) -> dict[str, Any] | None:
-    """The container's state; ``None`` if it is gone or cannot be asked for."""
-    found: Any = await _call_quietly(engine, partial(engine.client.inspect_container, container_id))
-    return found["State"] if found else None
+    """The container's state; ``None`` if it is gone."""
+    try:
+        found: dict[str, Any] = await engine.call(engine.client.inspect_container, container_id)
+    except APIError:
+        return None
+    state: dict[str, Any] = found["State"]
+    return state
 
 
 async def _had_oom(engine: Engine, container_id: str, since: float) -> bool:

@@ -236,11 +236,16 @@ class DockerUnit:
     # ------------------------------------------------------------------------------------------ commands
 
     async def execute(self, command: CommandSpec) -> CommandResult:
-        """Run a command in its service's container, or in the runner container."""
-        try:
-            container = await self._container_for(command)
-        except ClnrmError as cannot:
-            return failed_to_start(cannot.message)
+        """Run a command in its service's container, or in the runner container.
+
+        Raises
+        ------
+        ClnrmError
+            CLN602 or CLN603: there is no runner container for it.
+        BackendUnavailableError
+            CLN601: the engine is gone.
+        """
+        container = await self._container_for(command)
         if container is None:
             return failed_to_start(f"service `{command.service}` has no running container")
         return await run_command(self._engine, container, command, in_background=self._in_background)
@@ -327,6 +332,12 @@ class DockerUnit:
         """Remove everything, in any state; the same answer when called again.
 
         A cancelled wait does not stop the removal: a second call awaits the same one.
+
+        Raises
+        ------
+        BackendUnavailableError
+            CLN601: the engine is gone, so that nobody can say what is still there. The sweep of a later run
+            and ``clnrm gc`` find it by its labels.
         """
         if self._teardown is None:
             self._teardown = asyncio.ensure_future(self._remove())
@@ -365,11 +376,7 @@ class DockerUnit:
 
     async def _remove_unexpected(self) -> list[Leftover]:
         """What carries the unit's label after all it made was removed: found, reported, removed."""
-        try:
-            left = await find_labelled(self._engine, UNIT, self.id, volumes=self._has_volumes)
-        except BackendUnavailableError:
-            # Nobody can say what is still there: everything that was made, as far as anybody knows.
-            return self._made.leftovers()
+        left = await find_labelled(self._engine, UNIT, self.id, volumes=self._has_volumes)
         await remove_all(self._engine, left)
         return left.leftovers()
 
