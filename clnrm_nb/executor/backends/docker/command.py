@@ -126,6 +126,8 @@ async def run_command(
     running = _Exec(engine.client, container.id, command, mark)
     begun_s, begun_at = time.perf_counter(), time.time()
     reading = asyncio.wrap_future(in_thread(partial(engine.guarded, running.run)))
+    # Whoever gave up waiting for it may be gone when it ends.
+    reading.add_done_callback(_retrieve)
     is_timed_out = False
     try:
         await asyncio.wait({reading}, timeout=command.timeout_s)
@@ -133,7 +135,6 @@ async def run_command(
             is_timed_out = True
             await _end_tree(engine, container.id, mark, reading, command.grace_s)
     except asyncio.CancelledError:
-        reading.add_done_callback(_retrieve)
         in_background(_end_tree(engine, container.id, mark, reading, 0.0))
         raise
     duration_ms = (time.perf_counter() - (running.started_s or begun_s)) * 1e3
