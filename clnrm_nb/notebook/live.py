@@ -1,68 +1,268 @@
-"""One line that says how a run is doing while its cell is busy.
+"""What a run looks like while it runs, in each place a run can be started from.
 
-A display handle a run, updated at most ten times a second from the engine's loop thread, which keeps the
-cell it belongs to. Its text goes away when the run ends: the result of the cell stands there for good.
+In a notebook with a person an ipywidgets panel (or, with ``notebook.widgets`` off, plain HTML in place);
+under papermill and its kind one printed line a scenario, as CI logs show those at once; in a terminal the
+progress of the command line. Only the engine's loop draws, at most ten times a second, and whatever drawing
+raises never reaches the run.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from time import monotonic
-from typing import TYPE_CHECKING, Any
+import asyncio
+import contextvars
+from typing import TYPE_CHECKING, Any, Final
 
-from clnrm_nb.codes import STATUSES
+from clnrm_nb.notebook.livehtml import NEWEST_SPANS, progress_html
+from clnrm_nb.notebook.models import Models
+from clnrm_nb.notebook.progress import RunProgress
+from clnrm_nb.report.text import duration_text, one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from IPython.core.interactiveshell import InteractiveShell
+
     from clnrm_nb.api import Event
+    from clnrm_nb.api.live import Recent
+    from clnrm_nb.notebook.views.growing import GrowingFigure
+    from clnrm_nb.report.results import RunResult
 
-__all__ = ["LiveLine"]
+__all__ = ["HtmlLive", "LinesLive", "LiveView", "PanelLive", "TerminalLive", "live_view"]
 
-_SHORTEST_PAUSE_S = 0.1
+REDRAW_S: Final = 0.2
+"""Five drawings a second; a figure adds at most four messages to them."""
+
+_FIGURE_S: Final = 1.0
+_FIGURE_AFTER_S: Final = 1.5
+_MOST_LINES: Final = 200
+_NO_TEXT: Final = {"text/plain": ""}
 
 
-class LiveLine:
-    """Counts of tests by state and of spans, shown in place."""
+class LiveView:
+    """What all live views have in common: a state, and the end."""
 
     def __init__(self) -> None:
-        from IPython.display import display
+        self.progress = RunProgress()
 
-        self._handle = display({"text/plain": "starting …"}, raw=True, display_id=True)  # type: ignore[no-untyped-call]  # IPython ships no annotation for it
-        self._statuses: Counter[str] = Counter()
-        self._queued = self._spans = 0
-        self._running: dict[str, str] = {}
-        self._shown_at = 0.0
-        self._started_at = monotonic()
+    def begin(self, recent: Recent) -> None:
+        """The run starts."""
 
     def __call__(self, event: Event) -> None:
-        """Take in one event; show the new state if the last one has been up long enough."""
-        if event.event == "test.queued":
-            self._queued += 1
-        elif event.event == "test.start" and event.test:
-            self._running[event.test] = ""
-        elif event.event == "span":
-            self._spans += int(event.data.get("count", 1))
-        elif event.event == "test.end" and event.test:
-            self._running.pop(event.test, None)
-            self._statuses[event.status or "passed"] += 1
-        if monotonic() - self._shown_at >= _SHORTEST_PAUSE_S:
-            self._show()
+        """Something happened."""
+        self.progress.take(event)
 
-    def _show(self) -> None:
-        self._shown_at = monotonic()
-        counts = ", ".join(f"{self._statuses[s]} {s}" for s in STATUSES if self._statuses[s])
-        running = ", ".join(list(self._running)[:3])
-        text = (
-            f"{sum(self._statuses.values())}/{self._queued} tests"
-            f"{f' ({counts})' if counts else ''} · {self._spans} spans"
-            f" · {monotonic() - self._started_at:.1f} s{f' · running {running}' if running else ''}"
-        )
-        self._update(text)
+    def end(self, result: RunResult | None) -> None:
+        """The run is over; what was live goes."""
 
-    def _update(self, text: str) -> None:
-        if self._handle is not None:
-            data: dict[str, Any] = {"text/plain": text}
-            self._handle.update(data, raw=True)
+    def replace(self, durable: object | None) -> bool:
+        """Put `durable` where the view stood (``None``: nothing); False where there is no such place."""
+        del durable
+        return False
 
-    def close(self) -> None:
-        """Empty the line; the durable result is the value of the cell."""
-        self._update("")
+
+class LinesLive(LiveView):
+    """One printed line a scenario."""
+
+    def __init__(self, say: Callable[[str], None] | None = None) -> None:
+        super().__init__()
+        self._say = say or _say
+        self._lines = 0
+
+    def __call__(self, event: Event) -> None:
+        """See the base."""
+        super().__call__(event)
+        if event.event == "scenario.end":
+            self._line(event.status or "passed", f"{event.test}::{event.scenario}", event.data)
+        elif event.event == "test.end" and event.test and not self.progress.tests[event.test].scenarios:
+            self._line(event.status or "passed", event.test, event.data)
+
+    def _line(self, status: str, name: str, data: dict[str, Any]) -> None:
+        if self._lines >= _MOST_LINES and status in ("passed", "cached", "skipped"):
+            return
+        self._lines += 1
+        self._say(f"{status:11} {one_line(name)}  {duration_text(data.get('duration_ms'))}")
+        if self._lines == _MOST_LINES:
+            self._say("… only what does not pass from here on")
+
+
+def _say(text: str) -> None:
+    # The loop keeps the cell it was submitted from, so that this lands below the right one.
+    print(text, flush=True)  # noqa: T201  # A log line of a run nobody watches.
+
+
+class TerminalLive(LiveView):
+    """The command line's progress."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from clnrm_nb.report.progress import LiveProgress
+
+        self._terminal = LiveProgress()
+        self._terminal.__enter__()
+
+    def __call__(self, event: Event) -> None:
+        """See the base."""
+        self._terminal(event)
+
+    def end(self, result: RunResult | None) -> None:
+        """See the base."""
+        del result
+        self._terminal.__exit__(None, None, None)
+
+
+class HtmlLive(LiveView):
+    """HTML that is redrawn in place, without widgets."""
+
+    def __init__(self, *, is_detached: bool = False) -> None:
+        super().__init__()
+        self._is_detached = is_detached
+        self._recent: Recent | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_over = False
+        self._handle: Any = self._show()
+
+    def _show(self) -> Any:
+        from IPython.display import display
+
+        return display(self._bundle(), raw=True, display_id=True)  # type: ignore[no-untyped-call]  # no annotation
+
+    def _bundle(self) -> dict[str, str]:
+        text = self.progress.headline()
+        return {"text/plain": text, "text/html": progress_html(self.progress, self._newest())}
+
+    def begin(self, recent: Recent) -> None:
+        """See the base."""
+        self._recent = recent
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(0, self._tick)
+
+    def _newest(self) -> Any:
+        newest = self._recent(NEWEST_SPANS) if self._recent and self.progress.spans else None
+        return newest if newest is not None and len(newest) else None
+
+    def _tick(self) -> None:
+        """Draw, and again a little later: time passes without events too."""
+        if self._is_over or self._loop is None:
+            return
+        self._timer = self._loop.call_later(REDRAW_S, self._tick)
+        self._draw()
+
+    def _draw(self) -> None:
+        self._handle.update(self._bundle(), raw=True)
+
+    def end(self, result: RunResult | None) -> None:
+        """See the base; a detached run has no cell to show its result, so the view becomes it."""
+        self._is_over = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._put_away()
+        self.replace(result if self._is_detached else None)
+
+    def _put_away(self) -> None:
+        """Let go of everything that only lives during the run."""
+
+    def replace(self, durable: object | None) -> bool:
+        """See the base."""
+        if durable is None:
+            self._handle.update(_NO_TEXT, raw=True)
+        else:
+            self._handle.update(durable)
+        return True
+
+
+class PanelLive(HtmlLive):
+    """A widget panel: the state above, a growing waterfall below as soon as plotly is there.
+
+    The figure is imported and made on threads of the loop's executor. A run that ends within a second and a
+    half never sends the browser the five megabytes a figure is made of.
+    """
+
+    def __init__(self, *, is_detached: bool = False, figure_after_s: float = _FIGURE_AFTER_S) -> None:
+        self._models = Models()
+        self._figure: GrowingFigure | None = None
+        self._maker: Any = None
+        self._figure_after_s = figure_after_s
+        self._figure_drawn_s = 0.0
+        super().__init__(is_detached=is_detached)
+
+    def _show(self) -> Any:
+        import ipywidgets
+        from IPython.display import display
+
+        own = self._models.own
+        self._text = own(ipywidgets.HTML(progress_html(self.progress)))
+        self._box = own(ipywidgets.VBox([self._text]))
+        return display(self._box, display_id=True)  # type: ignore[no-untyped-call]  # no annotation
+
+    def begin(self, recent: Recent) -> None:
+        """See the base."""
+        super().begin(recent)
+        assert self._loop is not None
+        self._maker = self._loop.run_in_executor(None, _growing_figure)
+
+    def _draw(self) -> None:
+        self._text.value = progress_html(self.progress, self._newest())
+        now_s = self.progress.elapsed_s
+        if self._figure is not None:
+            if now_s - self._figure_drawn_s >= _FIGURE_S and self._recent is not None:
+                self._figure_drawn_s = now_s
+                self._figure.draw(self._recent, self.progress.spans)
+        elif now_s >= self._figure_after_s and self.progress.spans and self._maker and self._maker.done():
+            self._begin_figure()
+
+    def _begin_figure(self) -> None:
+        """Make the figure elsewhere; take it when it is there."""
+        assert self._loop is not None
+        kind, self._maker = self._maker.result(), None
+        context = contextvars.copy_context()
+        making = self._loop.run_in_executor(None, context.run, kind)
+        making.add_done_callback(self._take_figure)
+
+    def _take_figure(self, making: asyncio.Future[GrowingFigure]) -> None:
+        if making.cancelled() or making.exception() is not None:
+            return
+        figure = making.result()
+        self._models.own(figure.widget)
+        if self._is_over:
+            self._models.close()
+            return
+        self._figure, self._figure_drawn_s = figure, self.progress.elapsed_s
+        self._box.children = (self._text, figure.widget)
+
+    def _put_away(self) -> None:
+        if self._maker is not None:
+            # An import that fails has nobody to tell; the run did not need it.
+            self._maker.add_done_callback(lambda maker: maker.cancelled() or maker.exception())
+        self._figure = None
+        self._models.close()
+
+
+def _growing_figure() -> type[GrowingFigure]:
+    from clnrm_nb.notebook.views.growing import GrowingFigure
+
+    return GrowingFigure
+
+
+def live_view(
+    shell: InteractiveShell | None, *, live: bool, widgets: bool, is_detached: bool = False
+) -> LiveView | None:
+    """The live view for this place; ``None`` where none is wanted.
+
+    Parameters
+    ----------
+    live, widgets : bool
+        ``notebook.live`` and ``notebook.widgets``.
+    is_detached : bool
+        The cell ends before the run.
+    """
+    from clnrm_nb.notebook.session import place
+
+    if not live:
+        return None
+    where = place(shell)
+    if where == "headless":
+        return LinesLive()
+    if where == "terminal":
+        return None if is_detached else TerminalLive()
+    return PanelLive(is_detached=is_detached) if widgets else HtmlLive(is_detached=is_detached)

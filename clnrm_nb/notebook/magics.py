@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
     from clnrm_nb.api import Context
     from clnrm_nb.commands.tree import Call
+    from clnrm_nb.notebook.live import LiveView
 
 __all__ = ["ClnrmMagics", "load", "unload"]
 
+_WIDGET_COMMANDS = ("panel", "review")
 _CELL_COMMANDS = ("run", "validate", "render")
 
 
@@ -43,6 +45,9 @@ def unload(shell: InteractiveShell) -> None:
 class ClnrmMagics(Magics):
     """See the module."""
 
+    _is_hidden = False
+    """The line ends with a semicolon."""
+
     @no_var_expand
     @line_cell_magic
     def clnrm(self, line: str, cell: str | None = None) -> Any:
@@ -51,18 +56,24 @@ class ClnrmMagics(Magics):
         ``%clnrm run tests/`` runs scenario files; ``%%clnrm run`` runs the cell's body as one. Every command
         and flag of ``clnrm --help`` works here; ``%clnrm COMMAND --help`` explains one.
         """
-        call = self._understand(line)
+        # IPython sees the semicolon inside the string it makes of a magic, where it hides nothing.
+        self._is_hidden = line.rstrip().endswith(";")
+        call = self._understand(line.rstrip().rstrip(";"))
         if call is None:
             return None
         options = dict(call.options)
         save_as = options.pop("as_name", None)
         self._take_cell(call, cell, options)
         self._take_parameters(options)
+        if call.command.name == "guard":
+            from clnrm_nb.notebook.guard import end_unless_guarded
+
+            return end_unless_guarded(call, options, self._names)
         result = self._carry_out(call, options)
         if save_as:
             self._names[save_as] = result
             return None
-        return result
+        return None if self._is_hidden else result
 
     @property
     def _names(self) -> dict[str, Any]:
@@ -123,31 +134,66 @@ class ClnrmMagics(Magics):
         from clnrm_nb import api
 
         context = api.context(options)
-        runs = call.command.name == "run"
-        live = self._live_line(context) if runs and not options.get("detach") else None
-        if live is not None:
-            options["listener"] = live
-        if call.command.flags or call.command.argument:
-            _drop_empty_paths(options, call)
-        try:
-            arguments = () if options.get("cell") else call.arguments
-            result = getattr(api, call.command.function)(*arguments, context=context, **options)
-        finally:
-            if live is not None:
-                live.close()
+        arguments = () if options.get("cell") else call.arguments
+        if call.command.name == "run":
+            return self._run(arguments, options, context)
+        options.pop("detach", None)
+        if call.command.name in _WIDGET_COMMANDS:
+            return self._open(call, options, context)
+        result = getattr(api, call.command.function)(*arguments, context=context, **options)
         self._raise_if_failed(result, context)
         return result
 
-    def _live_line(self, context: Context) -> Any:
-        from clnrm_nb.notebook.session import has_front_end
+    def _run(self, arguments: tuple[Any, ...], options: dict[str, Any], context: Context) -> Any:
+        """Run with a live view, which the result takes the place of."""
+        from clnrm_nb import api
+        from clnrm_nb.notebook.live import live_view
 
-        if not (context.settings.notebook.live and has_front_end(self.shell)):
-            return None
-        from clnrm_nb.notebook.live import LiveLine
+        wanted = context.settings.notebook
+        is_detached = bool(options.get("detach"))
+        live = live_view(self.shell, live=wanted.live, widgets=wanted.widgets, is_detached=is_detached)
+        if live is None:
+            result: Any = api.run(*arguments, context=context, **options)
+        else:
+            from clnrm_nb.api.live import run_watched
 
-        return LiveLine()
+            result = run_watched(*arguments, watcher=live, context=context, **options)
+        if is_detached:
+            return result
+        self._raise_if_failed(result, context, live)
+        if live is not None and not self._is_hidden:
+            self._settle(live, result)
+        return result
 
-    def _raise_if_failed(self, result: Any, context: Context) -> None:
+    def _settle(self, live: LiveView, result: Any) -> None:
+        """Where the result is not shown as the value of its cell, it takes the place of the live view."""
+        shell = self.shell
+        if shell is None:
+            return
+
+        def settle(done: Any) -> None:
+            shell.events.unregister("post_run_cell", settle)
+            if getattr(done, "result", None) is not result:
+                live.replace(result)
+
+        shell.events.register("post_run_cell", settle)
+
+    def _open(self, call: Call, options: dict[str, Any], context: Context) -> Any:
+        """The commands that are widgets."""
+        from clnrm_nb.notebook.session import place
+
+        has_widgets = context.settings.notebook.widgets and place(self.shell) == "notebook"
+        if call.command.name == "panel":
+            from clnrm_nb.notebook.panel import open_panel
+
+            return open_panel(call, options, context=context, has_widgets=has_widgets)
+        from clnrm_nb.notebook.review.widget import open_review
+
+        result = open_review(*call.arguments, context=context, has_widgets=has_widgets, **options)
+        self._raise_if_failed(result, context)
+        return result
+
+    def _raise_if_failed(self, result: Any, context: Context, live: LiveView | None = None) -> None:
         """Show a failed result, then raise where nobody looks or where it was asked for."""
         from clnrm_nb.notebook.session import has_front_end
 
@@ -159,14 +205,9 @@ class ClnrmMagics(Magics):
             return
         from IPython.display import display
 
-        display(result)  # type: ignore[no-untyped-call]  # IPython ships no annotation for it
+        if live is None or not live.replace(result):
+            display(result)  # type: ignore[no-untyped-call]  # IPython ships no annotation for it
         raise _error_of(result, exit_code)
-
-
-def _drop_empty_paths(options: dict[str, Any], call: Call) -> None:
-    """N flags that mean nothing to this command."""
-    if call.command.name != "run":
-        options.pop("detach", None)
 
 
 def _error_of(result: Any, exit_code: int) -> ClnrmError:

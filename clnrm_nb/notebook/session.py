@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["has_front_end"]
+__all__ = ["Place", "has_front_end", "place"]
+
+Place = Literal["notebook", "terminal", "headless"]
 
 
 def has_front_end(shell: InteractiveShell | None) -> bool:
@@ -21,3 +23,10 @@ def has_front_end(shell: InteractiveShell | None) -> bool:
     if kernel is None:
         return shell is not None
     return bool(getattr(kernel, "_allow_stdin", True))
+
+
+def place(shell: InteractiveShell | None) -> Place:
+    """Where output goes: a notebook with a person, a terminal IPython, or nobody."""
+    if not has_front_end(shell):
+        return "headless"
+    return "notebook" if getattr(shell, "kernel", None) is not None else "terminal"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.outcome import ExpectationResult, TestOutcome
     from clnrm_nb.pipeline.load import LoadedTest
 
-__all__ = ["errored", "judge"]
+__all__ = ["consequence", "errored", "judge"]
 
 # What never came to be judged stays as the executor left it: a verdict on it would be made up.
 _UNJUDGED: frozenset[Status] = frozenset({"skipped", "interrupted"})
@@ -92,7 +92,7 @@ def _set_statuses(outcome: TestOutcome) -> None:
         *((outcome.status,) if outcome.status != "passed" else ()),
         *(scenario.status for scenario in outcome.scenarios if scenario.status != "skipped"),
         *(_as_status(result) for result in outcome.expectations),
-        *(status for finding in outcome.diagnostics if (status := _consequence(finding))),
+        *(status for finding in outcome.diagnostics if (status := consequence(finding))),
     ]
     skipped = any(scenario.status == "skipped" for scenario in outcome.scenarios)
     outcome.status = worst(parts) if parts or not skipped else "skipped"
@@ -102,7 +102,7 @@ def _as_status(result: ExpectationResult) -> Status:
     return {"passed": "passed", "failed": "failed", "not-evaluated": "incomplete"}[result.status]  # type: ignore[return-value]  # a closed table of words
 
 
-def _consequence(finding: Diagnostic) -> Status | None:
+def consequence(finding: Diagnostic) -> Status | None:
     """The status a finding gives the test, if any."""
     if finding.severity == "error" or finding.code in _DECIDING_WARNINGS:
         return CODES[finding.code].status

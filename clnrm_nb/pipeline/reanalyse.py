@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.executor.outcome import CommandOutcome, ScenarioOutcome, TestOutcome
+from clnrm_nb.pipeline.compare import ComparisonRequest, compare
 from clnrm_nb.pipeline.judge import errored, judge
 from clnrm_nb.report.results import Leave, RunResult
+from clnrm_nb.report.view import dated
 from clnrm_nb.spans.loaders import load as load_spans
 from clnrm_nb.spans.table import SpanTable
-from clnrm_nb.state import State
+from clnrm_nb.state import State, new_run_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.pipeline.load import Loaded, LoadedTest
+    from clnrm_nb.report.diffs import TraceDiff
 
 __all__ = ["rejudge"]
 
@@ -56,6 +59,30 @@ def rejudge(loaded: Loaded, given: Sequence[SpanTable], *, project: Project, set
         duration_ms=(perf_counter() - started) * 1e3,
         leave=Leave(not_evaluated=settings.executor.allow_not_evaluated),
     )
+
+
+def compare_stored(loaded: Loaded, *, project: Project, settings: Settings, ci: bool) -> TraceDiff:
+    """Hold the spans of each test's last run against its accepted traces, without a run.
+
+    Raises
+    ------
+    ClnrmError
+        No spans of a test are stored (CLN607).
+    """
+    now = datetime.now(UTC)
+    with State.open(project.state_dir) as state:
+        outcomes = [_stored(test, state) for test in loaded.tests if test.test is not None]
+        return compare(
+            outcomes,
+            ComparisonRequest(ci=ci),
+            project=project,
+            settings=settings,
+            state=state,
+            run_id=new_run_id(),
+            at=dated(now),
+            leave=Leave(not_evaluated=settings.executor.allow_not_evaluated),
+            suite=None,
+        )
 
 
 def _given(test: LoadedTest, tables: Sequence[SpanTable]) -> TestOutcome:

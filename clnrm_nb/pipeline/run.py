@@ -14,11 +14,13 @@ from clnrm_nb.executor.environment import Masker
 from clnrm_nb.executor.events import Event
 from clnrm_nb.executor.plan import make_plan
 from clnrm_nb.executor.pool import TestHistory, run_tests
+from clnrm_nb.pipeline.compare import ComparisonRequest, compare
 from clnrm_nb.pipeline.judge import errored, judge
 from clnrm_nb.pipeline.load import Sources, Variables, load
 from clnrm_nb.pipeline.record import record
 from clnrm_nb.pipeline.select import select
 from clnrm_nb.report.results import Leave, RunResult
+from clnrm_nb.report.view import dated
 from clnrm_nb.state import State, new_run_id
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ class RunRequest:
         Run all tests again and again until one does not pass.
     digest : bool
         Show the trace digest of each scenario.
+    comparison : ComparisonRequest, optional
+        Compare with the accepted traces, and how.
     """
 
     sources: Sources
@@ -61,6 +65,7 @@ class RunRequest:
     repeat: int = 1
     until_fail: bool = False
     digest: bool = False
+    comparison: ComparisonRequest | None = None
 
 
 async def run_pipeline(
@@ -105,15 +110,30 @@ async def run_pipeline(
         _publish(listener, "run.start", run_id, data={"tests": len(chosen)})
         outcomes = await _Execution(request, project, settings, state, run_id, listener, tables).run(chosen)
         tests = {test.test_id: test.test for test in chosen if test.test}
+        leave = Leave(
+            not_evaluated=settings.executor.allow_not_evaluated, flaky=settings.executor.flaky == "pass"
+        )
+        diff = None
+        if request.comparison is not None:
+            diff = compare(
+                outcomes,
+                request.comparison,
+                project=project,
+                settings=settings,
+                state=state,
+                run_id=run_id,
+                at=dated(started_at),
+                leave=leave,
+                suite=_suite(request, loaded.tests, project),
+            )
         result = RunResult(
             outcomes,
             [*settings.diagnostics, *loaded.diagnostics],
+            diff=diff,
             started_at=started_at,
             duration_ms=(perf_counter() - started) * 1e3,
             interrupted=any(outcome.status == "interrupted" for outcome in outcomes),
-            leave=Leave(
-                not_evaluated=settings.executor.allow_not_evaluated, flaky=settings.executor.flaky == "pass"
-            ),
+            leave=leave,
             mask=_mask(tests.values(), request.variables.environ),
             max_rows=settings.notebook.max_rows,
             shows=_details(request, settings),
@@ -121,6 +141,15 @@ async def run_pipeline(
         record(result, tests, run_id=run_id, state=state, project=project, settings=settings)
     _publish(listener, "run.end", run_id, status="passed" if result.ok else "failed", data=result.summary)
     return result
+
+
+def _suite(request: RunRequest, tests: Sequence[LoadedTest], project: Project) -> set[str] | None:
+    """Ids of all tests and scenarios, if everything there is was asked for; else ``None``."""
+    is_chosen = request.tags or request.only or request.expression or request.shard
+    is_whole = any(path.resolve() == project.root.resolve() for path in request.sources.paths)
+    if is_chosen or not is_whole:
+        return None
+    return {name for test in tests for name in (test.test_id, f"{test.test_id}::steps", *test.scenario_ids)}
 
 
 def _mask(tests: Iterable[TestFile], environ: Mapping[str, str]) -> Callable[[str], str]:

@@ -1,7 +1,7 @@
 """A run as a list of cases, the common ground of JUnit, TAP and a test's own report files.
 
-A case for each scenario and each expectation; one for the test itself where it failed and none of those says
-so (an invalid file, a service that never got ready, something left behind).
+A case for each scenario, each expectation and each cause of a difference; one for the test itself where it
+failed and none of those says so (an invalid file, a service that never got ready, something left behind).
 """
 
 from __future__ import annotations
@@ -9,12 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from clnrm_nb.report.text import value_text
+from clnrm_nb.report.diffwords import counts_text, edit_text, place_text
+from clnrm_nb.report.text import number_text, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["Case", "Outcome", "cases_of"]
+    from clnrm_nb.diff.model import Cause, Diff
+    from clnrm_nb.report.difflayout import Compared
+
+__all__ = ["Case", "Outcome", "cases_of", "diff_cases"]
 
 Outcome = Literal["passed", "failed", "error", "skipped", "not-evaluated", "interrupted"]
 
@@ -66,9 +70,13 @@ class Case:
         return f"{self.test}::{self.name}"
 
 
-def cases_of(test: Mapping[str, Any]) -> list[Case]:
-    """The cases of one test document."""
+_EDITS_IN_DETAIL = 20
+
+
+def cases_of(test: Mapping[str, Any], comparisons: Sequence[Compared] = ()) -> list[Case]:
+    """The cases of one test document, and of what its traces were compared with."""
     cases = [*_scenarios(test), *_expectations(test)]
+    cases += [case for compared in comparisons for case in diff_cases(compared)]
     told = {case.outcome for case in cases}
     outcome = _OUTCOMES[test["status"]]
     if not cases or (outcome not in told and outcome != "passed"):
@@ -164,3 +172,67 @@ def _command(command: Mapping[str, Any]) -> str:
 
 def _streams(commands: Sequence[Mapping[str, Any]], stream: str) -> str:
     return "".join(command.get(stream) or "" for command in commands)
+
+
+# -------------------------------------------------------------------------------------------- differences
+
+
+def diff_cases(compared: Compared) -> list[Case]:
+    """A case for each cause that counts; one for a comparison that is the same or came to no verdict."""
+    name = "diff" if compared.scenario is None else f"{compared.scenario}::diff"
+    diff = compared.diff
+    causes = compared.causes
+    if diff is None or not causes or compared.status not in {"changed", "rejected"}:
+        return [_comparison(compared, name)]
+    code = compared.code or "CLN704"
+    return [
+        Case(
+            test=compared.test_id,
+            name=f"{name} {cause.cause_id}",
+            outcome="failed",
+            message=_cause_message(cause),
+            detail=_cause_detail(compared, diff, cause),
+            code=code,
+        )
+        for cause in causes
+    ]
+
+
+def _cause_message(cause: Cause) -> str:
+    edits = len(cause.edits)
+    return cause.message if edits == 1 else f"{cause.message} ({number_text(edits, 'edit')})"
+
+
+def _comparison(compared: Compared, name: str) -> Case:
+    findings = compared.diagnostics
+    errors = [finding for finding in findings if finding.severity == "error"]
+    outcome: Outcome = "failed" if errors else "skipped"
+    if compared.status in {"incomplete", "error"}:
+        outcome = "error" if compared.status == "error" else "not-evaluated"
+    elif compared.status == "same" or (not findings and not compared.differs):
+        outcome = "passed"
+    elif compared.differs and compared.code is None:
+        outcome = "failed"
+    first = (errors or [*findings])[:1]
+    return Case(
+        test=compared.test_id,
+        name=name,
+        outcome=outcome,
+        message="" if outcome == "passed" else (first[0].message if first else counts_text(compared)),
+        detail="\n".join(_sentence(finding.to_json()) for finding in findings),
+        code=first[0].code if first else (compared.code or "CLN704"),
+    )
+
+
+def _cause_detail(compared: Compared, diff: Diff, cause: Cause) -> str:
+    lines = []
+    for edit_id in cause.edits[:_EDITS_IN_DETAIL]:
+        edit = diff.by_id[edit_id]
+        reason = f"\n  {edit.reason}" if edit.reason else ""
+        lines.append(f"{place_text(edit)}: {edit_text(edit)} ({edit_id}){reason}")
+    left = len(cause.edits) - _EDITS_IN_DETAIL
+    if left > 0:
+        lines.append(f"and {number_text(left, 'more edit')}")
+    if compared.code is not None:
+        lines.append(f"review: clnrm review '{compared.id}'")
+    return "\n".join(lines)

@@ -20,9 +20,19 @@ if TYPE_CHECKING:
 
     from clnrm_nb.report.layout import Layout
 
-__all__ = ["MIME", "diagnostics_document", "result_document", "saved_bytes", "trace_document"]
+__all__ = [
+    "MIME",
+    "Words",
+    "diagnostics_document",
+    "result_document",
+    "saved_bytes",
+    "shortened",
+    "trace_document",
+]
 
-MIME: Final = {kind: f"application/vnd.clnrm.{kind}.v1+json" for kind in ("trace", "result", "diagnostics")}
+MIME: Final = {
+    kind: f"application/vnd.clnrm.{kind}.v1+json" for kind in ("trace", "diff", "result", "diagnostics")
+}
 
 _LONGEST_TEXT: Final = 1_000
 _LONGEST_NAME: Final = 200
@@ -33,16 +43,18 @@ _PASSED_NAMED: Final = 100
 _COMMANDS_SHOWN: Final = 20
 
 
-class _Words:
+class Words:
     """Distinct values in the order of their first use; a column holds their numbers."""
 
     def __init__(self) -> None:
         self.numbers: dict[Hashable, int] = {}
 
     def number(self, word: Hashable) -> int:
+        """The number of a word, a new one for a new word."""
         return self.numbers.setdefault(word, len(self.numbers))
 
     def listed(self) -> list[Any]:
+        """The words by number."""
         return list(self.numbers)
 
 
@@ -56,7 +68,7 @@ def trace_document(layout: Layout, places: Sequence[int]) -> dict[str, Any]:
         start of the span's test (``origin`` holds it for each test), -1 where unknown. ``parent`` is the
         index of the parent among the spans shown, -1 for none.
     """
-    words = {name: _Words() for name in ("test", "scenario", "trace_id", "name", "service", "message")}
+    words = {name: Words() for name in ("test", "scenario", "trace_id", "name", "service", "message")}
     columns: dict[str, list[str]] = {name: [] for name in _COLUMNS}
     index_of = {place: index for index, place in enumerate(places)}
     for place in places:
@@ -164,10 +176,10 @@ def _test(test: dict[str, Any]) -> dict[str, Any]:
         "hash span_count complete"
     )
     results, scenarios = test["expectations"], test["scenarios"]
-    passed = [_short(result["id"]) for result in results if result["status"] == "passed"]
-    others = [_shortened(result) for result in results if result["status"] != "passed"]
+    passed = [shortened(result["id"]) for result in results if result["status"] == "passed"]
+    others = [_verdict(result) for result in results if result["status"] != "passed"]
     return {
-        **{key: _short(test[key]) for key in keys.split() if key in test},
+        **{key: shortened(test[key]) for key in keys.split() if key in test},
         "counts": {
             "scenarios": len(scenarios),
             "passed": len(passed),
@@ -183,31 +195,31 @@ def _test(test: dict[str, Any]) -> dict[str, Any]:
 def _scenario(scenario: dict[str, Any]) -> dict[str, Any]:
     keys = ("name", "status", "reason", "duration_ms", "span_count", "trace_digest")
     commands = [_command(command) for command in scenario["commands"]]
-    return {**{key: _short(scenario.get(key)) for key in keys}, "commands": commands[:_COMMANDS_SHOWN]}
+    return {**{key: shortened(scenario.get(key)) for key in keys}, "commands": commands[:_COMMANDS_SHOWN]}
 
 
 def _command(command: dict[str, Any]) -> dict[str, Any]:
     keys = ("name", "status", "service", "exit_code", "attempts", "duration_ms", "reason")
-    return {key: _short(command.get(key)) for key in keys}
+    return {key: shortened(command.get(key)) for key in keys}
 
 
-def _shortened(result: dict[str, Any]) -> dict[str, Any]:
-    return {key: _short(value) for key, value in result.items() if key != "spans"}
+def _verdict(result: dict[str, Any]) -> dict[str, Any]:
+    return {key: shortened(value) for key, value in result.items() if key != "spans"}
 
 
-def _short(value: Any) -> Any:
+def shortened(value: Any, longest: int = _LONGEST_TEXT) -> Any:
     """Long text is cut, other long values are cut as JSON text."""
     if isinstance(value, str):
         text = value
     elif isinstance(value, dict | list):
         text = orjson.dumps(value).decode()
-        if len(text) <= _LONGEST_TEXT:
+        if len(text) <= longest:
             return value
     else:
         return value
-    if len(text) <= _LONGEST_TEXT:
+    if len(text) <= longest:
         return text
-    return f"{text[:_LONGEST_TEXT]}… ({len(text):,} characters)"
+    return f"{text[:longest]}… ({len(text):,} characters)"
 
 
 def diagnostics_document(raw: dict[str, Any]) -> dict[str, Any]:
@@ -229,7 +241,7 @@ def diagnostics_document(raw: dict[str, Any]) -> dict[str, Any]:
 def _fitting(findings: Sequence[dict[str, Any]], budget_bytes: int) -> list[dict[str, Any]]:
     shown: list[dict[str, Any]] = []
     for finding in findings:
-        document = {key: _short(value) for key, value in finding.items()}
+        document = {key: shortened(value) for key, value in finding.items()}
         budget_bytes -= saved_bytes(document)
         if budget_bytes < 0:
             break

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.report.layout import Layout
 
-__all__ = ["MOST_BARS", "flame", "history_figure", "waterfall"]
+__all__ = ["MOST_BARS", "flame", "history_figure", "plain", "waterfall"]
 
 MOST_BARS: Final = 1_400
 _COLOURS: Final = {"unset": "#5B8DEF", "ok": "#5B8DEF", "error": "#D01A00", "own": "#808080"}
@@ -90,18 +90,18 @@ def _state(layout: Layout, place: int) -> str:
 def _label(layout: Layout, place: int) -> str:
     table, row = layout.table(place), layout.row[place]
     sign = "✗ " if layout.is_error(place) else ""
-    return sign + _plain(table.name[row][:_LONGEST_LABEL])
+    return sign + plain(table.name[row][:_LONGEST_LABEL])
 
 
 def _hover(layout: Layout, place: int) -> str:
     table, row = layout.table(place), layout.row[place]
     duration_ns = layout.duration_ns(place)
     duration = duration_text(None if duration_ns is None else duration_ns / 1e6)
-    words = [_plain(table.name[row]), _plain(table.resource[row].service), duration]
+    words = [plain(table.name[row]), plain(table.resource[row].service), duration]
     return "<br>".join([*words, STATUS_CODES[table.status_code[row]]])
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Plotly reads a few tags and entities in labels; those of strangers are shown, not obeyed."""
     return one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
@@ -116,10 +116,10 @@ def history_figure(rows: Sequence[dict[str, Any]]) -> go.Figure:
         figure.add_scatter(
             x=[row["at"] for row in mine],
             y=[row["duration_ms"] for row in mine],
-            name=_plain(str(test)),
+            name=plain(str(test)),
             mode="lines+markers",
             marker={"symbol": [shapes.get(row["status"], "square-open") for row in mine], "size": 9},
-            hovertext=[_plain(f"{row['status']}, run {row['run']}") for row in mine],
+            hovertext=[plain(f"{row['status']}, run {row['run']}") for row in mine],
         )
     figure.update_layout(template="none", yaxis_title="ms", margin={"l": 60, "r": 10, "t": 30, "b": 40})
     return figure

@@ -7,12 +7,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clnrm_nb.report.cases import cases_of
 from clnrm_nb.report.render import render_json, render_report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from clnrm_nb.report.cases import Case
     from clnrm_nb.report.render import Format, Reportable
     from clnrm_nb.report.results import RunResult
     from clnrm_nb.scenario.model import Report
@@ -48,7 +48,7 @@ def write_test_reports(result: RunResult, report: Report, root: Path) -> list[Pa
     """
     test = result.tests[0]
     texts: dict[str | None, Callable[[], str]] = {
-        report.json_path: lambda: render_json(test_document(test)),
+        report.json_path: lambda: render_json(test_document(test, result.cases(test))),
         report.junit: lambda: render_report(result, "junit"),
         report.digest: lambda: digest_text(test),
         report.html: lambda: render_report(result, "html"),
@@ -63,9 +63,8 @@ def write_test_reports(result: RunResult, report: Report, root: Path) -> list[Pa
     return written
 
 
-def test_document(test: Mapping[str, Any]) -> dict[str, Any]:
+def test_document(test: Mapping[str, Any], cases: Sequence[Case]) -> dict[str, Any]:
     """``[report].json``: what passed, what failed and why, what nobody could tell."""
-    cases = cases_of(test)
     passes = [case.name for case in cases if case.outcome == "passed"]
     failures = [
         {"name": case.name, "error": case.message or case.outcome}

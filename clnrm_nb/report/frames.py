@@ -8,13 +8,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.codes import CODES, SEVERITIES, STATUSES
+from clnrm_nb.diff.model import OPS
+from clnrm_nb.diff.model import STATUSES as SPAN_STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pandas import DataFrame
 
-__all__ = ["diagnostics_frame", "expectations_frame", "frame_of", "history_frame", "result_frame"]
+__all__ = [
+    "REVIEWS",
+    "baselines_frame",
+    "diagnostics_frame",
+    "edits_frame",
+    "expectations_frame",
+    "frame_of",
+    "history_frame",
+    "pairs_frame",
+    "result_frame",
+]
 
 Dtype = str | tuple[str, ...]
 """A pandas dtype by name, ``dt``, or the words of a category in order."""
@@ -34,6 +46,7 @@ KINDS: Final = (
     "assertion",
 )
 VERDICTS: Final = ("passed", "failed", "not-evaluated")
+REVIEWS: Final = ("pending", "accepted", "rejected", "rule", "skipped")
 
 _RESULT: Final[Mapping[str, Dtype]] = {
     "level": LEVELS,
@@ -93,6 +106,46 @@ _HISTORY: Final[Mapping[str, Dtype]] = {
     "cached": "boolean",
     "backend": BACKENDS,
     "trace_digest": "string",
+}
+_EDITS: Final[Mapping[str, Dtype]] = {
+    "test_id": "string",
+    "scenario": "string",
+    "edit_id": "string",
+    "cause_id": "string",
+    "op": OPS,
+    "status": SPAN_STATUSES,
+    "path": "string",
+    "key": "string",
+    "baseline": "object",
+    "current": "object",
+    "cost": "Int64",
+    "counted": "boolean",
+    "rule": "string",
+    "reason": "string",
+    "review": REVIEWS,
+}
+_PAIRS: Final[Mapping[str, Dtype]] = {
+    "test_id": "string",
+    "scenario": "string",
+    "status": SPAN_STATUSES,
+    "path": "string",
+    "baseline_path": "string",
+    "name": "string",
+    "baseline_name": "string",
+    "n_edits": "Int64",
+    "duration_ms": "Float64",
+    "baseline_duration_ms": "Float64",
+}
+_BASELINES: Final[Mapping[str, Dtype]] = {
+    "scenario_id": "string",
+    "version": "Int64",
+    "in_use": "boolean",
+    "composed": "boolean",
+    "digest": "string",
+    "spans": "Int64",
+    "accepted_at": "dt",
+    "accepted_by": "string",
+    "reason": "string",
 }
 
 
@@ -154,3 +207,18 @@ def diagnostics_frame(findings: Iterable[Mapping[str, Any]]) -> DataFrame:
 def history_frame(rows: Sequence[Mapping[str, Any]]) -> DataFrame:
     """One row a test of an earlier run."""
     return frame_of(_HISTORY, rows)
+
+
+def edits_frame(rows: Sequence[Mapping[str, Any]]) -> DataFrame:
+    """One row an edit of a diff."""
+    return frame_of(_EDITS, rows)
+
+
+def pairs_frame(rows: Sequence[Mapping[str, Any]]) -> DataFrame:
+    """One row a span of either or both sides of a diff."""
+    return frame_of(_PAIRS, rows)
+
+
+def baselines_frame(rows: Sequence[Mapping[str, Any]]) -> DataFrame:
+    """One row a version of a baseline."""
+    return frame_of(_BASELINES, rows)

@@ -4,30 +4,69 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from clnrm_nb.report.text import visible
+from clnrm_nb.report.diffwords import counts_text
+from clnrm_nb.report.text import number_text, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from clnrm_nb.report.difflayout import Compared
+    from clnrm_nb.report.diffs import TraceDiff
     from clnrm_nb.report.findings import Diagnostics
     from clnrm_nb.report.results import RunResult
 
-__all__ = ["diagnostics_github", "run_github"]
+__all__ = ["diagnostics_github", "diff_github", "run_github"]
 
 _LEVELS = {"error": "error", "warning": "warning", "info": "notice"}
+_CAUSES_NAMED = 20
 
 
 def run_github(result: RunResult) -> str:
     """The annotations of a run."""
     findings = result.raw["diagnostics"]
     told = {(finding["file"], finding["line"], finding["message"]) for finding in findings}
-    lines = [_annotation(finding) for finding in findings]
+    causes = {
+        finding.message: _causes(compared)
+        for compared in (result.diff.comparisons if result.diff else ())
+        for finding in compared.diagnostics[:1]
+    }
+    lines = [
+        _annotation({**finding, "message": finding["message"] + causes.get(finding["message"], "")})
+        for finding in findings
+    ]
     lines += [
         _annotation(annotation)
         for annotation in _of_tests(result.tests)
         if (annotation["file"], annotation["line"], annotation["message"]) not in told
     ]
     return "".join(f"{line}\n" for line in lines)
+
+
+def diff_github(result: TraceDiff) -> str:
+    """One annotation a comparison, with its first causes: of many, GitHub shows ten a step."""
+    told = 0
+    lines: list[str] = []
+    for compared in result.comparisons:
+        findings = [finding.to_json() for finding in compared.diagnostics]
+        told += len(findings)
+        if compared.differs and not findings:
+            message = f"{compared.id} differs: {counts_text(compared)}"
+            findings = [
+                {"severity": "error", "code": "", "file": compared.test_id, "line": None, "message": message}
+            ]
+        for index, finding in enumerate(findings):
+            causes = _causes(compared) if index == 0 else ""
+            lines.append(_annotation({**finding, "message": f"{finding['message']}{causes}"}))
+    lines += [_annotation(finding) for finding in result.raw["diagnostics"][told:]]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _causes(compared: Compared) -> str:
+    causes = compared.causes
+    named = [f"\n- {cause.message}" for cause in causes[:_CAUSES_NAMED]]
+    if len(causes) > _CAUSES_NAMED:
+        named.append(f"\n- and {number_text(len(causes) - _CAUSES_NAMED, 'more cause')}")
+    return "".join(named)
 
 
 def diagnostics_github(result: Diagnostics) -> str:

@@ -41,6 +41,7 @@ border-left:3px solid var(--jp-border-color2,#8886)}
 .clnrm dt{font-weight:600}.clnrm dd{margin:0;overflow-wrap:anywhere;white-space:pre-wrap}
 .clnrm .q{opacity:.85}
 .clnrm b{font-weight:600}
+.clnrm td>b,.clnrm td.w{white-space:nowrap;overflow-wrap:normal}.clnrm td.l{min-width:14em}
 .clnrm b.bad{border-bottom:2px solid #d01a00}.clnrm b.odd{border-bottom:2px dashed #c77700}
 .clnrm svg{width:14em;height:.8em;display:block;margin-top:.35em;overflow:visible}
 .clnrm rect{height:.8em;fill:#5b8def;min-width:2px}

@@ -1,4 +1,4 @@
-"""JUnit XML: a suite a test, a case a scenario and expectation (``format.md`` 11.3).
+"""JUnit XML: a suite a test, a case a scenario, expectation and cause of a diff (``format.md`` 11.3).
 
 CI systems read nothing but failures, errors and skips, so what was not evaluated is a failure unless the
 person gave leave; nothing that did not hold can look green.
@@ -10,15 +10,16 @@ import re
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
-from clnrm_nb.report.cases import Case, cases_of
+from clnrm_nb.report.cases import Case, diff_cases
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from clnrm_nb.report.diffs import TraceDiff
     from clnrm_nb.report.findings import Diagnostics
     from clnrm_nb.report.results import RunResult
 
-__all__ = ["diagnostics_junit", "run_junit"]
+__all__ = ["cases_junit", "diagnostics_junit", "diff_junit", "run_junit"]
 
 # Everything outside the Char production of XML 1.0.
 _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -26,8 +27,17 @@ _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 def run_junit(result: RunResult) -> str:
     """The document of a run."""
-    suites = [(test, cases_of(test)) for test in result.tests]
+    suites = [(test, result.cases(test)) for test in result.tests]
     return _document(suites, result.raw, lets_not_evaluated=result.leave.not_evaluated)
+
+
+def diff_junit(result: TraceDiff) -> str:
+    """The document of a diff: a suite a test, a case a cause."""
+    suites: dict[str, list[Case]] = {}
+    for compared in result.comparisons:
+        suites.setdefault(compared.test_id, []).extend(diff_cases(compared))
+    facts = [({"id": test_id, "duration_ms": 0.0}, cases) for test_id, cases in suites.items()]
+    return _document(facts, result.raw, lets_not_evaluated=result.leave.not_evaluated)
 
 
 def diagnostics_junit(result: Diagnostics) -> str:
@@ -53,6 +63,26 @@ def diagnostics_junit(result: Diagnostics) -> str:
         )
         suites.append(({"id": file, "duration_ms": 0.0}, [case]))
     return _document(suites, result.raw, lets_not_evaluated=False)
+
+
+def cases_junit(
+    suites: Sequence[tuple[Mapping[str, Any], Sequence[Case]]],
+    raw: Mapping[str, Any],
+    *,
+    lets_not_evaluated: bool = False,
+) -> str:
+    """The document of cases that somebody else gathered.
+
+    Parameters
+    ----------
+    suites : sequence
+        For each suite its facts (``id`` and ``duration_ms`` at least) and its cases.
+    raw : mapping
+        The report they belong to.
+    lets_not_evaluated : bool
+        Whether what was not evaluated is a skip.
+    """
+    return _document(suites, raw, lets_not_evaluated=lets_not_evaluated)
 
 
 def _document(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.report.results import RunResult
 
-__all__ = ["run_markdown"]
+__all__ = ["escaped", "run_markdown"]
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~@&])")
 _LONGEST = 2_000
@@ -39,6 +39,12 @@ def run_markdown(result: RunResult) -> str:
         lines.append("")
     for test in result.tests:
         lines += _problems(test)
+    if result.diff:
+        from clnrm_nb.report.diffmarkdown import compared_markdown
+
+        for compared in result.diff.comparisons:
+            if compared.status != "same":
+                lines += compared_markdown(compared, result.diff.depth, with_findings=False)
     findings = result.raw["diagnostics"]
     if findings:
         lines += ["### Findings", ""]
@@ -51,8 +57,8 @@ def _row(test: Mapping[str, Any]) -> str:
     stored = f" (stored: {test['stored_status']})" if test.get("stored_status") else ""
     cells = (
         f"**{test['status']}**{stored}",
-        _escaped(test["id"]),
-        _escaped(backend_words(test)),
+        escaped(test["id"]),
+        escaped(backend_words(test)),
         number_text(test.get("span_count") or 0),
         duration_text(test["duration_ms"]),
     )
@@ -69,21 +75,21 @@ def _problems(test: Mapping[str, Any]) -> Iterator[str]:
     ]
     if not bad and not commands:
         return
-    yield from (f"### {_escaped(test['id'])}", "")
+    yield from (f"### {escaped(test['id'])}", "")
     for scenario, command in commands:
-        reason = f": {_escaped(command['reason'])}" if command.get("reason") else ""
-        yield f"- **{command['status']}** command {_escaped(command['name'])} of {_escaped(scenario)}{reason}"
+        reason = f": {escaped(command['reason'])}" if command.get("reason") else ""
+        yield f"- **{command['status']}** command {escaped(command['name'])} of {escaped(scenario)}{reason}"
         for stream in ("stdout", "stderr"):
             yield from _output(stream, command.get(stream) or "")
     if commands and bad:
         yield ""
     for result in bad:
         place = place_text(result)
-        yield f"- **{result['status']}** {_escaped(result['id'])}{f' ({_escaped(place)})' if place else ''}"
-        yield f"  - {_escaped(result['message'])}"
+        yield f"- **{result['status']}** {escaped(result['id'])}{f' ({escaped(place)})' if place else ''}"
+        yield f"  - {escaped(result['message'])}"
         for name in ("expected", "actual", "reason"):
             if result.get(name) is not None:
-                yield f"  - {name}: {_escaped(value_text(result[name]))}"
+                yield f"  - {name}: {escaped(value_text(result[name]))}"
     yield ""
 
 
@@ -98,11 +104,12 @@ def _output(stream: str, text: str) -> Iterator[str]:
 
 def _finding(finding: Mapping[str, Any]) -> str:
     place = place_text(finding)
-    where = f"{_escaped(place)}: " if place else ""
-    return f"- **{finding['severity']}** {finding['code']} {where}{_escaped(finding['message'])}"
+    where = f"{escaped(place)}: " if place else ""
+    return f"- **{finding['severity']}** {finding['code']} {where}{escaped(finding['message'])}"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Text of strangers for one line of Markdown."""
     shown = one_line(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text):,} characters)")
     # A colon before // would become a link wherever bare addresses do.
     return _SPECIAL.sub(r"\\\1", shown).replace("://", ":\u200b//")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 import orjson
 
 from clnrm_nb.errors import UsageError
+from clnrm_nb.report.diffs import TraceDiff
 from clnrm_nb.report.findings import Diagnostics
 from clnrm_nb.report.lines import to_ansi, to_plain
 from clnrm_nb.report.rendered import Rendered
@@ -96,6 +97,8 @@ def render_report(
         return _human(result, color=color, emoji=emoji, width=width, verbose=verbose)
     if isinstance(result, RunResult):
         return _of_run(result, format)
+    if isinstance(result, TraceDiff):
+        return _of_diff(result, format)
     if isinstance(result, Diagnostics) and format != "markdown":
         return _of_findings(result, format)
     raise UsageError(f"`{result.raw['command']}` has no format {format!r}")
@@ -140,6 +143,24 @@ def _of_run(result: RunResult, format_name: str) -> str:
     return run_markdown(result)
 
 
+def _of_diff(result: TraceDiff, format_name: str) -> str:
+    if format_name == "junit":
+        from clnrm_nb.report.junit import diff_junit
+
+        return diff_junit(result)
+    if format_name == "tap":
+        from clnrm_nb.report.tap import diff_tap
+
+        return diff_tap(result)
+    if format_name == "github":
+        from clnrm_nb.report.github import diff_github
+
+        return diff_github(result)
+    from clnrm_nb.report.diffmarkdown import diff_markdown
+
+    return diff_markdown(result)
+
+
 def _of_findings(result: Diagnostics, format_name: str) -> str:
     if format_name == "junit":
         from clnrm_nb.report.junit import diagnostics_junit
@@ -165,6 +186,8 @@ def render_html(result: Reportable) -> str:
     from clnrm_nb.report.resultview import result_html
 
     title = f"clnrm {result.raw['command']}"
+    if isinstance(result, TraceDiff):
+        return page(title, result.html(budget_bytes=5_000_000, rows=20_000))
     if not isinstance(result, RunResult):
         return page(title, result.html())
     trace = result.spans.html(budget_bytes=5_000_000, rows=20_000) if len(result.spans) else ""

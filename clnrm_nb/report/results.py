@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from clnrm_nb.report.diffs import TraceDiff
 from clnrm_nb.report.findings import Diagnostics
 from clnrm_nb.report.mime import bundle
 from clnrm_nb.report.rendered import Rendered
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.errors import Diagnostic
     from clnrm_nb.executor.outcome import TestOutcome
+    from clnrm_nb.report.cases import Case
     from clnrm_nb.report.lines import Line
     from clnrm_nb.report.text import Mask
     from clnrm_nb.spans.table import SpanTable
@@ -39,6 +41,7 @@ __all__ = [
     "RunResult",
     "Table",
     "Trace",
+    "TraceDiff",
 ]
 
 _TRACE_ROWS = 150
@@ -74,9 +77,13 @@ class RunResult:
         Most spans of a durable output (``notebook.max_rows``).
     shows : collection of {"digests", "timings"}
         What the text report shows beyond the verdicts.
+    diff : TraceDiff, optional
+        The comparison with the accepted traces, where one was asked for.
 
     Attributes
     ----------
+    diff : TraceDiff or None
+        As given.
     raw : dict
         The JSON document, masked.
     outcomes : tuple of TestOutcome
@@ -88,9 +95,6 @@ class RunResult:
     >>> result.ok, result.raw["summary"]["total"]
     (True, 0)
     """
-
-    diff: Any = None
-    """Comparison with the accepted traces, where one was asked for."""
 
     def __init__(
         self,
@@ -106,13 +110,19 @@ class RunResult:
         mask: Mask | None = None,
         max_rows: int = 1_000,
         shows: Collection[Detail] = (),
+        diff: TraceDiff | None = None,
     ) -> None:
         documents = [json_ready(test.to_json(), mask) for test in tests]
         own = [json_ready(finding.to_json(), mask) for finding in findings]
+        own += diff.raw["diagnostics"] if diff else ()
         of_tests = [finding for test in documents for finding in test["diagnostics"]]
         own = [finding for finding in own if _place(finding) not in {_place(other) for other in of_tests}]
         if exit_code is None:
-            exit_code = exit_code_of(documents, own, leave, is_interrupted=interrupted)
+            # What a diff says was weighed there, by rules of its own.
+            weighed = [finding for finding in own if not diff or finding not in diff.raw["diagnostics"]]
+            exit_code = exit_code_of(documents, weighed, leave, is_interrupted=interrupted)
+            exit_code = max(exit_code, diff.exit_code if diff else 0)
+        self.diff = diff
         self.outcomes = tuple(tests)
         self.leave = leave
         self.shows = frozenset(shows)
@@ -126,7 +136,7 @@ class RunResult:
             "duration_ms": round(duration_ms, 3),
             "summary": summary_of(documents),
             "diagnostics": _gathered(own, documents),
-            "data": {"tests": documents},
+            "data": {"tests": documents, **({"diffs": diff.raw["data"]["diffs"]} if diff else {})},
         }
         spans = [(test.id, test.spans) for test in tests if test.spans is not None]
         self.spans = _trace(spans, documents, mask, max_rows)
@@ -171,6 +181,12 @@ class RunResult:
         self.raw["exit_code"] = max(self.exit_code, late)
         self.raw["ok"] = self.ok
         self.__dict__.pop("_document", None)
+
+    def cases(self, test: Mapping[str, Any]) -> list[Case]:
+        """The cases of one test of this run: scenarios, expectations, causes of differences."""
+        from clnrm_nb.report.cases import cases_of
+
+        return cases_of(test, self.diff.of_test(test["id"]) if self.diff else ())
 
     @property
     def tests(self) -> list[dict[str, Any]]:

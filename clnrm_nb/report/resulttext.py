@@ -24,6 +24,7 @@ __all__ = ["finding_lines", "place_text", "result_lines", "summary_words"]
 
 _SMALL_RUN: Final = 3
 _OUTPUT_LINES: Final = 15
+_DIFF_LINES: Final = 40
 _WELL: Final = frozenset({"passed", "cached", "skipped"})
 _LONGEST_VALUE: Final = 2_000
 
@@ -57,6 +58,7 @@ def result_lines(
             lines += _scenario_lines(test, signs, width, is_verbose=is_verbose)
             lines += _expectation_lines(test, signs, width, is_verbose=is_verbose)
         lines += _detail_lines(test, result.shows)
+        lines += _diff_lines(result, test, signs, width, is_verbose=is_verbose)
     shown = [f for f in result.raw["diagnostics"] if is_verbose or f["severity"] != "info"]
     if shown:
         lines.append(line())
@@ -65,6 +67,31 @@ def result_lines(
     if is_verbose and len(result.spans):
         lines += [line(), *result.spans.lines(signs=signs, width=width, rows=60)]
     return [*lines, line(), _summary_line(result, signs)]
+
+
+def _diff_lines(
+    result: RunResult, test: Mapping[str, Any], signs: Signs, width: int, *, is_verbose: bool
+) -> list[Line]:
+    """What the traces of a test were compared with; findings stand among those of the run."""
+    from clnrm_nb.report.difftext import compared_lines
+
+    lines: list[Line] = []
+    for compared in result.diff.of_test(test["id"]) if result.diff else ():
+        mine = compared_lines(
+            compared,
+            signs=signs,
+            width=width,
+            only_diffs=True,
+            depth=result.diff.depth if result.diff else 0,
+            indent="  ",
+            with_findings=False,
+        )
+        left = 0 if is_verbose else len(mine) - _DIFF_LINES
+        lines += mine[:_DIFF_LINES] if left > 0 else mine
+        if left > 0:
+            text = f"    showing {_DIFF_LINES} of {len(mine):,} lines (all of them: .diff.tree())"
+            lines.append(line((text, "dim")))
+    return lines
 
 
 def _detail_lines(test: Mapping[str, Any], shows: Container[str]) -> list[Line]:

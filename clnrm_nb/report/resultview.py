@@ -23,6 +23,8 @@ __all__ = ["findings_html", "outcome_rows", "result_html"]
 _TESTS_BYTES: Final = 20_000
 _PROBLEMS_BYTES: Final = 26_000
 _FINDINGS_BYTES: Final = 8_000
+_DIFFS_BYTES: Final = 12_000
+_DIFF_ROWS: Final = 60
 _LONGEST_OUTPUT: Final = 2_000
 _LONGEST_VALUE: Final = 1_500
 
@@ -42,7 +44,7 @@ def result_html(result: RunResult, trace: str, *, scale: float = 1.0) -> str:
     problems = Weighed(
         (part for test in tests for part in _problems(test)),
         sum(1 for test in tests for _ in _problems(test)),
-        int(_PROBLEMS_BYTES * scale),
+        int((_PROBLEMS_BYTES - (_DIFFS_BYTES if result.diff else 0)) * scale),
     )
     parts = [
         f"<h3>{_summary(result)}</h3>",
@@ -50,10 +52,20 @@ def result_html(result: RunResult, trace: str, *, scale: float = 1.0) -> str:
         *problems,
         problems.note("(all of them: .expectations, .frame)"),
         findings_html(result.raw["diagnostics"], "", int(_FINDINGS_BYTES * scale)),
+        _differences(result, int(_DIFFS_BYTES * scale)),
     ]
     if trace:
         parts.append(details("trace", trace))
     return "".join(parts)
+
+
+def _differences(result: RunResult, budget_bytes: int) -> str:
+    """What differs from the accepted traces, test by test, and how much is the same."""
+    if result.diff is None:
+        return ""
+    from clnrm_nb.report.diffview import comparisons_html
+
+    return comparisons_html(result.diff.comparisons, budget_bytes=budget_bytes, rows=_DIFF_ROWS)
 
 
 def _summary(result: RunResult) -> str:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["History", "Table"]
 
 _SHOWN_ROWS = 500
+_LONGEST_WHOLE = 26
+"""Characters of the longest cell that is never broken: a run id, a time, a word."""
 
 
 class Table(View):
@@ -113,8 +115,13 @@ class Table(View):
         def cell(name: str, value: Any) -> str:
             if name in _STATES and isinstance(value, str):
                 return f"<td>{state(value)}</td>"
-            number = " class=n" if _is_number(value) and value is not None else " dir=auto"
-            return f"<td{number}>{escape('' if value is None else value_text(value))}</td>"
+            text = "" if value is None else value_text(value)
+            if _is_number(value):
+                kind = " class=n"
+            else:
+                # A browser short of room breaks every word before it lets a table scroll.
+                kind = f" class={'w' if len(text) <= _LONGEST_WHOLE else 'l'} dir=auto"
+            return f"<td{kind}>{escape(text)}</td>"
 
         rows = Weighed(
             (f"<tr>{''.join(map(cell, self.header, row))}</tr>" for row in self.rows[:_SHOWN_ROWS]),

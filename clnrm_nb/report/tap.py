@@ -5,21 +5,28 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from clnrm_nb.report.cases import Case, cases_of
+from clnrm_nb.report.cases import Case, diff_cases
 from clnrm_nb.report.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from clnrm_nb.report.diffs import TraceDiff
     from clnrm_nb.report.findings import Diagnostics
     from clnrm_nb.report.results import RunResult
 
-__all__ = ["diagnostics_tap", "run_tap"]
+__all__ = ["diagnostics_tap", "diff_tap", "run_tap"]
 
 
 def run_tap(result: RunResult) -> str:
     """The document of a run."""
-    cases = [case for test in result.tests for case in cases_of(test)]
+    cases = [case for test in result.tests for case in result.cases(test)]
+    return _document(cases, lets_not_evaluated=result.leave.not_evaluated)
+
+
+def diff_tap(result: TraceDiff) -> str:
+    """The document of a diff: a line a cause."""
+    cases = [case for compared in result.comparisons for case in diff_cases(compared)]
     return _document(cases, lets_not_evaluated=result.leave.not_evaluated)
 
 

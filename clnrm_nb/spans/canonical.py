@@ -10,6 +10,8 @@ The text itself is only ever written once, piece by piece. Nothing here recurses
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from functools import cmp_to_key
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,12 +28,26 @@ if TYPE_CHECKING:
     from clnrm_nb.spans.model import Event, Link, Resource
     from clnrm_nb.spans.table import SpanTable
 
-__all__ = ["FORMAT", "VOLATILE", "canonical", "canonical_bytes", "of_scenario", "trace_digest"]
+__all__ = [
+    "BY_POSITION",
+    "FORMAT",
+    "VOLATILE",
+    "canonical",
+    "canonical_bytes",
+    "of_scenario",
+    "positions",
+    "trace_digest",
+]
 
 FORMAT: Final = "clnrm-trace/1"
 
+BY_POSITION: Final = "clnrm:position"
+"""Trace id of a link whose span id is the canonical target itself: traces that come from a canonical form."""
+
 _HEAD: Final = f'{{"format":"{FORMAT}","traces":['
 _TAIL: Final = "]}"
+
+_LONG_NUMBER: Final = re.compile(r"[0-9]{20}")
 
 
 def of_scenario(table: SpanTable, scenario: str | None) -> SpanTable:
@@ -75,10 +91,16 @@ def canonical(table: SpanTable) -> dict[str, Any]:
     todo = [(traces, shape) for shape in reversed(forest.roots)]
     while todo:
         siblings, shape = todo.pop()
-        node = orjson.loads(forest.before[shape] + forest.after[shape])
+        node = _parsed(forest.before[shape] + forest.after[shape])
         siblings.append(node)
         todo.extend((node["children"], child) for child in reversed(forest.children[shape]))
     return {"format": FORMAT, "traces": traces}
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """The node of a text. Whole numbers beyond 64 bits are rare, and only the slower parser keeps them."""
+    node: dict[str, Any] = json.loads(text) if _LONG_NUMBER.search(text) else orjson.loads(text)
+    return node
 
 
 def _pieces(table: SpanTable) -> Iterator[str]:
@@ -198,17 +220,23 @@ class _Texts:
         if not links:
             return "[]"
         if self._targets is None:
-            self._targets = _positions(self._table, self._parents)
+            self._targets = positions(self._table, self._parents)
         texts = (
             canonical_json(
                 {
                     "attributes": keep("attribute", link.attributes),
-                    "target": self._targets.get((link.trace_id, link.span_id), "external"),
+                    "target": self._target(link),
                 }
             )
             for link in links
         )
         return f"[{','.join(sorted(texts))}]"
+
+    def _target(self, link: Link) -> str:
+        if link.trace_id == BY_POSITION:
+            return link.span_id
+        assert self._targets is not None
+        return self._targets.get((link.trace_id, link.span_id), "external")
 
 
 def _events(events: tuple[Event, ...]) -> str:
@@ -221,7 +249,7 @@ def _events(events: tuple[Event, ...]) -> str:
     return f"[{','.join(sorted(texts))}]"
 
 
-def _positions(table: SpanTable, parents: Sequence[int | None]) -> dict[tuple[str, str], str]:
+def positions(table: SpanTable, parents: Sequence[int | None]) -> dict[tuple[str, str], str]:
     """Where a link points, without ids: the name, and a hash of the labels from the root down to it."""
     chains = [b""] * len(parents)
     for row in parents_first(parents):

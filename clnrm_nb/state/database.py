@@ -50,6 +50,23 @@ MIGRATIONS: Final = (
     CREATE INDEX results_by_test ON results (test_id, seq);
     CREATE INDEX results_by_run ON results (run, seq);
     """,
+    """
+    CREATE TABLE reviews (
+        id TEXT PRIMARY KEY,
+        run TEXT NOT NULL,
+        document BLOB NOT NULL
+    );
+    CREATE TABLE baseline_changes (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        decision TEXT NOT NULL UNIQUE,
+        id TEXT NOT NULL,
+        version INTEGER,
+        digest TEXT,
+        before TEXT,
+        after TEXT
+    );
+    CREATE INDEX baseline_changes_by_id ON baseline_changes (id, seq);
+    """,
 )
 """Each lifts the schema by one version; ``PRAGMA user_version`` counts those applied."""
 

@@ -123,7 +123,15 @@ class State:
         self._keep(lambda: digests.append(self.objects.put(content)))
         return digests[0] if digests else None
 
+    def write(self, work: Callable[[sqlite3.Connection], None]) -> bool:
+        """Change rows in one transaction; whether the next process will see it (see :attr:`diagnostics`)."""
+        return self._keep(lambda: self._database.write(work)) and self._database.is_kept
+
     # ------------------------------------------------------------------------------------------ reading
+
+    def read(self, sql: str, parameters: Sequence[object] = ()) -> list[sqlite3.Row]:
+        """Rows of a query; none where they cannot be read (see :attr:`diagnostics`)."""
+        return self._read(sql, parameters)
 
     def get_object(self, digest: str) -> bytes | None:
         """The bytes of a digest; ``None`` if they are missing or damaged."""

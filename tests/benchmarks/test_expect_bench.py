@@ -6,6 +6,7 @@ from statistics import median
 from time import process_time
 
 import pytest
+
 from clnrm_nb.executor.outcome import TestOutcome
 from clnrm_nb.expect import evaluate
 from clnrm_nb.scenario.model import (

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import tomli
+
 from clnrm_nb.codes import CODES
 from clnrm_nb.template import TemplateRequest, render
 from clnrm_nb.validation import check

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from clnrm_nb.template import TemplateRequest, render
 from clnrm_nb.validation import check
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import tomli
+
 from clnrm_nb.scenario import build, parse
 from clnrm_nb.template import TemplateRequest, render
 

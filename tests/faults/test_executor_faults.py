@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from clnrm_nb.config.project import Project
 from clnrm_nb.config.settings import load_settings
 from clnrm_nb.executor.backends import open_backend

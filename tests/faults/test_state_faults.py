@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+
 from clnrm_nb.state import State
 from clnrm_nb.state.database import Database
 

@@ -13,6 +13,7 @@ import sys
 from contextlib import contextmanager
 
 import pytest
+
 from clnrm_nb import examples
 
 pytest.importorskip(

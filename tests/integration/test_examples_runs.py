@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+
 from clnrm_nb import examples
 from clnrm_nb.examples import images
 

@@ -7,7 +7,8 @@ import subprocess
 import sys
 import threading
 from importlib import resources
-from xml.etree import ElementTree
+from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 from IPython.testing.globalipapp import start_ipython
@@ -44,7 +45,12 @@ def shell(ipython):
 
 def clnrm(*words, cwd=None):
     return subprocess.run(
-        [sys.executable, "-m", "clnrm_nb", *words], capture_output=True, text=True, check=False, cwd=cwd, timeout=60
+        [sys.executable, "-m", "clnrm_nb", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        timeout=60,
     )
 
 
@@ -65,8 +71,7 @@ def by_magic(file, shell):
 
 
 def by_cell(file, shell):
-    with open(file) as source:
-        return shell.run_cell_magic("clnrm", "run --backend process --no-raise", source.read()).raw
+    return shell.run_cell_magic("clnrm", "run --backend process --no-raise", Path(file).read_text()).raw
 
 
 @pytest.mark.parametrize("door", [by_function, by_awaited_function, by_command, by_magic, by_cell])
@@ -102,7 +107,7 @@ def test_every_format_tells_the_failure_and_keeps_the_exit_code(project, form):
     assert done.returncode == 1
     assert "no span was received" in done.stdout
     if form == "junit":
-        assert ElementTree.fromstring(done.stdout).find(".//failure") is not None
+        assert ET.fromstring(done.stdout).find(".//failure") is not None
 
 
 def test_results_are_in_path_order_whatever_the_order_of_completion(project):
@@ -180,7 +185,7 @@ def test_a_detached_run_shows_rows_while_it_goes_on(project):
     (project / "slow.clnrm.toml").write_text(
         '[meta]\nname = "slow"\nversion = "1"\n[otel]\nexporter = "stdout"\n'
         '[[scenario]]\nname = "first"\nrun = ["printf", "%s\\\\n", '
-        "'{\"name\": \"early\", \"trace_id\": \"0af7651916cd43dd8448eb211c80319c\", \"span_id\": \"b7ad6b7169203331\", "
+        '\'{"name": "early", "trace_id": "0af7651916cd43dd8448eb211c80319c", "span_id": "b7ad6b7169203331", '
         '"start_time_unix_nano": 1, "end_time_unix_nano": 2}\']\n'
         '[[scenario]]\nname = "second"\nrun = ["sleep", "30"]\n'
     )
@@ -219,7 +224,10 @@ def test_emitted_events_are_json_lines_on_stderr(project):
     done = clnrm("run", GREEN, "--backend", "process", "--emit-events", "jsonl")
 
     events = [json.loads(line) for line in done.stderr.splitlines()]
-    assert [event["event"] for event in events if event["event"].startswith("run.")] == ["run.start", "run.end"]
+    assert [event["event"] for event in events if event["event"].startswith("run.")] == [
+        "run.start",
+        "run.end",
+    ]
 
 
 def test_runs_are_kept_and_can_be_looked_at_again(project):
@@ -253,7 +261,7 @@ def test_a_report_can_be_made_of_a_json_report(project):
 
     assert done.returncode == 0, done.stderr
     assert "no span was received" in done.stdout
-    assert ElementTree.parse(project / "out" / "r.xml").find(".//failure") is not None
+    assert ET.parse(project / "out" / "r.xml").find(".//failure") is not None
 
 
 @pytest.mark.parametrize("view", ["ascii", "dot", "mermaid", "json"])
@@ -291,11 +299,17 @@ def test_init_lays_down_an_example_and_overwrites_nothing(tmp_path):
 def test_the_configuration_that_init_writes_loads_without_a_finding(tmp_path):
     clnrm("init", "--config", cwd=tmp_path)
     config = tmp_path / ".clnrm" / "config.toml"
-    config.write_text("\n".join(line.removeprefix("# ") if " = " in line else line for line in config.read_text().splitlines()))
+    config.write_text(
+        "\n".join(
+            line.removeprefix("# ") if " = " in line else line for line in config.read_text().splitlines()
+        )
+    )
 
     done = clnrm("validate", "tests", "-f", "json", cwd=tmp_path)
 
-    assert not [d for d in json.loads(done.stdout)["diagnostics"] if d["code"].startswith("CLN8")], done.stdout
+    assert not [d for d in json.loads(done.stdout)["diagnostics"] if d["code"].startswith("CLN8")], (
+        done.stdout
+    )
 
 
 def test_the_self_test_proves_what_must_fail(project):

@@ -14,13 +14,14 @@ import textwrap
 import zlib
 
 import pytest
-from clnrm_nb.errors import BackendUnavailableError
-from clnrm_nb.spans.collector import Collector
-from clnrm_nb.spans.receiver import Limits, Receiver, new_token
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+
+from clnrm_nb.errors import BackendUnavailableError
+from clnrm_nb.spans.collector import Collector
+from clnrm_nb.spans.receiver import Limits, Receiver, new_token
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"

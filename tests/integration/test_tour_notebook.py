@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+
 from clnrm_nb.examples import images
 
 TOUR = Path(__file__).parents[2] / "notebooks" / "00-tour.ipynb"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.spans.table import SpanTable
 
-__all__ = ["write_otlp_json"]
+__all__ = ["otlp_attributes", "write_otlp_json"]
 
 
 def write_otlp_json(table: SpanTable) -> bytes:
@@ -42,7 +42,7 @@ def write_otlp_json(table: SpanTable) -> bytes:
         resource = table.resource[row]
         text = resources.get(id(resource))
         if text is None:
-            text = resources[id(resource)] = _json({"attributes": _attributes(resource.attributes)})
+            text = resources[id(resource)] = _json({"attributes": otlp_attributes(resource.attributes)})
         blocks.setdefault(text, {}).setdefault(_scope_head(table, row), []).append(row)
     written = [
         f'{{"resource":{resource},"scopeSpans":[\n{_scope_blocks(table, scopes)}\n]}}'
@@ -87,16 +87,16 @@ def _span(table: SpanTable, row: int) -> dict[str, Any]:
         if time_ns is not None:
             span[key] = str(time_ns)
     if table.attributes[row]:
-        span["attributes"] = _attributes(table.attributes[row])
+        span["attributes"] = otlp_attributes(table.attributes[row])
     if table.events[row]:
         span["events"] = [
             ({} if event.time_ns is None else {"timeUnixNano": str(event.time_ns)})
-            | {"name": event.name, "attributes": _attributes(event.attributes)}
+            | {"name": event.name, "attributes": otlp_attributes(event.attributes)}
             for event in table.events[row]
         ]
     if table.links[row]:
         span["links"] = [
-            {"traceId": link.trace_id, "spanId": link.span_id, "attributes": _attributes(link.attributes)}
+            {"traceId": link.trace_id, "spanId": link.span_id, "attributes": otlp_attributes(link.attributes)}
             for link in table.links[row]
         ]
     status: dict[str, Any] = {"code": table.status_code[row]} if table.status_code[row] else {}
@@ -106,7 +106,8 @@ def _span(table: SpanTable, row: int) -> dict[str, Any]:
     return span
 
 
-def _attributes(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
+def otlp_attributes(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Attributes as OTLP/JSON has them: key and AnyValue, sorted by key."""
     return [{"key": key, "value": _any_value(attributes[key])} for key in sorted(attributes)]
 
 

@@ -42,10 +42,18 @@ def test_flags_of_a_command_have_names_of_their_own(command):
     assert len(options) == len(set(options)), options
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+# Beyond the specification: a decision can be taken back from a shell, too.
+EXTENSIONS = {"baseline undo"}
+
+
+@pytest.mark.parametrize(
+    "command", [c for c in COMMANDS if c.name not in EXTENSIONS], ids=lambda command: command.name
+)
 def test_every_command_has_a_row_with_these_sets_and_formats_in_the_specification(command):
     letters = {"human": "h", "json": "j", "junit": "u", "tap": "t", "github": "g"}
-    row = re.search(rf"^\| `{re.escape(command.name)}` \|(.*)\|$", specification(), re.MULTILINE)
+    row = re.search(
+        rf"^\| `{re.escape(command.name)}`(?: \(notebook only\))? \|(.*)\|$", specification(), re.MULTILINE
+    )
     assert row, f"no row for {command.name}"
     cells = [cell.strip() for cell in row[1].split("|")]
 
@@ -53,21 +61,26 @@ def test_every_command_has_a_row_with_these_sets_and_formats_in_the_specificatio
     wanted_sets = set(cells[-2].replace("–", "").split())
 
     assert {letters[name] for name in command.formats} == set(formats)
-    # C (comparison with a baseline) comes with the comparison itself.
-    assert set(command.sets) == wanted_sets - {"C"}
+    # Judging given spans and comparing them at once is still to come.
+    later = {"C"} if command.name == "analyze" else set()
+    assert set(command.sets) == wanted_sets - later
 
 
-@pytest.mark.parametrize("letter", ["G", "T", "S", "R", "L", "N"])
+@pytest.mark.parametrize("letter", ["G", "T", "S", "R", "C", "L", "N"])
 def test_shared_flags_and_their_keys_are_those_of_the_specification(letter):
     rows = re.findall(rf"^\| {letter} \| `(-[^`]*)`([^|]*)\|", specification(), re.MULTILINE)
     ours = {f"--{flag.name}" if flag.name != flag.short else f"-{flag.name}": flag for flag in SETS[letter]}
-    # Comparison, cache audit, resuming and Dask come with their own issues.
+    # Cache audit, resuming and Dask come with their own issues.
     later = {"--audit", "--resume", "--scheduler", "--version", "--help"}
     # The keys are switches, the flags name a file: either makes the report.
     switches = {"--report-junit", "--report-html"}
     for words, rest in rows:
         first = words.split()[0].replace("\\", "")
-        name = (re.search(r"`(--[a-z-]+)`", rest) or [None, first])[1] if first in ("-v", "-c", "-f", "-m") else first
+        name = (
+            (re.search(r"`(--[a-z-]+)`", rest) or [None, first])[1]
+            if first in ("-v", "-c", "-f", "-m")
+            else first
+        )
         if name in later:
             continue
         key = re.search(r"→ `([^`]+)`", rest)
@@ -93,7 +106,9 @@ def test_paths_default_to_the_working_directory():
     assert parse("run").arguments == ((".",),)
 
 
-@pytest.mark.parametrize(("words", "option"), [(("run", "--jobs", "3"), "workers"), (("run", "--workers", "3"), "workers")])
+@pytest.mark.parametrize(
+    ("words", "option"), [(("run", "--jobs", "3"), "workers"), (("run", "--workers", "3"), "workers")]
+)
 def test_aliases_are_the_same_option(words, option):
     assert parse(*words).options == {option: 3}
 

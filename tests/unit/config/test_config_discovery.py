@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from clnrm_nb.config.discovery import discover
 from clnrm_nb.config.project import Project
 

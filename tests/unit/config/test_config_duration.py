@@ -3,9 +3,10 @@ from __future__ import annotations
 import math
 
 import pytest
-from clnrm_nb.config.duration import parse_duration
 from hypothesis import given
 from hypothesis import strategies as st
+
+from clnrm_nb.config.duration import parse_duration
 
 
 @pytest.mark.parametrize(

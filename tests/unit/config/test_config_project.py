@@ -5,10 +5,11 @@ import re
 from pathlib import Path
 
 import pytest
-from clnrm_nb.config.project import Project, find_project, safe_name
-from clnrm_nb.config.project import test_id as id_of
 from hypothesis import given
 from hypothesis import strategies as st
+
+from clnrm_nb.config.project import Project, find_project, safe_name
+from clnrm_nb.config.project import test_id as id_of
 
 
 @pytest.mark.parametrize("marker", [".clnrm/", "cleanroom.toml", "pyproject.toml", ".git/"])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from clnrm_nb.config.nearest import distance, nearest
 from clnrm_nb.config.project import Project
 from clnrm_nb.config.settings import Settings, load_settings

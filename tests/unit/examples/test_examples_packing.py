@@ -8,6 +8,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+
 from clnrm_nb.examples import images
 from clnrm_nb.examples.packing import RootFilesystem
 

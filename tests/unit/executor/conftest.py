@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 
 import pytest
+
 from clnrm_nb.config.project import Project
 from clnrm_nb.config.settings import load_settings
 from clnrm_nb.executor.backends.protocol import CommandResult, Leftover

@@ -4,9 +4,10 @@ import random
 from dataclasses import replace
 
 import pytest
-from clnrm_nb.executor.admission import Admission, Capacity, TestHistory, queue_order
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from clnrm_nb.executor.admission import Admission, Capacity, TestHistory, queue_order
 
 PLENTY = Capacity(workers=100, containers=1000, memory_mb=10**6, groups={})
 

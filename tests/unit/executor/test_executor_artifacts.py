@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from clnrm_nb.executor.artifacts import staging
 from clnrm_nb.scenario.model import ArtifactSpec, Determinism, Scenario, Step
 

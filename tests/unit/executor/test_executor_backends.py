@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+
 from clnrm_nb.errors import BackendUnavailableError, ConfigError
 from clnrm_nb.executor import backends
 from clnrm_nb.executor.backends import backend_names, get_backend, has_containers, open_backend

@@ -5,6 +5,9 @@ import json
 from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from clnrm_nb.executor.environment import (
     MASK,
     Masker,
@@ -15,8 +18,6 @@ from clnrm_nb.executor.environment import (
     read_secrets,
 )
 from clnrm_nb.scenario.model import Determinism, Otel, Secrets
-from hypothesis import given
-from hypothesis import strategies as st
 
 TELEMETRY = Telemetry("http://10.0.0.1:4318/tok", "tok", "00-aa-bb-01", "checkout")
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from clnrm_nb.errors import Diagnostic
 from clnrm_nb.executor.backends.protocol import CommandResult
 from clnrm_nb.executor.judge import (
@@ -23,8 +26,6 @@ from clnrm_nb.scenario.model import (
     Step,
     TestFile,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def step(**fields):

@@ -5,6 +5,7 @@ import contextvars
 import threading
 
 import pytest
+
 from clnrm_nb.errors import InternalError
 from clnrm_nb.executor.loop import Interrupted, Job, engine_loop, run_blocking, run_here, submit
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+
 from clnrm_nb.executor.admission import TestHistory
 from clnrm_nb.executor.pool import run_tests
 

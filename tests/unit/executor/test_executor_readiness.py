@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.executor.readiness import Probing, answers, await_ready
 from clnrm_nb.scenario.model import HealthCheck, NamePattern, PortMapping, Service

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from clnrm_nb.config.project import safe_name
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.executor.outcome import CommandOutcome, ScenarioOutcome, TestOutcome

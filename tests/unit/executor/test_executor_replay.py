@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.executor.backends import replay
 from clnrm_nb.executor.backends.replay import ReplayBackend, ReplayUnit

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+
 from clnrm_nb.executor.scenarios import scenarios_of
 from clnrm_nb.scenario.model import Expect, Policy, Retry, Scenario, Step
 

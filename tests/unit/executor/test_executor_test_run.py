@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+
 from clnrm_nb.errors import BackendUnavailableError, ClnrmError, Diagnostic
 from clnrm_nb.scenario.model import (
     Cleanup,

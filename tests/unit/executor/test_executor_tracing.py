@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from clnrm_nb.executor.tracing import TestTracer, run_span
 from clnrm_nb.spans.table import SpanTable
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 import pytest
+
 from clnrm_nb.executor.outcome import TestOutcome
 from clnrm_nb.expect import evaluate
 from clnrm_nb.scenario.model import Expect, Metadata, Otel, Scenario, Service, Step, TestFile

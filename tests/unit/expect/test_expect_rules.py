@@ -6,6 +6,9 @@ import random
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from clnrm_nb.executor.outcome import ScenarioOutcome, TestOutcome
 from clnrm_nb.expect import evaluate
 from clnrm_nb.scenario.model import (
@@ -27,8 +30,6 @@ from clnrm_nb.scenario.model import (
 )
 from clnrm_nb.spans.model import KINDS, STATUS_CODES, Event, Span
 from clnrm_nb.spans.table import SpanTable
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 OF = NamePattern.of
 

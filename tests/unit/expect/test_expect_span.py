@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from clnrm_nb.scenario.model import AttributeCheck, Bound, NamePattern, SpanExpectation
 
 SHOP = """

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from clnrm_nb.expect.hosts import Inside, hosts_in
 from clnrm_nb.expect.values import attribute_test, bound_text, comparison_text, describe_attribute, number_of
 from clnrm_nb.scenario.model import AttributeCheck, Bound
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,8 @@ def test_every_test_is_in_exactly_one_shard(names, count, mode, durations):
 def test_time_shards_balance_recorded_durations():
     durations = {"a": 90.0, "b": 50.0, "c": 40.0, "d": 10.0}
 
-    loads = [sum(durations[name] for name in Shard("time", i, 2).take(list(durations), durations)) for i in (1, 2)]
+    loads = [
+        sum(durations[name] for name in Shard("time", i, 2).take(list(durations), durations)) for i in (1, 2)
+    ]
 
     assert sorted(loads) == [90.0, 100.0]

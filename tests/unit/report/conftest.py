@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
+from clnrm_nb.diff.compare import compare
+from clnrm_nb.diff.model import Diff
 from clnrm_nb.errors import Diagnostic
 from clnrm_nb.executor.outcome import CommandOutcome, ExpectationResult, ScenarioOutcome, TestOutcome
+from clnrm_nb.report.diffs import Compared, TraceDiff
 from clnrm_nb.report.results import RunResult
 from clnrm_nb.spans.model import Event, Resource, Span
 from clnrm_nb.spans.table import SpanTable
@@ -197,5 +202,100 @@ def make_table() -> Callable[..., SpanTable]:
                 scenario="checkout",
             )
         return table
+
+    return make
+
+
+MS = 1_000_000
+
+
+def make_shop(*, is_new: bool) -> SpanTable:
+    """A small trace; the new one differs in every way a report must be able to say."""
+    api, db, mail = (Resource({"service.name": name}) for name in ("api", "db", "mail"))
+    spans = [
+        Span(
+            "t",
+            "1",
+            "GET /checkout",
+            kind="server",
+            start_ns=0,
+            end_ns=40 * MS,
+            status_code="error" if is_new else "unset",
+            attributes={"http.status": 500 if is_new else 200, "user": "1" if is_new else 1},
+            resource=api,
+        ),
+        Span("t", "2", "SELECT cart", "1", "client", 5 * MS, 15 * MS, attributes={"rows": 3}, resource=db),
+        Span("t", "3", "render", "1", start_ns=20 * MS, end_ns=40 * MS, resource=api),
+        Span(
+            "t",
+            "4",
+            "template.new" if is_new else "template.old",
+            "3",
+            start_ns=25 * MS,
+            end_ns=30 * MS,
+            attributes={"a": 1, "b": 2, "file": "x.html"},
+            resource=api,
+        ),
+        Span("t", "5", "log", "1", start_ns=38 * MS, end_ns=39 * MS, resource=api),
+    ]
+    if is_new:
+        spans.append(Span("t", "7", "send mail", "3", "client", 31 * MS, 38 * MS, resource=mail))
+    else:
+        spans.append(Span("t", "6", "INSERT order", "1", "client", 16 * MS, 19 * MS, resource=db))
+        spans.append(Span("t", "8", "fsync", "6", start_ns=17 * MS, end_ns=18 * MS, resource=db))
+    retries = range(3 if is_new else 2)
+    spans += [
+        Span("t", f"r{i}", "retry", "5", start_ns=38 * MS, end_ns=39 * MS, resource=api) for i in retries
+    ]
+    return SpanTable(spans)
+
+
+def _settled(diff: Diff) -> Diff:
+    """A diff whose sentences are ours, so that golden files do not change with those of the matcher."""
+    edits = sorted(diff.edits, key=lambda edit: edit.edit_id)
+    causes = sorted(diff.causes, key=lambda cause: cause.edits)
+    return replace(
+        diff,
+        edits=tuple(replace(edit, rule="rule", reason="the reason") for edit in edits),
+        causes=tuple(replace(cause, message=f"cause {number}") for number, cause in enumerate(causes)),
+    )
+
+
+@pytest.fixture
+def comparisons() -> list[Compared]:
+    """A comparison of every status."""
+    old, new = make_shop(is_new=False), make_shop(is_new=True)
+    test = "tests/shop.clnrm.toml"
+    changed, same = _settled(compare(old, new)), compare(old, old)
+    reviews = {changed.edits[0].edit_id: "pending"}
+    unused = Diagnostic("CLN706", "no scenario owns `old.json`", file=".clnrm/baselines/old.json")
+    return [
+        Compared(test, "checkout", "changed", changed, old, new, "CLN704", version=3, reviews=reviews),
+        Compared(test, "login", "same", same, old, old, version=1),
+        Compared(test, "refund", "rejected", changed, old, new, "CLN705", version=2, composed=True),
+        Compared("tests/mail.clnrm.toml", None, "missing", code="CLN701", trace_digest="sha256:aa"),
+        Compared("tests/mail.clnrm.toml", "slow", "incomplete", same, old, old, "CLN707"),
+        Compared("tests/torn.clnrm.toml", "a", "error", code="CLN702"),
+        Compared("tests/gone.clnrm.toml", "b", "unused", code="CLN706", diagnostics=[unused]),
+    ]
+
+
+@pytest.fixture
+def diff(comparisons: list[Compared]) -> TraceDiff:
+    """A diff with a comparison of every status."""
+    return TraceDiff(comparisons, started_at=STARTED_AT, duration_ms=12.5)
+
+
+@pytest.fixture
+def make_diff(make_table: Callable[..., SpanTable]) -> Callable[..., TraceDiff]:
+    """``make_diff(n, k)``: `n` spans on both sides, one attribute of `k` of them changed."""
+
+    def make(number: int, edits: int = 1, **options: Any) -> TraceDiff:
+        old, new = make_table(number), make_table(number)
+        new.attributes = [dict(attributes) for attributes in new.attributes]
+        for index in range(edits):
+            new.attributes[index * number // edits]["http.method"] = f"POST {index}"
+        compared = Compared("a.clnrm.toml", "checkout", "changed", compare(old, new), old, new, "CLN704")
+        return TraceDiff([compared], **options)
 
     return make

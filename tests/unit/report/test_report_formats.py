@@ -300,7 +300,7 @@ def test_only_the_named_files_of_a_test_are_written(result: RunResult, tmp_path:
 
 
 def test_the_report_document_of_a_test_has_the_keys_of_the_format(result: RunResult) -> None:
-    assert document_of(result.tests[1]) == {
+    assert document_of(result.tests[1], result.cases(result.tests[1])) == {
         "passed": False,
         "total_passes": 0,
         "total_failures": 2,
@@ -338,3 +338,13 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(result: RunResult, t
 
     with pytest.raises(OSError):
         write_report(result, tmp_path / "file" / "r.json", "json")
+
+
+def test_states_ids_and_times_of_a_table_are_never_broken_over_lines() -> None:
+    """In JupyterLab ``%clnrm history`` showed `incomplete` as `incomple` and `te`."""
+    from clnrm_nb.report.html import STYLE
+
+    html = Table("history", ("run", "status"), [["01KAQ8ZJ4X7W9T3M2N5P6Q8R0S", "incomplete"]]).html()
+
+    assert "<td class=w dir=auto>01KAQ8ZJ4X7W9T3M2N5P6Q8R0S</td>" in html
+    assert ".clnrm td>b,.clnrm td.w{white-space:nowrap" in STYLE

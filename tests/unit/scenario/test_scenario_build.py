@@ -6,6 +6,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+
 from clnrm_nb.scenario import build, parse
 from clnrm_nb.scenario.model import AttributeCheck, Bound, NamePattern
 from clnrm_nb.template import TemplateRequest, render

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import tomli
+
 from clnrm_nb.errors import Location
 from clnrm_nb.scenario.parse import parse
 

@@ -7,9 +7,10 @@ from datetime import date, datetime, time
 
 import pytest
 import tomli
-from clnrm_nb.scenario.positions import read_positions
 from hypothesis import given
 from hypothesis import strategies as st
+
+from clnrm_nb.scenario.positions import read_positions
 
 DOCUMENT = """\
 # a comment

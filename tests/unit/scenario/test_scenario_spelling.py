@@ -6,6 +6,9 @@ import shlex
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from clnrm_nb.scenario.model import PortMapping
 from clnrm_nb.scenario.spelling import (
     MisspelledError,
@@ -21,8 +24,6 @@ from clnrm_nb.scenario.spelling import (
     parse_volume_text,
     split_command,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def _code(function, *arguments):

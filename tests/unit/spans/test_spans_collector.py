@@ -6,6 +6,7 @@ import asyncio
 import time
 
 import pytest
+
 from clnrm_nb.scenario.model import NamePattern
 from clnrm_nb.spans import collector as collector_module
 from clnrm_nb.spans.collector import QUIET_S, Collector

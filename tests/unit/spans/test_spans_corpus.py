@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.spans.canonical import trace_digest
 from clnrm_nb.spans.loaders import load, write_otlp_json

@@ -10,6 +10,8 @@ import sys
 
 import hypothesis.strategies as st
 import pytest
+from hypothesis import given, settings
+
 from clnrm_nb.spans.canonical import canonical, canonical_bytes, trace_digest
 from clnrm_nb.spans.content import canonical_json
 from clnrm_nb.spans.identity import Identities
@@ -18,7 +20,6 @@ from clnrm_nb.spans.loaders import load, write_otlp_json
 from clnrm_nb.spans.model import KINDS, STATUS_CODES, Event, Link, Resource, Scope, Span
 from clnrm_nb.spans.owner import Owners
 from clnrm_nb.spans.table import SpanTable
-from hypothesis import given, settings
 
 law = settings(deadline=None, max_examples=60)
 

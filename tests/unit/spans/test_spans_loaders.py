@@ -11,14 +11,15 @@ import sys
 import time
 
 import pytest
+from google.protobuf import json_format
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
 from clnrm_nb.errors import ClnrmError, UsageError
 from clnrm_nb.spans.canonical import trace_digest
 from clnrm_nb.spans.loaders import large, load, write_otlp_json
 from clnrm_nb.spans.loaders.objects import Objects
 from clnrm_nb.spans.model import Span
 from clnrm_nb.spans.table import SpanTable
-from google.protobuf import json_format
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 TRACE, SPAN = "5b8efff798038103d269b633813fc60c", "eee19b7ec3c1b174"
 

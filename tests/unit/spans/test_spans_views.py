@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from clnrm_nb.spans.canonical import canonical, canonical_bytes, of_scenario, trace_digest
 from clnrm_nb.spans.frame import EVENT_COLUMNS, SPAN_COLUMNS, events_frame, frame
 from clnrm_nb.spans.model import Event, Link, Resource, Scope, Span

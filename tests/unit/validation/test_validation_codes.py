@@ -6,6 +6,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+
 from clnrm_nb.template import TemplateRequest, render
 from clnrm_nb.validation import check
 

@@ -6,13 +6,14 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from clnrm_nb.codes import CODES
 from clnrm_nb.scenario.records import Table, TableOf, TablesByName, TablesOf
 from clnrm_nb.scenario.tables import FILE
 from clnrm_nb.template import TemplateRequest, render
 from clnrm_nb.validation import check
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def _check(text):

@@ -1,0 +1,236 @@
+"""Looking at baselines: what there is, what waits, what was decided, whether it holds. Writes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Literal
+
+from clnrm_nb.baseline.changes import Changes
+from clnrm_nb.baseline.decisions import Decision, DecisionLog
+from clnrm_nb.baseline.files import parse
+from clnrm_nb.baseline.latest import Latest, Latests
+from clnrm_nb.baseline.proposal import Session
+from clnrm_nb.baseline.store import BaselineStore
+from clnrm_nb.errors import ClnrmError, Diagnostic, UsageError
+from clnrm_nb.state.reviews import Reviews
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clnrm_nb.baseline.files import Baseline
+    from clnrm_nb.config.project import Project
+    from clnrm_nb.state import State
+    from clnrm_nb.state.reviews import PendingReview
+
+__all__ = ["BaselineEntry", "Baselines"]
+
+_FILE_ACTIONS: Final = frozenset({"accept", "restore", "undo"})
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineEntry:
+    """One line of ``baseline list``: a file, a pending trace, or both.
+
+    ``error`` says why the file cannot be used; ``state`` is the review's, ``None`` without one.
+    """
+
+    id: str
+    file: str
+    version: int | None = None
+    digest: str | None = None
+    composed: bool = False
+    span_count: int | None = None
+    state: Literal["pending", "accepted", "rejected"] | None = None
+    at: str | None = None
+    by: str | None = None
+    error: Diagnostic | None = None
+
+
+class Baselines:
+    """Baselines of one project, for reading.
+
+    Parameters
+    ----------
+    project : Project
+    state : State
+        Holds pending traces and older versions.
+    """
+
+    def __init__(self, project: Project, state: State) -> None:
+        self._project = project
+        self.store = BaselineStore(project)
+        self.reviews = Reviews(state)
+        self._latests = Latests(state, self.reviews)
+
+    def entries(self) -> list[BaselineEntry]:
+        """Every baseline and every trace that waits for a decision, by id."""
+        log = self.log()
+        waiting = {review.id: review for review in self.reviews.all()}
+        entries = {
+            (stored.id or stored.path.stem): self._entry(stored.id, stored.path.stem, log)
+            for stored in self.store.files()
+        }
+        for baseline_id, review in waiting.items():
+            entry = entries.get(baseline_id) or BaselineEntry(
+                baseline_id,
+                self.store.name(self.store.path(baseline_id)),
+                span_count=review.span_count,
+                at=review.at,
+            )
+            entries[baseline_id] = replace(entry, state=review.state)
+        return [entries[key] for key in sorted(entries)]
+
+    def _entry(self, baseline_id: str | None, stem: str, log: DecisionLog) -> BaselineEntry:
+        path = self.store.directory / f"{stem}.json"
+        name = self.store.name(path)
+        try:
+            found = parse(self.store.read(path) or b"", baseline_id or stem, name=name)
+        except ClnrmError as error:
+            return BaselineEntry(baseline_id or stem, name, error=error.diagnostic)
+        last = next((d for d in reversed(log.standing(found.id)) if d.action in _FILE_ACTIONS), None)
+        return BaselineEntry(
+            found.id,
+            name,
+            found.version,
+            found.digest,
+            found.composed,
+            len(found.table),
+            at=last.at if last else None,
+            by=last.by if last else None,
+        )
+
+    def pending(self) -> list[PendingReview]:
+        """Traces that wait for a decision, by id."""
+        return [review for review in self.reviews.all() if review.state == "pending"]
+
+    def show(self, baseline_id: str, version: int | None = None) -> Baseline:
+        """The accepted baseline, or one of its versions.
+
+        Raises
+        ------
+        ClnrmError
+            CLN701: there is none; CLN702, CLN703: its file cannot be used.
+        UsageError
+            This machine does not have that version.
+        """
+        if version is None:
+            found = self.store.load(baseline_id)
+            if found is None:
+                raise ClnrmError(
+                    f"no baseline for `{baseline_id}`",
+                    "CLN701",
+                    hint=f"use `clnrm baseline accept '{baseline_id}'`",
+                )
+            return found
+        content = self.version(baseline_id, version)
+        return parse(content, baseline_id, name=f"version {version}")
+
+    def latest(self, baseline_id: str, *, seen: str | None = None) -> Latest:
+        """The latest trace of a scenario, as ``accept`` would take it.
+
+        Parameters
+        ----------
+        seen : str, optional
+            Trace digest: that trace and no other, should a later run have brought another one.
+
+        Raises
+        ------
+        UsageError
+            The scenario never ran here, or that trace is not at hand any more.
+        """
+        latest = self._latests.of(baseline_id)
+        if latest is None:
+            raise self.unknown(baseline_id)
+        if seen is None or latest.digest == seen:
+            return latest
+        review = self.reviews.get(baseline_id)
+        reviewed = self._latests.reviewed(review) if review and review.digest == seen else None
+        if reviewed is None:
+            raise UsageError(
+                f"the latest trace of `{baseline_id}` is not the one that was shown",
+                hint="a later run brought another one: look at the diff again",
+            )
+        return reviewed
+
+    def session(self, baseline_id: str) -> Session:
+        """The review of one scenario: its diff with the ids that ``accept`` takes, and what is still open.
+
+        Raises
+        ------
+        UsageError
+            Nothing is pending, or there is no baseline to differ from.
+        """
+        review = self.reviews.get(baseline_id)
+        latest = self._latests.reviewed(review) if review else None
+        if review is None or latest is None:
+            raise self.unknown(baseline_id)
+        current = self.store.load(baseline_id)
+        if current is None:
+            raise UsageError(f"`{baseline_id}` has no baseline to patch", hint="accept the whole trace first")
+        return Session.of(review, latest, current, self._base(review))
+
+    def history(self, baseline_id: str) -> list[Decision]:
+        """Decisions about one id, oldest first."""
+        return self.log().of(baseline_id)
+
+    def verify(self, ids: Sequence[str] = ()) -> list[Diagnostic]:
+        """What does not hold: damaged files and decisions, gaps in the log, files without a decision."""
+        log = self.log()
+        found = log.verify(ids)
+        for stored in self.store.files():
+            baseline_id = stored.id or stored.path.stem
+            if ids and baseline_id not in ids:
+                continue
+            try:
+                baseline = parse(
+                    self.store.read(stored.path) or b"", baseline_id, name=self.store.name(stored.path)
+                )
+            except ClnrmError as error:
+                found.append(error.diagnostic)
+                continue
+            if baseline.digest not in _accounted_for(log, baseline_id):
+                message = f"no decision accounts for what `{self.store.name(stored.path)}` holds"
+                hint = "it came past the log; accept the scenario again to say who and why"
+                found.append(Diagnostic("CLN702", message, hint=hint, severity="warning"))
+        return found
+
+    def log(self) -> DecisionLog:
+        """The decisions, as they are now."""
+        return DecisionLog(self.store.log_directory, self.store.name)
+
+    def version(self, baseline_id: str, version: int) -> bytes:
+        """The bytes of one version.
+
+        Raises
+        ------
+        UsageError
+            This machine does not have it.
+        """
+        versions = Changes(self.store, self.log(), self.reviews).versions(baseline_id)
+        if version not in versions:
+            known = ", ".join(map(str, sorted(versions))) or "none"
+            raise UsageError(
+                f"this machine does not have version {version} of `{baseline_id}` (it has: {known})",
+                hint=f"`git log -- '{self.store.name(self.store.path(baseline_id))}'` may",
+            )
+        return versions[version]
+
+    def unknown(self, baseline_id: str) -> UsageError:
+        """What to say about an id that never ran here."""
+        waiting = [review.id for review in self.pending()]
+        hint = f"waiting: {', '.join(waiting[:5])}" if waiting else "run the test first"
+        return UsageError(f"no trace of `{baseline_id}` is known", hint=hint)
+
+    def _base(self, review: PendingReview) -> Baseline | None:
+        content = self.reviews.file(review.base) if review.base else None
+        try:
+            return parse(content, review.id, name="") if content is not None else None
+        except ClnrmError:
+            return None
+
+
+def _accounted_for(log: DecisionLog, baseline_id: str) -> set[str | None]:
+    """Digests the file may have: that of the last decision that wrote it, of either branch after a merge."""
+    writing = [decision for decision in log.of(baseline_id) if decision.action in _FILE_ACTIONS]
+    named = {parent for decision in writing for parent in decision.parents}
+    return {decision.digest for decision in writing if decision.hash not in named or decision is writing[-1]}

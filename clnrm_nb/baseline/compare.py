@@ -1,0 +1,422 @@
+"""A run against its baselines: one comparison for each scenario, and for a test's own level if it has spans.
+
+Codes and statuses are those of ``format.md`` 8.4. A difference is kept for review on this machine, unless
+``--ci`` is on: then nothing at all is written here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from clnrm_nb.baseline.decisions import DecisionLog
+from clnrm_nb.baseline.difference import difference, options_of, plain
+from clnrm_nb.baseline.files import parse, scenario_of
+from clnrm_nb.baseline.store import BaselineStore
+from clnrm_nb.errors import ClnrmError, Diagnostic
+from clnrm_nb.spans.canonical import of_scenario, trace_digest
+from clnrm_nb.spans.loaders import load, write_otlp_json
+from clnrm_nb.state.reviews import PendingReview, Reviews
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from clnrm_nb.baseline.decisions import Decision
+    from clnrm_nb.baseline.files import Baseline
+    from clnrm_nb.config.project import Project
+    from clnrm_nb.config.settings import Settings
+    from clnrm_nb.diff.model import Diff
+    from clnrm_nb.errors import Location
+    from clnrm_nb.executor.outcome import TestOutcome
+    from clnrm_nb.spans.table import SpanTable
+    from clnrm_nb.state import State
+
+__all__ = ["Comparison", "ComparisonStatus", "Terms", "compare_run", "confirm"]
+
+ComparisonStatus = Literal["same", "changed", "missing", "rejected", "unused", "incomplete", "error"]
+
+_NOT_RUN: Final = frozenset({"skipped", "interrupted", "error"})
+_SUITE_BREAKERS: Final = frozenset({"failed", "error", "interrupted"})
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One scenario (or test level) against its baseline.
+
+    Parameters
+    ----------
+    id, test_id : str
+    scenario : str or None
+        ``None`` for the test level.
+    status : str
+        The baseline's verdict.
+    code : str or None
+        The code that goes with it; ``None`` if it is the same.
+    diagnostics : tuple of Diagnostic
+        What to report; their severities are final.
+    diff : Diff or None
+        Where there were two sides; of an incomplete trace it is provisional.
+    digest : str or None
+        Trace digest of the run.
+    baseline : Baseline or None
+        What it was compared with.
+    file : str or None
+        The baseline's file from the project root.
+    from_trace_file : bool
+        The other side was the file of ``diff.baseline_path``.
+    """
+
+    id: str
+    test_id: str
+    scenario: str | None
+    status: ComparisonStatus
+    code: str | None = None
+    diagnostics: tuple[Diagnostic, ...] = ()
+    diff: Diff | None = None
+    digest: str | None = None
+    baseline: Baseline | None = None
+    file: str | None = None
+    from_trace_file: bool = False
+    table: SpanTable | None = None
+    """The run's spans that were compared; rows are the ``current_row`` of the diff."""
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether it must turn something red."""
+        return any(finding.severity == "error" for finding in self.diagnostics)
+
+    def to_json(self) -> dict[str, Any]:
+        """One entry of ``data.diffs`` (``format.md`` 11.3)."""
+        composed = self.baseline.composed if self.baseline else False
+        if self.diff is not None:
+            return self.diff.to_json(self.id, status=self.status, composed=composed)
+        return {
+            "id": self.id,
+            "status": self.status,
+            "baseline_digest": self.baseline.digest if self.baseline else None,
+            "trace_digest": self.digest,
+            "composed": composed,
+            "certified": False,
+            "spans": {},
+            "edits": [],
+            "causes": [],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Under which terms one test is compared.
+
+    Parameters
+    ----------
+    source_hash, vars_hash : str or None
+        For the decision log.
+    location : Location or None
+        Where findings about its scenarios are shown.
+    """
+
+    source_hash: str | None = None
+    vars_hash: str | None = None
+    location: Location | None = None
+
+
+def compare_run(
+    outcomes: Sequence[TestOutcome],
+    *,
+    project: Project,
+    state: State,
+    settings: Settings,
+    run_id: str,
+    at: str,
+    terms: Mapping[str, Terms] | None = None,
+    suite: Collection[str] | None = None,
+    ci: bool = False,
+) -> list[Comparison]:
+    """Compare everything that ran, after it was judged.
+
+    Parameters
+    ----------
+    outcomes : sequence of TestOutcome
+        With their final statuses and spans.
+    run_id, at : str
+        The run, and when it began (UTC, ISO 8601).
+    terms : mapping of test id to Terms
+    suite : collection of str, optional
+        Ids of all tests and scenarios of the project, if the whole suite ran; else nothing is called unused.
+    ci : bool
+        Write nothing; what is missing or unused fails.
+
+    Returns
+    -------
+    list of Comparison
+        In the order of `outcomes`, then unused files by name. A scenario without spans and without a baseline
+        has none.
+    """
+    run = _Run(project, state, settings, run_id, at, ci=ci)
+    found: list[Comparison] = []
+    for outcome in outcomes:
+        if outcome.status in _NOT_RUN - {"error"} or outcome.spans is None:
+            continue
+        found += run.compare_test(outcome, (terms or {}).get(outcome.id, Terms()))
+    if suite is not None and not any(outcome.status in _SUITE_BREAKERS for outcome in outcomes):
+        found += run.unused(suite)
+    run.keep()
+    return found
+
+
+def confirm(store: BaselineStore, baseline_id: str, digest: str) -> bool:
+    """Take the mark ``composed`` off a baseline that a run was equal to; whether it had one."""
+    with store.lock():
+        path = store.path(baseline_id)
+        content = store.read(path)
+        if content is None:
+            return False
+        found = parse(content, baseline_id, name=store.name(path))
+        if not found.composed or found.digest != digest:
+            return False
+        store.replace(path, content.replace(b'"composed":true', b'"composed":false', 1))
+        return True
+
+
+@dataclass(slots=True)
+class _Run:
+    """What all comparisons of one run share."""
+
+    project: Project
+    state: State
+    settings: Settings
+    run_id: str
+    at: str
+    ci: bool
+    store: BaselineStore = field(init=False)
+    log: DecisionLog = field(init=False)
+    reviews: Reviews = field(init=False)
+    _same: list[str] = field(default_factory=list)
+    _trace_file: SpanTable | ClnrmError | None = None
+    _is_trace_file_read: bool = False
+
+    def __post_init__(self) -> None:
+        self.store = BaselineStore(self.project)
+        self.log = DecisionLog(self.store.log_directory, self.store.name)
+        self.reviews = Reviews(self.state)
+
+    # -------------------------------------------------------------------------------------- one test
+
+    def compare_test(self, outcome: TestOutcome, terms: Terms) -> list[Comparison]:
+        assert outcome.spans is not None
+        parts: list[tuple[str, str | None]] = [
+            (f"{outcome.id}::{scenario.name}", scenario.name)
+            for scenario in outcome.scenarios
+            if scenario.status not in _NOT_RUN
+        ]
+        if outcome.status != "error":
+            parts.append((outcome.id, None))
+        compared = (
+            self._compare(baseline_id, of_scenario(outcome.spans, scenario), outcome, terms)
+            for baseline_id, scenario in parts
+        )
+        return [comparison for comparison in compared if comparison is not None]
+
+    def _compare(
+        self, baseline_id: str, table: SpanTable, outcome: TestOutcome, terms: Terms
+    ) -> Comparison | None:
+        scenario = baseline_id.removeprefix(f"{outcome.id}::") if baseline_id != outcome.id else None
+        digest = trace_digest(table)
+        plain = Comparison(baseline_id, outcome.id, scenario, "same", digest=digest, table=table)
+        try:
+            baseline = self.store.load(baseline_id)
+            reference = baseline.table if baseline else self._from_trace_file(baseline_id, table)
+        except ClnrmError as error:
+            return self._damaged(plain, error)
+        if reference is None and not len(table):
+            return None
+        comparison = plain
+        if baseline is not None:
+            comparison = replace(plain, baseline=baseline, file=self.store.name(self.store.path(baseline_id)))
+        elif reference is not None:
+            comparison = replace(plain, file=self.settings.diff.baseline_path, from_trace_file=True)
+        if reference is not None:
+            comparison = replace(
+                comparison,
+                diff=difference(reference, table, options_of(self.settings.diff)),
+            )
+        judged = self._judge(comparison, outcome, terms)
+        if not self.ci:
+            self._remember(judged, table, outcome, terms)
+        return judged
+
+    def _judge(self, comparison: Comparison, outcome: TestOutcome, terms: Terms) -> Comparison:
+        rejection = self.log.rejection(comparison.id, comparison.digest or "")
+        if comparison.diff is not None and not outcome.complete:
+            said = "the trace is incomplete; the diff is provisional and decides nothing"
+            return self._finding(comparison, "incomplete", "CLN707", said, terms)
+        if comparison.diff is not None and not comparison.diff:
+            return comparison
+        if rejection is not None:
+            return self._finding(comparison, "rejected", "CLN705", _refused_by(rejection), terms)
+        if comparison.diff is None:
+            said = f"no baseline for `{comparison.id}`"
+            return self._finding(comparison, "missing", "CLN701", said, terms)
+        return self._finding(comparison, "changed", "CLN704", _summary(comparison.diff), terms)
+
+    def _finding(
+        self, comparison: Comparison, status: ComparisonStatus, code: str, message: str, terms: Terms
+    ) -> Comparison:
+        is_needed = code != "CLN701" or self.ci or self.settings.baseline.require
+        finding = Diagnostic(
+            code,
+            message,
+            hint=self._hint(comparison.id, code),
+            severity="error" if is_needed else "info",
+            test=comparison.test_id,
+            scenario=comparison.scenario,
+        ).at(terms.location)
+        return replace(comparison, status=status, code=code, diagnostics=(finding,))
+
+    def _hint(self, baseline_id: str, code: str) -> str | None:
+        if code == "CLN707":
+            return None
+        if self.ci:
+            return "compare and review it locally: `clnrm diff`, then `clnrm review`"
+        if code == "CLN701":
+            return f"use `clnrm baseline accept '{baseline_id}'`"
+        return f"`clnrm review '{baseline_id}'` decides what to keep"
+
+    def _damaged(self, comparison: Comparison, error: ClnrmError) -> Comparison:
+        finding = replace(error.diagnostic, test=comparison.test_id, scenario=comparison.scenario)
+        is_given = error is self._trace_file
+        file = (
+            self.settings.diff.baseline_path if is_given else self.store.name(self.store.path(comparison.id))
+        )
+        return replace(
+            comparison,
+            status="error",
+            code=error.code,
+            diagnostics=(replace(finding, file=file),),
+            file=file,
+            from_trace_file=is_given,
+        )
+
+    # ---------------------------------------------------------------------------------- the trace file
+
+    def _from_trace_file(self, baseline_id: str, table: SpanTable) -> SpanTable | None:
+        if not self._is_trace_file_read:
+            self._is_trace_file_read = True
+            path = Path(self.project.root, self.settings.diff.baseline_path)
+            if path.is_file():
+                try:
+                    self._trace_file = load(path)[0]
+                except ClnrmError as error:
+                    self._trace_file = error
+        if isinstance(self._trace_file, ClnrmError):
+            if not len(table):
+                return None
+            raise self._trace_file
+        return None if self._trace_file is None else _part_of(self._trace_file, baseline_id)
+
+    # --------------------------------------------------------------------------------------- for later
+
+    def _remember(self, comparison: Comparison, table: SpanTable, outcome: TestOutcome, terms: Terms) -> None:
+        if comparison.status == "same":
+            self._same.append(comparison.id)
+            if comparison.baseline and comparison.baseline.composed:
+                self._confirm(comparison)
+            return
+        if comparison.status not in ("changed", "missing", "rejected"):
+            return
+        trace = self.reviews.put_spans(write_otlp_json(table))
+        content = self.store.read(self.store.path(comparison.id))
+        base = None if content is None else self.reviews.put_file(content)
+        if trace is None or (content is not None and base is None):
+            return
+        self.reviews.put(
+            PendingReview(
+                id=comparison.id,
+                test_id=comparison.test_id,
+                scenario=comparison.scenario,
+                run=self.run_id,
+                at=self.at,
+                digest=comparison.digest or "",
+                trace=trace,
+                span_count=len(table),
+                test_status=outcome.status,
+                complete=outcome.complete,
+                base=base,
+                state="rejected" if comparison.status == "rejected" else "pending",
+                source_hash=terms.source_hash,
+                vars_hash=terms.vars_hash,
+                options=plain(options_of(self.settings.diff)),
+            )
+        )
+
+    def _confirm(self, comparison: Comparison) -> None:
+        """Only a mark is at stake: where the file cannot be written it stays."""
+        assert comparison.baseline is not None
+        if comparison.digest == comparison.baseline.digest:
+            try:
+                confirm(self.store, comparison.id, comparison.baseline.digest)
+            except ClnrmError:
+                return
+
+    def keep(self) -> None:
+        """Forget the reviews of what is the same now."""
+        known = {review.id for review in self.reviews.all()} if self._same else set()
+        self.reviews.remove([baseline_id for baseline_id in self._same if baseline_id in known])
+
+    # ------------------------------------------------------------------------------------------ unused
+
+    def unused(self, suite: Collection[str]) -> list[Comparison]:
+        """Files that no scenario owns, by their names: what they hold may be anything."""
+        owned = {self.store.path(baseline_id) for baseline_id in suite}
+        found = []
+        for stored in self.store.files():
+            if stored.path in owned:
+                continue
+            name = self.store.name(stored.path)
+            unused_id = stored.id or stored.path.stem
+            test_id, scenario = scenario_of(unused_id)
+            finding = Diagnostic(
+                "CLN706",
+                f"no scenario owns `{name}`" + (f" (`{stored.id}`)" if stored.id else ""),
+                file=name,
+                hint="`clnrm baseline gc --unused` removes it",
+                severity="error" if self.ci else "warning",
+            )
+            found.append(
+                Comparison(
+                    unused_id, test_id, scenario, "unused", "CLN706", diagnostics=(finding,), file=name
+                )
+            )
+        return found
+
+
+def _summary(diff: Diff) -> str:
+    """``2 changed, 1 missing``."""
+    parts = [f"{count} {status}" for status, count in diff.totals.items() if count and status != "same"]
+    n_edits = len(diff.counted)
+    return ", ".join(parts) or f"{n_edits} {'edit' if n_edits == 1 else 'edits'}"
+
+
+def _refused_by(decision: Decision) -> str:
+    who = decision.by.partition(" <")[0]
+    why = f": {decision.reason}" if decision.reason else ""
+    return f"this trace was rejected on {decision.day} by {who}{why}"
+
+
+def _part_of(table: SpanTable, baseline_id: str) -> SpanTable | None:
+    """The spans of a given trace file that serve one id; a file without marks serves every one."""
+    test_id, scenario = scenario_of(baseline_id)
+    marks = [_mark(table, row) for row in range(len(table))]
+    if any(mark != (None, None) for mark in marks):
+        rows = [row for row, (test, name) in enumerate(marks) if test in (None, test_id) and name == scenario]
+    else:
+        rows = list(range(len(table)))
+    rows = [row for row in rows if not table.own[row]]
+    return table.select(rows) if rows and (scenario is not None or marks[rows[0]][0] is not None) else None
+
+
+def _mark(table: SpanTable, row: int) -> tuple[str | None, str | None]:
+    attributes = table.resource[row].attributes
+    test, scenario = attributes.get("clnrm.test.id"), attributes.get("clnrm.scenario", table.scenario[row])
+    return (test if isinstance(test, str) else None, scenario if isinstance(scenario, str) else None)

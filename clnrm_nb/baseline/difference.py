@@ -1,0 +1,61 @@
+"""The way from baselines into the diff, and from the settings of a project to what counts in it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from clnrm_nb.diff import DiffOptions, apply, compare
+from clnrm_nb.spans.canonical import canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from clnrm_nb.config.keys import Diff as DiffSection
+    from clnrm_nb.diff import Diff, Edit
+    from clnrm_nb.spans.table import SpanTable
+
+__all__ = ["difference", "options_from", "options_of", "patched", "plain"]
+
+
+def options_of(section: DiffSection) -> DiffOptions:
+    """What counts by the ``[diff]`` section."""
+    tolerance = section.tolerance
+    return DiffOptions(
+        ignore_timestamps=section.ignore_timestamps,
+        order_sensitive=section.order_sensitive,
+        own_spans=section.own_spans,
+        ignore_attributes=tuple(section.ignore_attributes),
+        volatile_defaults=section.volatile_defaults,
+        duration_ms=tolerance.duration_ms or 0.0,
+        duration_ratio=tolerance.duration_ratio or 1.0,
+        attributes={
+            glob: (bounds.get("abs", 0.0), bounds.get("rel", 0.0))
+            for glob, bounds in tolerance.attributes.items()
+        },
+    )
+
+
+def options_from(document: Mapping[str, Any]) -> DiffOptions:
+    """What counts, as it was kept with a pending trace."""
+    known = {key: value for key, value in document.items() if key in DiffOptions.__dataclass_fields__}
+    if "ignore_attributes" in known:
+        known["ignore_attributes"] = tuple(known["ignore_attributes"])
+    if "attributes" in known:
+        known["attributes"] = {glob: (bounds[0], bounds[1]) for glob, bounds in known["attributes"].items()}
+    return DiffOptions(**known)
+
+
+def difference(baseline: SpanTable, current: SpanTable, options: DiffOptions) -> Diff:
+    """What turns a baseline into a trace. A baseline has no times: what needs them is not compared."""
+    return compare(canonical(baseline), current, options=options)
+
+
+def patched(baseline: SpanTable, edits: Sequence[Edit]) -> dict[str, Any]:
+    """The canonical form of a baseline with some edits applied."""
+    return apply(edits, canonical(baseline))
+
+
+def plain(options: DiffOptions) -> dict[str, Any]:
+    """Options as JSON can keep them; :func:`options_from` reads them back."""
+    return asdict(options)

@@ -1,0 +1,139 @@
+"""The latest trace of a scenario that this machine knows: from a pending review, or from a stored run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from clnrm_nb.baseline.files import scenario_of
+from clnrm_nb.spans.canonical import of_scenario, trace_digest
+from clnrm_nb.spans.loaders import load
+from clnrm_nb.spans.table import SpanTable
+
+if TYPE_CHECKING:
+    from clnrm_nb.state import State
+    from clnrm_nb.state.reviews import PendingReview, Reviews
+
+__all__ = ["Latest", "Latests"]
+
+_NO_TRACE: Final = ("skipped", "interrupted", "error")
+_COMPARISON: Final = "CLN70"
+"""Codes of comparisons: they fail a test that passed all it was judged by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """A trace that may become a baseline.
+
+    Parameters
+    ----------
+    id : str
+    table : SpanTable
+        Its spans, with their times.
+    digest, run, at : str
+    test_status : str
+        Of the test, comparisons aside.
+    complete : bool
+    source_hash, vars_hash : str or None
+    """
+
+    id: str
+    table: SpanTable
+    digest: str
+    run: str
+    at: str
+    test_status: str
+    complete: bool
+    source_hash: str | None = None
+    vars_hash: str | None = None
+
+
+class Latests:
+    """Looks latest traces up.
+
+    Parameters
+    ----------
+    state : State
+    reviews : Reviews
+    """
+
+    def __init__(self, state: State, reviews: Reviews) -> None:
+        self._state = state
+        self._reviews = reviews
+
+    def of(self, baseline_id: str) -> Latest | None:
+        """The latest one; ``None`` if the scenario never ran here."""
+        review = self._reviews.get(baseline_id)
+        stored = self._stored(baseline_id, after=review.run if review else "")
+        return stored or (self.reviewed(review) if review else None)
+
+    def reviewed(self, review: PendingReview) -> Latest | None:
+        """The trace of a review; ``None`` if it is gone."""
+        content = self._reviews.spans(review)
+        if content is None:
+            return None
+        table, _ = load(content, allow_empty=True)
+        return Latest(
+            review.id,
+            table,
+            review.digest,
+            review.run,
+            review.at,
+            review.test_status,
+            review.complete,
+            review.source_hash,
+            review.vars_hash,
+        )
+
+    def _stored(self, baseline_id: str, *, after: str) -> Latest | None:
+        """From the last run that got to a verdict, if it is later than the review's."""
+        test_id, scenario = scenario_of(baseline_id)
+        row = next(
+            (
+                row
+                for row in self._state.history([test_id])
+                if row["test_id"] == test_id and row["status"] not in _NO_TRACE
+            ),
+            None,
+        )
+        # Ids of runs ascend with time.
+        if row is None or row["run"] <= after:
+            return None
+        test = self._test(row["run"], test_id)
+        if test is None or not _has_run(test, scenario):
+            return None
+        content = self._state.spans_of(test_id, row["run"])
+        if content is None and test.get("span_count"):
+            return None
+        whole = load(content, allow_empty=True)[0] if content is not None else SpanTable()
+        table = of_scenario(whole, scenario)
+        return Latest(
+            baseline_id,
+            table,
+            trace_digest(table),
+            row["run"],
+            row["at"],
+            _status(test),
+            bool(test.get("complete", True)),
+        )
+
+    def _test(self, run_id: str, test_id: str) -> dict[str, Any] | None:
+        run = self._state.run(run_id) or {"data": {"tests": []}}
+        return next((test for test in run["data"]["tests"] if test["id"] == test_id), None)
+
+
+def _has_run(test: dict[str, Any], scenario: str | None) -> bool:
+    return scenario is None or any(
+        part["name"] == scenario and part.get("status") not in _NO_TRACE for part in test.get("scenarios", ())
+    )
+
+
+def _status(test: dict[str, Any]) -> str:
+    """The test's status without what comparisons made of it."""
+    errors = [found["code"] for found in test.get("diagnostics", ()) if found.get("severity") == "error"]
+    is_otherwise_fine = all(
+        part.get("status") in ("passed", "skipped") for part in test.get("scenarios", ())
+    ) and all(part.get("status") == "passed" for part in test.get("expectations", ()))
+    if errors and is_otherwise_fine and all(code.startswith(_COMPARISON) for code in errors):
+        return "passed"
+    return str(test["status"])

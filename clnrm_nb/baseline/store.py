@@ -1,0 +1,174 @@
+"""All baseline files of a project: ``.clnrm/baselines/`` (``format.md`` 8.4).
+
+A file is replaced as a whole or not at all, and only under the lock. Reading needs no lock. What cannot be
+read says so and is never repaired on the way.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from clnrm_nb.baseline.files import Baseline, parse
+from clnrm_nb.config.project import safe_name
+from clnrm_nb.errors import ClnrmError
+from clnrm_nb.state.objects import write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from clnrm_nb.config.project import Project
+
+__all__ = ["BaselineStore", "StoredFile"]
+
+_LOCK_TIMEOUT_S: Final = 30.0
+_HEAD: Final = b'{"clnrm":'
+_HEAD_END: Final = b",\n"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A baseline file as far as its header tells; `id` is ``None`` where that cannot be read."""
+
+    path: Path
+    id: str | None
+
+
+class BaselineStore:
+    """The baseline files of one project.
+
+    Parameters
+    ----------
+    project : Project
+        Its state directory holds ``baselines/``.
+    lock_timeout_s : float
+        How long to wait for another process that decides something.
+    """
+
+    def __init__(self, project: Project, *, lock_timeout_s: float = _LOCK_TIMEOUT_S) -> None:
+        self._project = project
+        self._lock_timeout_s = lock_timeout_s
+        self.directory = project.state_dir / "baselines"
+        self.log_directory = self.directory / "log"
+        self.rules_path = self.directory / "rules.toml"
+
+    def path(self, baseline_id: str) -> Path:
+        """Where the baseline of an id is or would be."""
+        return self.directory / f"{safe_name(baseline_id)}.json"
+
+    def name(self, path: Path) -> str:
+        """A path as messages show it."""
+        return self._project.relative(path)
+
+    # ------------------------------------------------------------------------------------------ reading
+
+    def read(self, path: Path) -> bytes | None:
+        """Bytes of a file; ``None`` if there is none.
+
+        Raises
+        ------
+        ClnrmError
+            CLN001: it is there and cannot be read.
+        """
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ClnrmError(f"`{self.name(path)}` cannot be read: {error.strerror}", "CLN001") from error
+
+    def load(self, baseline_id: str) -> Baseline | None:
+        """The baseline of an id; ``None`` if it has no file.
+
+        Raises
+        ------
+        ClnrmError
+            CLN702, CLN703: its file is damaged or of a newer format. CLN001: it cannot be read.
+        """
+        path = self.path(baseline_id)
+        content = self.read(path)
+        return None if content is None else parse(content, baseline_id, name=self.name(path))
+
+    def files(self) -> list[StoredFile]:
+        """Every baseline file, by name."""
+        paths = sorted(self.directory.glob("*.json")) if self.directory.is_dir() else []
+        return [StoredFile(path, self._id(path)) for path in paths]
+
+    def _id(self, path: Path) -> str | None:
+        try:
+            with path.open("rb") as file:
+                line = file.readline()
+            if line.startswith(_HEAD) and line.endswith(_HEAD_END):
+                header: Any = orjson.loads(line[len(_HEAD) : -len(_HEAD_END)])
+            else:
+                header = orjson.loads(path.read_bytes())["clnrm"]
+            found = header["id"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return found if isinstance(found, str) else None
+
+    # ------------------------------------------------------------------------------------------ writing
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Alone among all processes and threads that decide about baselines of this project.
+
+        Raises
+        ------
+        ClnrmError
+            CLN001: the state directory cannot be written, or another process keeps the lock.
+        """
+        from filelock import FileLock, Timeout
+
+        path = self._project.state_dir / "review.lock"
+        lock = FileLock(path, timeout=self._lock_timeout_s, thread_local=False)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout:
+            raise ClnrmError(
+                f"another process has been deciding about baselines for {self._lock_timeout_s:g} s",
+                "CLN001",
+                hint=f"it holds `{self.name(path)}`; nothing was changed",
+            ) from None
+        except OSError as error:
+            raise self._unwritable(path, error) from error
+        try:
+            self._sweep()
+            yield
+        finally:
+            lock.release()
+
+    def replace(self, path: Path, content: bytes | None) -> None:
+        """Put `content` in place of a file, or remove it; only under the lock.
+
+        Raises
+        ------
+        ClnrmError
+            CLN001: it cannot be written; the file is as it was.
+        """
+        try:
+            if content is None:
+                path.unlink(missing_ok=True)
+            else:
+                write_atomically(path, content)
+        except OSError as error:
+            raise self._unwritable(path, error) from error
+
+    def _unwritable(self, path: Path, error: OSError) -> ClnrmError:
+        return ClnrmError(
+            f"`{self.name(path)}` cannot be written: {error.strerror or error}",
+            "CLN001",
+            hint="nothing was changed",
+        )
+
+    def _sweep(self) -> None:
+        """Remove what a writer that was killed left beside the files: nobody else writes under the lock."""
+        for directory in (self.directory, self.log_directory):
+            if directory.is_dir():
+                for leftover in directory.glob(".*.tmp"):
+                    leftover.unlink(missing_ok=True)

@@ -1,0 +1,121 @@
+"""Anchors: what occurs once on each side is itself, wherever it stands; and what holds it follows.
+
+Whole subtrees are anchored, largest first, or single spans by their content alone, which carries a
+self-similar chain through many edits. The container vote then pairs an unpaired span with the one of its
+label that holds most of what it held.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from clnrm_nb.diff.content import PER_MILLE
+from clnrm_nb.diff.matching import Matching, Why, subtree_cost
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["anchor_spans", "anchor_subtrees", "vote_containers"]
+
+_MAX_HELD: Final = 64
+
+_Key = TypeVar("_Key")
+
+_MAX_LIFT: Final = 4
+"""Unpaired spans between a child and its old container that the vote looks through."""
+
+
+def anchor_subtrees(matching: Matching) -> None:
+    """Pair equal subtrees that occur once on each side, the largest first."""
+    a, b = matching.a, matching.b
+    once = _once(a.full[: a.n], [i for i in range(a.n) if matching.forth[i] < 0])
+    once_b = _once(b.full[: b.n], [j for j in range(b.n) if matching.back[j] < 0])
+    common = [(i, once_b[full]) for full, i in once.items() if full in once_b]
+    for i, j in sorted(common, key=lambda pair: (-a.size[pair[0]], pair[0])):
+        if matching.forth[i] < 0 and matching.free(i) and matching.free_b(j):
+            matching.pair_equal(i, j, Why("anchor"))
+
+
+def anchor_spans(matching: Matching) -> None:
+    """Pair spans whose content occurs once on each side, or once under equal content above it."""
+    a, b = matching.a, matching.b
+    for sign in (1, 2):
+        signs_a = _contexts(a.own, a.parent, a.n, sign)
+        signs_b = _contexts(b.own, b.parent, b.n, sign)
+        once = _once(signs_a, [i for i in range(a.n) if matching.forth[i] < 0])
+        once_b = _once(signs_b, [j for j in range(b.n) if matching.back[j] < 0])
+        for key, i in once.items():
+            j = once_b.get(key)
+            if j is not None:
+                matching.pair(i, j, Why("content"))
+
+
+def _contexts(own: Sequence[int], parent: Sequence[int], n: int, levels: int) -> list[tuple[int, ...]]:
+    if levels == 1:
+        return [(own[spot],) for spot in range(n)]
+    return [(own[spot], own[parent[spot]]) for spot in range(n)]
+
+
+def _once(keys: Sequence[_Key], spots: Sequence[int]) -> dict[_Key, int]:
+    counts = Counter(keys)
+    return {keys[spot]: spot for spot in spots if counts[keys[spot]] == 1}
+
+
+def vote_containers(matching: Matching) -> None:
+    """Pair unpaired spans with those of their label that hold what they held, the lowest first."""
+    a, forth = matching.a, matching.forth
+    # What an unpaired span held goes on to the span above it.
+    held: dict[int, list[int]] = {}
+    for i in range(a.n - 1, -1, -1):
+        if forth[i] >= 0:
+            continue
+        inside = [child for child in a.children[i] if forth[child] >= 0]
+        for child in a.children[i]:
+            inside.extend(held.pop(child, ()))
+        if not inside:
+            continue
+        votes = _votes(matching, i, inside)
+        best = min(votes, key=lambda holder: (-votes[holder], holder), default=-1)
+        if best >= 0 and _is_container(matching, i, best):
+            others = sorted(votes.values(), reverse=True)
+            total = sum(others)
+            runner_up = PER_MILLE * others[1] // total if len(others) > 1 else -1
+            matching.pair(i, best, Why("container", PER_MILLE * others[0] // total, runner_up))
+        else:
+            held[i] = inside[:_MAX_HELD]
+
+
+def _votes(matching: Matching, i: int, inside: Sequence[int]) -> Counter[int]:
+    """For each unpaired span of the label of `i` the spans of `inside` it holds, by size."""
+    a, b, back = matching.a, matching.b, matching.back
+    votes: Counter[int] = Counter()
+    for child in inside:
+        holder, best, least = b.parent[matching.forth[child]], -1, 0
+        for _ in range(_MAX_LIFT):
+            if back[holder] >= 0:
+                break
+            if b.label[holder] == a.label[i]:
+                cost = matching.contents.cost(a.own[i], b.own[holder])
+                if best < 0 or cost < least:
+                    best, least = holder, cost
+            holder = b.parent[holder]
+        if best >= 0:
+            votes[best] += a.size[child]
+    return votes
+
+
+def _is_container(matching: Matching, i: int, holder: int) -> bool:
+    """Whether pairing costs less than both apart, and no span just above says it better."""
+    a, b, contents = matching.a, matching.b, matching.contents
+    cost = contents.cost(a.own[i], b.own[holder])
+    if cost > 2 * subtree_cost(1):
+        return False
+    above = a.parent[i]
+    for _ in range(_MAX_LIFT):
+        if cost == 0 or matching.forth[above] >= 0:
+            return True
+        if a.label[above] == a.label[i] and contents.cost(a.own[above], b.own[holder]) < cost:
+            return False
+        above = a.parent[above]
+    return True

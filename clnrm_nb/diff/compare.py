@@ -1,0 +1,142 @@
+"""The whole way from two traces to a certified diff."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from clnrm_nb.diff.aliases import Aliases, find_aliases
+from clnrm_nb.diff.apply import certify
+from clnrm_nb.diff.causes import group
+from clnrm_nb.diff.content import Contents
+from clnrm_nb.diff.derive import Pairing, derive
+from clnrm_nb.diff.extras import extras, quiet
+from clnrm_nb.diff.identify import identify
+from clnrm_nb.diff.interner import Interner
+from clnrm_nb.diff.matching import Why, subtree_cost
+from clnrm_nb.diff.merge import merge
+from clnrm_nb.diff.model import Diff
+from clnrm_nb.diff.options import DiffOptions
+from clnrm_nb.diff.portfolio import match
+from clnrm_nb.diff.side import from_canonical, from_table
+from clnrm_nb.diff.trees import Numbers, grow
+from clnrm_nb.spans.table import SpanTable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from clnrm_nb.diff.derive import Draft
+    from clnrm_nb.diff.side import Side
+
+__all__ = ["compare", "diff_of", "given"]
+
+
+def compare(
+    baseline: SpanTable | Mapping[str, Any],
+    current: SpanTable | Mapping[str, Any],
+    *,
+    options: DiffOptions | None = None,
+) -> Diff:
+    """What changed from one trace to another.
+
+    Parameters
+    ----------
+    baseline, current : SpanTable or mapping
+        Tables (of one scenario each, see :func:`clnrm_nb.spans.canonical.of_scenario`), or canonical forms.
+    options : DiffOptions, optional
+        What counts.
+
+    Returns
+    -------
+    Diff
+        Certified, deterministic, and the inverse of the diff of the sides exchanged.
+
+    Raises
+    ------
+    InternalError
+        CLN901: the script does not give the current trace. A bug, never a verdict.
+    """
+    options = options or DiffOptions()
+    interner = Interner()
+    a, b = _side(baseline, interner, options), _side(current, interner, options)
+    return diff_of(a, b, options=options)
+
+
+def _side(source: SpanTable | Mapping[str, Any], interner: Interner, options: DiffOptions) -> Side:
+    if isinstance(source, SpanTable):
+        return from_table(source, interner, own_spans=options.own_spans)
+    return from_canonical(source, interner)
+
+
+def diff_of(a: Side, b: Side, *, options: DiffOptions, pairing: Pairing | None = None) -> Diff:
+    """The diff of two sides of one interner; with a given `pairing`, its script (the benchmark's truth)."""
+    if pairing is None and a.full[: a.n] == b.full[: b.n]:
+        numbers = range(a.n + 1)
+        pairing = Pairing(numbers, numbers, {})
+        drafts: list[Draft] = []
+    else:
+        pairing, drafts = _script(a, b, pairing)
+    drafts = [*drafts, *extras(a, b, pairing.forth, options)]
+    quiet(drafts, options)
+    edits = identify(drafts, a, b)
+    certify(a, b, edits)
+    edits_shown, causes = group(edits, b)
+    ignored = dict(sorted((a.ignored + b.ignored).items()))
+    baseline_digest = a.digest
+    return Diff(
+        baseline_digest=baseline_digest,
+        trace_digest=baseline_digest if a.full == b.full else b.digest,
+        certified=True,
+        edits=edits_shown,
+        causes=causes,
+        spans=merge(a, b, pairing.forth, pairing.back, edits_shown),
+        ignored=ignored,
+        notes=(
+            *(f"baseline: {note}" for note in a.notes),
+            *(f"current: {note}" for note in b.notes),
+        ),
+    )
+
+
+def _script(a: Side, b: Side, pairing: Pairing | None) -> tuple[Pairing, list[Draft]]:
+    # The order of the sides is their content's, so that the inverse diff comes from the same matching.
+    flipped = (a.n, a.digest) > (b.n, b.digest)
+    contents = Contents(a.interner)
+    first, second = (b, a) if flipped else (a, b)
+    aliases = find_aliases(first, second, contents)
+    numbers = Numbers()
+    is_given = pairing is not None
+    tree_1 = grow(first, numbers, aliases or None)
+    tree_2 = grow(second, numbers, aliases or None)
+    if pairing is None:
+        matching = match(tree_1, tree_2, contents)
+        pairing = Pairing(matching.forth, matching.back, matching.why)
+        if flipped:
+            why = {matching.forth[number]: why for number, why in matching.why.items()}
+            pairing = Pairing(matching.back, matching.forth, why)
+    if flipped:
+        aliases = _inverse(aliases)
+    trees = (tree_2, tree_1) if flipped else (tree_1, tree_2)
+    drafts = derive(a, b, pairing, trees, aliases)
+    if not is_given and sum(draft.cost for draft in drafts) > _cost_of_all(a) + _cost_of_all(b):
+        # Estimates leave out what whole traces share; nothing may cost more than starting anew.
+        pairing = Pairing([-1] * a.n + [b.n], [-1] * b.n + [a.n], {})
+        drafts = derive(a, b, pairing, trees, aliases)
+    return pairing, drafts
+
+
+def _cost_of_all(side: Side) -> int:
+    return sum(subtree_cost(side.size[root]) for root in side.children[side.n])
+
+
+def _inverse(aliases: Aliases) -> Aliases:
+    return replace(aliases, keys={old: new for new, old in aliases.keys.items()})
+
+
+def given(forth: list[int], back: list[int]) -> Pairing:
+    """A pairing somebody else found; the tops are added."""
+    return Pairing(
+        [*forth, len(back)],
+        [*back, len(forth)],
+        {number: Why("given") for number, mate in enumerate(forth) if mate >= 0},
+    )

@@ -1,0 +1,178 @@
+"""The state of one pass of the matcher: who is paired with whom and why, and what a pair about costs."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from clnrm_nb.diff.assign import assign
+from clnrm_nb.diff.content import PER_MILLE
+from clnrm_nb.diff.model import COSTS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clnrm_nb.diff.content import Contents
+    from clnrm_nb.diff.trees import Tree
+
+__all__ = ["Matching", "Why", "subtree_cost"]
+
+_CHILD_SHAPE, _CHILD_LABEL, _CHILD_OTHER = 2, 4, 6
+_SHARE_OWN: Final = 450
+_SHARE_CHILDREN: Final = 400
+_SHARE_LABELS: Final = 150
+
+
+class Why(NamedTuple):
+    """Why two spans are one: the rule, its score and the runner-up's in per mille (-1: no other one)."""
+
+    rule: str
+    score: int = PER_MILLE
+    runner_up: int = -1
+
+
+def subtree_cost(size: int) -> int:
+    """Cost of inserting or deleting `size` spans at one place."""
+    return COSTS["insert"] + 2 * size
+
+
+class Matching:
+    """Pairs of spans of two trees; -1 is nobody. The tops are paired from the beginning."""
+
+    def __init__(self, a: Tree, b: Tree, contents: Contents) -> None:
+        self.a, self.b, self.contents = a, b, contents
+        self.forth = [-1] * (a.n + 1)
+        self.back = [-1] * (b.n + 1)
+        self.why: dict[int, Why] = {}
+        self.queue: deque[tuple[int, int]] = deque()
+        self.forth[a.n], self.back[b.n] = b.n, a.n
+        self.queue.append((a.n, b.n))
+
+    def pair(self, i: int, j: int, why: Why) -> None:
+        """Two spans are one; their children are looked at later."""
+        self.forth[i], self.back[j] = j, i
+        self.why[i] = why
+        self.queue.append((i, j))
+
+    def unpair(self, i: int) -> None:
+        """They are not."""
+        self.back[self.forth[i]] = -1
+        self.forth[i] = -1
+        self.why.pop(i, None)
+
+    def pair_equal(self, i: int, j: int, why: Why) -> None:
+        """Two equal subtrees are one, span by span, identical siblings by start order."""
+        a, b = self.a, self.b
+        todo = [(i, j)]
+        while todo:
+            one, other = todo.pop()
+            self.forth[one], self.back[other] = other, one
+            self.why[one] = why
+            mine, theirs = a.children[one], b.children[other]
+            if len(mine) == 1:
+                todo.append((mine[0], theirs[0]))
+            elif mine:
+                mine = sorted(mine, key=lambda child: (a.full[child], a.start[child]))
+                theirs = sorted(theirs, key=lambda child: (b.full[child], b.start[child]))
+                todo.extend(zip(mine, theirs, strict=True))
+
+    def free(self, i: int) -> bool:
+        """Whether nothing in the subtree of a span of `a` is paired."""
+        return not any(mate >= 0 for mate in self.forth[i : i + self.a.size[i]])
+
+    def free_b(self, j: int) -> bool:
+        """Whether nothing in the subtree of a span of `b` is paired."""
+        return not any(mate >= 0 for mate in self.back[j : j + self.b.size[j]])
+
+    def above(self, i: int) -> int:
+        """Nearest paired span above a span of `a`."""
+        i = self.a.parent[i]
+        while self.forth[i] < 0:
+            i = self.a.parent[i]
+        return i
+
+    def above_b(self, j: int) -> int:
+        """Nearest paired span above a span of `b`."""
+        j = self.b.parent[j]
+        while self.back[j] < 0:
+            j = self.b.parent[j]
+        return j
+
+    def estimate(self, i: int, j: int) -> int:
+        """About what pairing two spans costs, their children included."""
+        a, b = self.a, self.b
+        cost = self.contents.cost(a.own[i], b.own[j])
+        mine, theirs = a.children[i], b.children[j]
+        if not mine and not theirs:
+            return cost
+        gone = Counter(a.full[child] for child in mine)
+        came = Counter(b.full[child] for child in theirs)
+        if gone == came:
+            return cost
+        by_full = (gone & came).total()
+        shapes = (
+            Counter(a.shape[child] for child in mine) & Counter(b.shape[child] for child in theirs)
+        ).total()
+        labels = (
+            Counter(a.label[child] for child in mine) & Counter(b.label[child] for child in theirs)
+        ).total()
+        by_shape = max(shapes - by_full, 0)
+        by_label = max(labels - by_full - by_shape, 0)
+        rest = len(mine) + len(theirs) - 2 * (by_full + by_shape + by_label)
+        return cost + _CHILD_SHAPE * by_shape + _CHILD_LABEL * by_label + _CHILD_OTHER * rest
+
+    def similarity(self, i: int, j: int) -> int:
+        """How alike two spans of one label are, in per mille."""
+        a, b = self.a, self.b
+        score = _SHARE_OWN * self.contents.overlap(a.own[i], b.own[j])
+        score += _SHARE_CHILDREN * _common(_column(a.shape, a, i), _column(b.shape, b, j))
+        score += _SHARE_LABELS * _common(_column(a.label, a, i), _column(b.label, b, j))
+        return score // PER_MILLE
+
+    def pair_cheapest(self, mine: Sequence[int], theirs: Sequence[int], rule: str, extra: int = 0) -> None:
+        """Pair two groups for the least total cost; a pair dearer than leaving both is not made.
+
+        Parameters
+        ----------
+        mine, theirs : sequence of int
+            No more than :data:`~clnrm_nb.diff.assign.MAX_GROUP` each.
+        rule : str
+            For the reason.
+        extra : int
+            Cost of each pair beside its content, such as a move's.
+        """
+        a, b = self.a, self.b
+        estimates = [[self.estimate(i, j) + extra for j in theirs] for i in mine]
+        if len(mine) == len(theirs) == 1:
+            pairs = [(0, 0)]
+        else:
+            ranks = {j: rank for rank, j in enumerate(sorted(theirs, key=b.start.__getitem__))}
+            my_ranks = {i: rank for rank, i in enumerate(sorted(mine, key=a.start.__getitem__))}
+            pairs = assign(
+                [
+                    [
+                        (min(cost, self._apart(i, j)) << 20)
+                        - (self.similarity(i, j) << 8)
+                        + abs(my_ranks[i] - ranks[j])
+                        for j, cost in zip(theirs, line, strict=True)
+                    ]
+                    for i, line in zip(mine, estimates, strict=True)
+                ]
+            )
+        for row, column in pairs:
+            i, j = mine[row], theirs[column]
+            if estimates[row][column] <= self._apart(i, j):
+                others = [self.similarity(i, other) for other in theirs if other != j]
+                self.pair(i, j, Why(rule, self.similarity(i, j), max(others, default=-1)))
+
+    def _apart(self, i: int, j: int) -> int:
+        return subtree_cost(self.a.size[i]) + subtree_cost(self.b.size[j])
+
+
+def _column(column: list[int], tree: Tree, spot: int) -> Counter[int]:
+    return Counter(column[child] for child in tree.children[spot])
+
+
+def _common(mine: Counter[int], theirs: Counter[int]) -> int:
+    total = (mine | theirs).total()
+    return PER_MILLE * (mine & theirs).total() // total if total else PER_MILLE

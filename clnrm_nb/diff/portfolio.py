@@ -1,0 +1,103 @@
+"""Several passes over the same two trees; the cheapest script is kept.
+
+No single order of steps will do: top-down first mistakes moves, anchors first mistakes attribute edits on
+self-similar chains. Passes are cheap where little changed. The two sides are put into an order that depends
+on their content alone, so that a diff and its inverse come from the same matching.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clnrm_nb.diff.anchors import anchor_spans, anchor_subtrees, vote_containers
+from clnrm_nb.diff.matching import Matching, subtree_cost
+from clnrm_nb.diff.moves import pair_between, pair_moves
+from clnrm_nb.diff.renames import pair_renames
+from clnrm_nb.diff.rounds import drain, revisit
+from clnrm_nb.diff.structure import structure_of
+
+if TYPE_CHECKING:
+    from clnrm_nb.diff.content import Contents
+    from clnrm_nb.diff.trees import Tree
+
+__all__ = ["match"]
+
+
+def match(a: Tree, b: Tree, contents: Contents) -> Matching:
+    """The matching of two trees whose script costs least, ties to fewer items, then to the earlier pass."""
+    best: Matching | None = None
+    least = (0, 0)
+    for run in (_top_down_first, _anchors_first, _contents_first, _nothing):
+        matching = Matching(a, b, contents)
+        run(matching)
+        _part(matching)
+        price = _price(matching)
+        if best is None or price < least:
+            best, least = matching, price
+        if least[1] <= 1:
+            # One item that a pass finds is not bettered by another one's.
+            break
+    assert best is not None
+    return best
+
+
+def _top_down_first(matching: Matching) -> None:
+    drain(matching)
+    _find_the_rest(matching)
+
+
+def _anchors_first(matching: Matching) -> None:
+    anchor_subtrees(matching)
+    vote_containers(matching)
+    _drain_from_all(matching)
+    _find_the_rest(matching)
+
+
+def _contents_first(matching: Matching) -> None:
+    anchor_subtrees(matching)
+    anchor_spans(matching)
+    vote_containers(matching)
+    _drain_from_all(matching)
+    _find_the_rest(matching)
+
+
+def _nothing(matching: Matching) -> None:
+    """Delete everything, insert everything: what no answer may cost more than."""
+    matching.queue.clear()
+
+
+def _drain_from_all(matching: Matching) -> None:
+    drain(matching)
+    revisit(matching)
+
+
+def _find_the_rest(matching: Matching) -> None:
+    pair_moves(matching)
+    pair_between(matching)
+    pair_renames(matching)
+    vote_containers(matching)
+    revisit(matching)
+    pair_moves(matching)
+    pair_renames(matching)
+
+
+def _part(matching: Matching) -> None:
+    """Leaves that cost more together than apart are two spans."""
+    a, b = matching.a, matching.b
+    for i, j in enumerate(matching.forth[:-1]):
+        if j >= 0 and a.own[i] != b.own[j] and not a.children[i] and not b.children[j]:
+            moved = matching.forth[a.parent[i]] != b.parent[j]
+            if matching.contents.cost(a.own[i], b.own[j]) + 6 * moved > 2 * subtree_cost(1):
+                matching.unpair(i)
+
+
+def _price(matching: Matching) -> tuple[int, int]:
+    """Cost and number of items of a matching's script; what whole traces share is the same for all."""
+    a, b, contents = matching.a, matching.b, matching.contents
+    structure = structure_of(matching.forth, matching.back, a, b)
+    cost, n_items = structure.cost, structure.n_items
+    for i, j in enumerate(matching.forth[:-1]):
+        if j >= 0 and a.own[i] != b.own[j]:
+            cost += contents.cost(a.own[i], b.own[j])
+            n_items += 1
+    return cost, n_items

@@ -1,0 +1,104 @@
+"""A run held against the accepted traces, after it was judged.
+
+What differs is kept for the review; what the comparison means for a test is decided here, by the same table
+of codes as everything else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from clnrm_nb.baseline import BaselineReview, Comparison, compare_run
+from clnrm_nb.executor.outcome import worst
+from clnrm_nb.pipeline.judge import consequence
+from clnrm_nb.report.diffs import TraceDiff
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from clnrm_nb.config.project import Project
+    from clnrm_nb.config.settings import Settings
+    from clnrm_nb.executor.outcome import TestOutcome
+    from clnrm_nb.report.verdict import Leave
+    from clnrm_nb.state import State
+
+__all__ = ["ComparisonRequest", "compare"]
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonRequest:
+    """How a run is compared.
+
+    Parameters
+    ----------
+    update : bool
+        Accept what passed and differs (``--update-baseline``).
+    ci : bool
+        Write nothing; missing and unused baselines fail.
+    """
+
+    update: bool = False
+    ci: bool = False
+
+
+def compare(
+    outcomes: Sequence[TestOutcome],
+    request: ComparisonRequest,
+    *,
+    project: Project,
+    settings: Settings,
+    state: State,
+    run_id: str,
+    at: str,
+    leave: Leave,
+    suite: Collection[str] | None,
+) -> TraceDiff:
+    """Compare every scenario that ran, set the statuses that follow, and tell what differs.
+
+    Parameters
+    ----------
+    outcomes : sequence of TestOutcome
+        Judged; completed in place.
+    suite : collection of str, optional
+        Ids of all tests and scenarios, if the whole project ran.
+    """
+
+    def compared() -> list[Comparison]:
+        return compare_run(
+            outcomes,
+            project=project,
+            state=state,
+            settings=settings,
+            run_id=run_id,
+            at=at,
+            suite=suite,
+            ci=request.ci and not request.update,
+        )
+
+    comparisons = compared()
+    differing = [one.id for one in comparisons if one.status in ("changed", "missing") and one.table]
+    if request.update and differing:
+        review = BaselineReview(project, state)
+        review.accept(differing, skip_refused=True, message="--update-baseline")
+        comparisons = compared()
+    _apply(outcomes, comparisons)
+    return TraceDiff.of_run(
+        comparisons,
+        {outcome.id: outcome.spans for outcome in outcomes if outcome.spans is not None},
+        leave=leave,
+        is_ci=request.ci,
+        only_diffs=settings.diff.show_only_diffs,
+        depth=settings.diff.max_display_depth,
+    )
+
+
+def _apply(outcomes: Sequence[TestOutcome], comparisons: Sequence[Comparison]) -> None:
+    by_id = {outcome.id: outcome for outcome in outcomes}
+    for comparison in comparisons:
+        outcome = by_id.get(comparison.test_id)
+        if outcome is None:
+            continue
+        outcome.diagnostics.extend(comparison.diagnostics)
+        followed = [status for finding in comparison.diagnostics if (status := consequence(finding))]
+        outcome.status = worst([outcome.status, *followed])

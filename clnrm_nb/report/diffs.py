@@ -1,0 +1,457 @@
+"""``TraceDiff``: how traces differ from the trusted ones, to look at, to decide about, to compute with."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+from clnrm_nb.codes import CODES
+from clnrm_nb.errors import Diagnostic, UsageError
+from clnrm_nb.report.difflayout import Compared, DiffLayout, of_comparison
+from clnrm_nb.report.diffmask import masked
+from clnrm_nb.report.lines import to_plain
+from clnrm_nb.report.mime import bundle
+from clnrm_nb.report.signs import ASCII, UNICODE, Signs
+from clnrm_nb.report.text import json_ready, number_text
+from clnrm_nb.report.verdict import NO_LEAVE, Leave, exit_code_of
+from clnrm_nb.report.view import dated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+
+    from pandas import DataFrame
+
+    from clnrm_nb.baseline.compare import Comparison
+    from clnrm_nb.diff.model import Diff
+    from clnrm_nb.report.lines import Line
+    from clnrm_nb.report.text import Mask
+    from clnrm_nb.spans.table import SpanTable
+
+__all__ = ["Compared", "TraceDiff"]
+
+ROWS_IN_DOCUMENT: Final = 1_000
+_DOCUMENT_BYTES: Final = 72_000
+_EDITS_BYTES: Final = 34_000
+_DIFFS_BYTES: Final = 14_000
+_HTML_BYTES: Final = 52_000
+_LONGEST_PLAIN: Final = 12_000
+_TEXT_WIDTH: Final = 110
+_STATUS_OF_CODE: Final = {
+    "CLN701": "there is no accepted trace yet",
+    "CLN702": "the baseline is damaged",
+    "CLN703": "the baseline is of a newer format",
+    "CLN704": "the trace differs from the baseline",
+    "CLN705": "this trace was rejected",
+    "CLN706": "no scenario uses this baseline",
+    "CLN707": "the trace is incomplete and was not compared",
+}
+
+
+class TraceDiff:
+    """Traces beside the ones they are held against.
+
+    Parameters
+    ----------
+    comparisons : sequence of Compared
+        In path order.
+    findings : iterable of Diagnostic
+        Findings that belong to no comparison.
+    command : str
+        The command, for the document.
+    started_at : datetime, optional
+    duration_ms : float
+    exit_code : int, optional
+        Default: what comparisons and findings say (``format.md`` 11.2).
+    leave : Leave
+        What the person lets pass.
+    is_ci : bool
+        Under ``--ci`` nobody can let an incomplete comparison pass.
+    mask : callable, optional
+        Applied to every text.
+    max_rows : int
+        Most rows of a durable output (``notebook.max_rows``).
+    only_diffs : bool
+        Text shows what differs, with what is above it, and counts the rest.
+    depth : int
+        Levels that text shows; deeper ones are counted.
+    view : {"tree", "side-by-side"}
+        What the report for people shows of each comparison.
+    reviewer : callable, optional
+        What :meth:`review` calls with this object.
+
+    Attributes
+    ----------
+    comparisons : tuple of Compared
+        Masked.
+    raw : dict
+        The JSON document of ``format.md`` 11.3, masked.
+
+    Examples
+    --------
+    >>> diff = TraceDiff([Compared("a.clnrm.toml")])
+    >>> diff.ok, diff.raw["summary"]["same"]
+    (True, 1)
+    """
+
+    def __init__(
+        self,
+        comparisons: Sequence[Compared] = (),
+        findings: Iterable[Diagnostic] = (),
+        *,
+        command: str = "diff",
+        started_at: datetime | None = None,
+        duration_ms: float = 0.0,
+        exit_code: int | None = None,
+        leave: Leave = NO_LEAVE,
+        is_ci: bool = False,
+        mask: Mask | None = None,
+        max_rows: int = ROWS_IN_DOCUMENT,
+        only_diffs: bool = False,
+        depth: int = 10,
+        view: str = "tree",
+        reviewer: Callable[[TraceDiff], Any] | None = None,
+    ) -> None:
+        explained = [_explained(compared) for compared in comparisons]
+        self.comparisons = tuple(masked(compared, mask) if mask else compared for compared in explained)
+        self.leave = leave
+        self.only_diffs = only_diffs
+        self.depth = depth
+        self.view = view
+        self._max_rows = max_rows
+        self._reviewer = reviewer
+        own = [json_ready(finding.to_json(), mask) for finding in findings]
+        if exit_code is None:
+            causes = [_exit_code(compared, leave, is_ci=is_ci) for compared in explained]
+            exit_code = max([exit_code_of((), own, leave), *causes])
+        self.raw: dict[str, Any] = {
+            "format": "clnrm-report/1",
+            "command": command,
+            "ok": exit_code == 0,
+            "exit_code": exit_code,
+            "started_at": dated(started_at or datetime.now(UTC)),
+            "duration_ms": round(duration_ms, 3),
+            "summary": self._summary(),
+            "diagnostics": [*_findings(self.comparisons), *own],
+            "data": {"diffs": [_json(compared) for compared in self.comparisons]},
+        }
+
+    def _summary(self) -> dict[str, int]:
+        counts = {"total": len(self.comparisons), "same": 0, "changed": 0}
+        for compared in self.comparisons:
+            counts[compared.status] = counts.get(compared.status, 0) + 1
+        diffs = [compared.diff for compared in self.comparisons if compared.diff is not None]
+        edits = sum(len(diff.counted) for diff in diffs)
+        return {**counts, "edits": edits, "causes": sum(c.counted for diff in diffs for c in diff.causes)}
+
+    def __len__(self) -> int:
+        return len(self.comparisons)
+
+    def __bool__(self) -> bool:
+        """True, as every object; whether there are differences is :attr:`ok`."""
+        return True
+
+    @classmethod
+    def of_run(
+        cls,
+        comparisons: Sequence[Comparison],
+        spans: Mapping[str, SpanTable],
+        *,
+        reviews: Mapping[str, Mapping[str, str]] | None = None,
+        **options: Any,
+    ) -> TraceDiff:
+        """The comparisons of a run with its baselines.
+
+        Parameters
+        ----------
+        comparisons : sequence of clnrm_nb.baseline.compare.Comparison
+        spans : mapping of str to SpanTable
+            Test id → all its spans.
+        reviews : mapping, optional
+            Id of a comparison → ``edit_id`` → state of its review.
+        **options
+            As of the class.
+        """
+        known = reviews or {}
+        parts = [
+            of_comparison(comparison, spans.get(comparison.test_id), known.get(comparison.id, {}))
+            for comparison in comparisons
+        ]
+        return cls(parts, **options)
+
+    @classmethod
+    def of_tables(
+        cls,
+        diff: Diff,
+        baseline: SpanTable,
+        current: SpanTable,
+        *,
+        names: tuple[str, str],
+        **options: Any,
+    ) -> TraceDiff:
+        """Two traces that stand beside each other, such as two files.
+
+        Parameters
+        ----------
+        diff : Diff
+            Of these tables.
+        baseline, current : SpanTable
+        names : tuple of (str, str)
+            What they are called.
+        **options
+            As of the class.
+        """
+        status = "changed" if diff else "same"
+        return cls(
+            [Compared(names[1], None, status, diff, baseline, current, baseline_name=names[0])], **options
+        )
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything is as it was trusted."""
+        return self.exit_code == 0
+
+    @property
+    def exit_code(self) -> int:
+        """As of ``format.md`` 11.2."""
+        return int(self.raw["exit_code"])
+
+    @property
+    def code(self) -> str | None:
+        """The code that says most about why it is not ok; ``None`` where it is."""
+        if self.ok:
+            return None
+        errors = [f["code"] for f in self.raw["diagnostics"] if f["severity"] == "error"]
+        deciding = [code for code in errors if CODES[code].exit_code == self.exit_code]
+        return str((deciding or errors or ["CLN704"])[0])
+
+    @property
+    def headline(self) -> str:
+        """One sentence on all comparisons."""
+        differing = [compared for compared in self.comparisons if compared.status != "same"]
+        if not differing:
+            errors = [f["message"] for f in self.raw["diagnostics"] if f["severity"] == "error"]
+            total = number_text(len(self), "comparison")
+            return str(errors[0]) if errors else f"{total}, no differences"
+        names = ", ".join(f"{compared.id} {compared.status}" for compared in differing[:3])
+        more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""  # noqa: PLR2004  # named
+        return f"{len(differing)} of {number_text(len(self), 'comparison')} not the same: {names}{more}"
+
+    @cached_property
+    def layout(self) -> DiffLayout:
+        """The spans of both sides in display order."""
+        return DiffLayout(self.comparisons)
+
+    @property
+    def frame(self) -> DataFrame:
+        """One row an edit (``format.md`` 12)."""
+        from clnrm_nb.report.diffrows import edit_rows
+        from clnrm_nb.report.frames import edits_frame
+
+        return edits_frame(edit_rows(self.comparisons))
+
+    @property
+    def spans(self) -> DataFrame:
+        """One row a span of either or both sides, with its one status."""
+        from clnrm_nb.report.diffrows import pair_rows
+        from clnrm_nb.report.frames import pairs_frame
+
+        return pairs_frame(pair_rows(self.layout))
+
+    @property
+    def diagnostics(self) -> DataFrame:
+        """One row a finding."""
+        from clnrm_nb.report.frames import diagnostics_frame
+
+        return diagnostics_frame(self.raw["diagnostics"])
+
+    def of_test(self, test_id: str) -> list[Compared]:
+        """The comparisons of one test."""
+        return [compared for compared in self.comparisons if compared.test_id == test_id]
+
+    def tree(
+        self,
+        *,
+        only_diffs: bool | None = None,
+        depth: int | None = None,
+        width: int = _TEXT_WIDTH,
+        ascii_only: bool = False,
+    ) -> str:
+        """Both sides as one text tree a comparison.
+
+        Parameters
+        ----------
+        only_diffs : bool, optional
+            Only what differs, with what is above it; default: as asked for when the object was made.
+        depth : int, optional
+            Levels shown, deeper ones are counted.
+        width : int
+            Cells of a line.
+        ascii_only : bool
+            ASCII signs only.
+        """
+        from clnrm_nb.report.difftext import diff_lines
+
+        signs = ASCII if ascii_only else UNICODE
+        lines = diff_lines(
+            self,
+            signs=signs,
+            width=width,
+            only_diffs=self.only_diffs if only_diffs is None else only_diffs,
+            depth=self.depth if depth is None else depth,
+        )
+        return to_plain(lines, width, signs.ellipsis)
+
+    def side_by_side(self, *, width: int = _TEXT_WIDTH, ascii_only: bool = False) -> str:
+        """Baseline left, current right, what differs marked between them."""
+        from clnrm_nb.report.diffsides import side_lines
+
+        signs = ASCII if ascii_only else UNICODE
+        lines = side_lines(self, signs=signs, width=width, only_diffs=self.only_diffs, depth=self.depth)
+        return to_plain(lines, width, signs.ellipsis)
+
+    def lines(self, *, signs: Signs = UNICODE, width: int = 100, verbose: bool = False) -> list[Line]:
+        """The report for people, as styled lines."""
+        if self.view == "side-by-side":
+            from clnrm_nb.report.diffsides import side_lines
+
+            return side_lines(self, signs=signs, width=width, only_diffs=self.only_diffs, depth=self.depth)
+        from clnrm_nb.report.difftext import diff_lines
+
+        return diff_lines(
+            self, signs=signs, width=width, only_diffs=self.only_diffs, depth=self.depth, is_verbose=verbose
+        )
+
+    def waterfall(self, *, only_diffs: bool = True, rows: int = 700) -> Any:
+        """A plotly figure: baseline and current in one picture, what is missing as ghost rows.
+
+        Parameters
+        ----------
+        only_diffs : bool
+            Only what differs, with what is above it.
+        rows : int
+            Most rows, at most 700 (two bars each).
+        """
+        from clnrm_nb.report.difffigure import diff_waterfall
+
+        return diff_waterfall(self.layout, rows, only_differences=only_diffs)
+
+    def review(self) -> Any:
+        """Decide the pending differences, where there is a front end for it.
+
+        Raises
+        ------
+        UsageError
+            There is none.
+        """
+        if self._reviewer is None:
+            raise UsageError(
+                "these differences cannot be reviewed from here",
+                hint="Use `%clnrm review` in a notebook or `clnrm review` at a terminal.",
+            )
+        return self._reviewer(self)
+
+    def __repr__(self) -> str:
+        from clnrm_nb.report.difftext import diff_lines
+
+        lines = diff_lines(self, signs=UNICODE, width=_TEXT_WIDTH, only_diffs=True, depth=self.depth)
+        text = to_plain(lines, 120)
+        if len(text) <= _LONGEST_PLAIN:
+            return text
+        shown = text[:_LONGEST_PLAIN].splitlines()[:-1]
+        note = f"showing {len(shown):,} of {len(lines):,} lines (all of them: .tree())"
+        return "\n".join([*shown, note, "", text.splitlines()[-1], ""])
+
+    def html(self, *, budget_bytes: int = _HTML_BYTES, rows: int = 500) -> str:
+        """All comparisons as HTML, without a frame around it."""
+        from clnrm_nb.report.diffview import diff_html
+
+        return diff_html(self, budget_bytes=budget_bytes, rows=min(rows, self._max_rows))
+
+    def document(self, rows: int = ROWS_IN_DOCUMENT) -> dict[str, Any]:
+        """The MIME document: at most `rows` spans, fewer where their texts are long."""
+        from clnrm_nb.report.diffdocument import diff_document
+        from clnrm_nb.report.documents import saved_bytes
+
+        rows = min(rows, self._max_rows, max(len(self.layout), 1))
+        while True:
+            window = self.layout.window(rows)
+            document = diff_document(
+                self.layout, window, self.raw, edits_bytes=_EDITS_BYTES, diffs_bytes=_DIFFS_BYTES
+            )
+            too_much = saved_bytes(document) - _DOCUMENT_BYTES
+            if too_much <= 0 or rows <= 1:
+                return document
+            # Names weigh too, so that a row is worth more than its numbers.
+            of_rows = sum(map(len, document["rows"].values()))
+            rows = min(rows, document["shown"]["spans"]) * max(of_rows - too_much, 0) // of_rows
+            rows = max(rows * 49 // 50, 1)
+
+    def _repr_mimebundle_(
+        self, include: Container[str] | None = None, exclude: Container[str] | None = None
+    ) -> dict[str, Any]:
+        from clnrm_nb.report.documents import MIME
+        from clnrm_nb.report.html import fragment
+
+        makers: dict[str, Callable[[], Any]] = {
+            MIME["diff"]: self.document,
+            "text/html": lambda: fragment("differences", self.html()),
+            "text/plain": lambda: repr(self),
+        }
+        return bundle(makers, include, exclude)
+
+
+def _explained(compared: Compared) -> Compared:
+    """A comparison whose code is said by at least one of its findings."""
+    from dataclasses import replace
+
+    if compared.code is None or compared.diagnostics:
+        return compared
+    message = f"{compared.id}: {_STATUS_OF_CODE.get(compared.code, CODES[compared.code].condition)}"
+    file = compared.test_id.partition("[")[0]
+    finding = Diagnostic(compared.code, message, file=file, test=compared.test_id, scenario=compared.scenario)
+    return replace(compared, diagnostics=(finding,))
+
+
+def _exit_code(compared: Compared, leave: Leave, *, is_ci: bool) -> int:
+    """What a comparison makes of the command; severities of its findings are final."""
+    lets_incomplete = leave.not_evaluated and not is_ci
+    errors = [finding.code for finding in compared.diagnostics if finding.severity == "error"]
+    causes = [CODES[code].exit_code for code in errors if code != "CLN707" or not lets_incomplete]
+    if compared.differs and compared.code is None:
+        # Two files: there is nobody's finding, only a difference.
+        causes.append(1)
+    if not leave.warnings and any(finding.severity == "warning" for finding in compared.diagnostics):
+        causes.append(1)
+    return max(causes, default=0)
+
+
+def _findings(comparisons: Iterable[Compared]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for compared in comparisons:
+        for finding in compared.diagnostics:
+            document = json_ready(finding.to_json())
+            document.setdefault("test", compared.test_id)
+            found.append(document)
+    return found
+
+
+def _json(compared: Compared) -> dict[str, Any]:
+    diff = compared.diff
+    if diff is not None:
+        document = diff.to_json(compared.id, status=compared.status, composed=compared.composed)
+        return {**json_ready(document), "code": compared.code}
+    from clnrm_nb.diff.model import STATUSES
+
+    return {
+        "id": compared.id,
+        "status": compared.status,
+        "baseline_digest": compared.baseline_digest,
+        "trace_digest": compared.trace_digest,
+        "composed": compared.composed,
+        "certified": False,
+        "spans": dict.fromkeys(STATUSES, 0),
+        "edits": [],
+        "causes": [],
+        "code": compared.code,
+    }

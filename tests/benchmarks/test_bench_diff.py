@@ -1,0 +1,144 @@
+"""The diff's benchmark (`make bench`; `make bench-full` for the full numbers of cases).
+
+Noise alone must give no edit, each single edit must be found exactly, 1,000 spans with one edit must take no
+longer than the goal; each prints its figures with the machine. Mixed edits are printed beside, with no goal.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import platform
+import random
+import statistics
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from clnrm_nb.diff import compare
+from clnrm_nb.spans.canonical import trace_digest
+
+GOAL_P95_MS = 30.0
+SIZES = (12, 40, 90)
+
+
+def load():
+    source = Path(__file__).with_name("diff_mutations.py")
+    spec = importlib.util.spec_from_file_location("diff_mutations", source)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["diff_mutations"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+mutations = load()
+
+
+def wilson(hits: int, n: int) -> str:
+    """A share with its 95 % interval."""
+    z, share = 1.96, hits / n
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return f"{share:.4f} [{max(middle - half, 0):.4f}, {min(middle + half, 1):.4f}] of {n}"
+
+
+def noise_alarms(n: int) -> int:
+    alarms = 0
+    for seed in range(n):
+        rng = random.Random(f"noise {seed}")
+        family = list(mutations.FAMILIES.values())[seed % len(mutations.FAMILIES)]
+        base = family(rng, rng.choice(SIZES))
+        table, _ = mutations.noisy(base, rng)
+        alarms += bool(compare(mutations.to_table(base), table))
+    return alarms
+
+
+def outcomes(names: list[str], n: int) -> Counter:
+    """Outcomes of n cases of these edits over all families and sizes."""
+    found, seed = Counter(), 0
+    families = list(mutations.FAMILIES)
+    while found.total() < n:
+        outcome = mutations.case(names, families[seed % len(families)], SIZES[seed % len(SIZES)], seed)
+        seed += 1
+        if outcome is not None:
+            found[outcome.kind] += 1
+    return found
+
+
+@pytest.mark.bench
+def test_noise_alone_gives_no_edit_in_100_pairs():
+    assert noise_alarms(100) == 0
+
+
+@pytest.mark.bench_full
+def test_noise_alone_gives_no_edit_in_1000_pairs():
+    assert noise_alarms(1_000) == 0
+
+
+@pytest.mark.bench
+@pytest.mark.parametrize("name", mutations.EDITS)
+def test_each_single_edit_is_found_exactly_in_20_cases(name):
+    assert outcomes([name], 20) == {"exact": 20}
+
+
+@pytest.mark.bench_full
+@pytest.mark.parametrize("name", mutations.EDITS)
+def test_each_single_edit_is_found_exactly_in_200_cases(name):
+    found = outcomes([name], 200)
+    judged = found.total() - found["cheaper"]
+    print(f"\n{name}: exact {wilson(found['exact'], judged)}, {dict(found)}")
+    assert found["exact"] == judged
+    assert found["cheaper"] <= 0.05 * found.total()
+
+
+@pytest.mark.bench_full
+@pytest.mark.parametrize("k", [2, 3, 5, 10])
+def test_mixed_edits_never_fail_their_certificate(k):
+    total: Counter = Counter()
+    for seed in range(20):
+        rng = random.Random(f"mixed {k} {seed}")
+        total += outcomes([rng.choice(list(mutations.EDITS)) for _ in range(k)], 5)
+    judged = total.total() - total["cheaper"]
+    print(f"\n{k} mixed edits: exact {wilson(total['exact'], max(judged, 1))}, {dict(total)}")
+    assert total.total() == 100
+
+
+# Not yet reached, so not yet held by CI: reading the two tables takes half of the time.
+@pytest.mark.bench_full
+def test_a_thousand_spans_with_one_edit():
+    times, digests = [], []
+    for number, name in enumerate([*mutations.EDITS, *mutations.EDITS]):
+        rng = random.Random(f"speed {number}")
+        base = mutations.random_tree(rng, 1_000)
+        edited = mutations.EDITS[name](base, rng.choice(list(base)), rng) or base
+        before = mutations.to_table(base)
+        after, _ = mutations.noisy(edited, rng)
+        started = time.process_time()
+        trace_digest(before)
+        digests.append((time.process_time() - started) * 1_000)
+        started = time.process_time()
+        compare(before, after)
+        times.append((time.process_time() - started) * 1_000)
+    p95 = statistics.quantiles(times, n=20)[-1]
+    print(
+        f"\n1,000 spans, one edit: p50 {statistics.median(times):.1f} ms, p95 {p95:.1f} ms CPU "
+        f"(goal {GOAL_P95_MS:.0f}); one trace digest p50 {statistics.median(digests):.1f} ms; "
+        f"{len(times)} cases, {platform.machine()}, CPython {platform.python_version()}"
+    )
+    assert p95 <= GOAL_P95_MS
+
+
+@pytest.mark.bench_full
+@pytest.mark.parametrize("size", [10_000, 100_000])
+def test_large_traces_are_compared_in_near_linear_time(size):
+    rng = random.Random("large")
+    base = mutations.random_tree(rng, size)
+    edited = mutations.attr_changed(base, f"{size // 2:016x}", rng)
+    after, _ = mutations.noisy(edited, rng)
+    started = time.process_time()
+    diff = compare(mutations.to_table(base), after)
+    print(f"\n{size:,} spans, one edit: {time.process_time() - started:.1f} s CPU")
+    assert len(diff.counted) == 1

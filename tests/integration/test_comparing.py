@@ -1,0 +1,198 @@
+"""Runs held against accepted traces, from the front doors: missing, accepted, same, changed, decided."""
+
+import json
+import shutil
+import subprocess
+import sys
+from importlib import resources
+
+import pytest
+
+import clnrm_nb
+from clnrm_nb import api
+from clnrm_nb.errors import UsageError
+
+FILE = "green.clnrm.toml.tera"
+ID = f"{FILE}::prints"
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    (tmp_path / ".clnrm").mkdir()
+    with resources.as_file(resources.files("clnrm_nb.self_test")) as source:
+        shutil.copy(source / FILE, tmp_path / FILE)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def clnrm(*words):
+    return subprocess.run(
+        [sys.executable, "-m", "clnrm_nb", *words], capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def run(**options):
+    return clnrm_nb.run(FILE, backend="process", **{"baseline": True, **options})
+
+
+def accepted(project):
+    run(update_baseline=True)
+    (file,) = (project / ".clnrm" / "baselines").glob("*.json")
+    return file
+
+
+def test_a_missing_baseline_is_said_and_fails_nothing(project):
+    result = run()
+
+    assert result.ok
+    assert result.diff.comparisons[0].status == "missing"
+
+
+def test_a_missing_baseline_fails_in_ci_and_nothing_is_written(project):
+    result = run(ci=True)
+
+    assert result.exit_code == 1
+    assert "CLN701" in result.diagnostics["code"].tolist()
+    assert not (project / ".clnrm" / "baselines").exists()
+
+
+def test_an_unchanged_run_is_the_same_and_changes_no_byte(project):
+    file = accepted(project)
+    before = file.read_bytes()
+
+    result = run(update_baseline=True)
+
+    assert result.ok
+    assert result.diff.comparisons[0].status == "same"
+    assert file.read_bytes() == before
+
+
+def test_a_changed_trace_fails_the_test_and_names_the_edit(project):
+    accepted(project)
+
+    result = run(vars={"root": "other"})
+
+    assert result.exit_code == 1
+    assert result.raw["data"]["tests"][0]["status"] == "failed"
+    assert result.diff.frame["op"].tolist() == ["rename"]
+    assert "CLN704" in result.diagnostics["code"].tolist()
+
+
+def test_a_change_that_is_accepted_by_its_cause_is_the_same_next_time(project):
+    accepted(project)
+    changed = run(vars={"root": "other"})
+    cause = changed.diff.frame["cause_id"][0]
+
+    api.baseline_accept(ID, cause=[cause], message="new name", by="ada <ada@example.com>")
+    again = run(vars={"root": "other"})
+
+    assert again.ok
+    history = api.baseline_history(ID).frame
+    assert history["accepted_by"].tolist()[-1] == "ada <ada@example.com>"
+    assert history["version"].tolist() == [1, 2]
+
+
+def test_a_rejected_trace_is_rejected_when_it_comes_again(project):
+    accepted(project)
+    run(vars={"root": "other"})
+
+    api.baseline_reject(ID, message="lost its name")
+    again = run(vars={"root": "other"})
+
+    assert again.exit_code == 1
+    assert "CLN705" in again.diagnostics["code"].tolist()
+
+
+def test_a_decision_can_be_taken_back(project):
+    file = accepted(project)
+    first = file.read_bytes()
+    run(vars={"root": "other"})
+    api.baseline_accept(ID)
+
+    api.baseline_undo(ID)
+
+    assert file.read_bytes() == first
+
+
+def test_an_older_version_can_be_brought_back(project):
+    accepted(project)
+    run(vars={"root": "other"})
+    api.baseline_accept(ID)
+
+    api.baseline_restore(ID, version=1)
+
+    assert run().ok
+
+
+def test_ci_refuses_decisions(project):
+    accepted(project)
+    run(vars={"root": "other"})
+
+    with pytest.raises(UsageError):
+        api.baseline_accept(ID, ci=True)
+
+
+def test_a_damaged_baseline_is_one_message_and_stays_as_it_is(project):
+    file = accepted(project)
+    damaged = file.read_bytes().replace(b"reserve", b"reserva")
+    file.write_bytes(damaged)
+
+    done = clnrm("run", FILE, "--backend", "process", "--baseline")
+
+    assert done.returncode == 2
+    assert "CLN702" in done.stdout
+    assert file.read_bytes() == damaged
+
+
+@pytest.mark.parametrize("form", ["human", "json", "junit", "tap", "github"])
+def test_a_diff_says_what_changed_in_every_format(project, form):
+    accepted(project)
+
+    done = clnrm("diff", FILE, "--backend", "process", "-m", "root=other", "-f", form)
+
+    assert done.returncode == 1, done.stderr
+    assert "checkout" in done.stdout
+    assert "other" in done.stdout
+
+
+def test_a_diff_of_the_last_run_runs_nothing(project):
+    accepted(project)
+    run(vars={"root": "other"})
+    (project / ".clnrm" / "artifacts").rename(project / "moved")
+
+    done = clnrm("diff", FILE, "--run", "never", "--view", "markdown")
+
+    assert done.returncode == 1, done.stderr
+    assert "checkout → other" in done.stdout
+    assert not (project / ".clnrm" / "artifacts").exists()
+
+
+def test_a_diff_of_a_broken_file_is_never_green(project):
+    (project / FILE).write_text("[meta\n")
+
+    assert clnrm("diff", FILE, "--backend", "process").returncode == 2
+
+
+def test_two_trace_files_are_compared(project):
+    run()
+    (before,) = (project / ".clnrm" / "artifacts").rglob("prints/spans.json")
+    after = project / "after.json"
+    after.write_text(before.read_text().replace("reserve", "hold"))
+
+    same = clnrm("diff", str(before), str(before))
+    changed = clnrm("diff", str(before), str(after), "-f", "json")
+
+    assert same.returncode == 0, same.stderr
+    assert changed.returncode == 1
+    assert [edit["op"] for edit in json.loads(changed.stdout)["data"]["diffs"][0]["edits"]] == ["rename"]
+
+
+def test_pending_differences_are_listed_and_counted(project):
+    accepted(project)
+    run(vars={"root": "other"})
+
+    done = clnrm("review", "--list")
+
+    assert done.returncode == 1
+    assert ID in done.stdout
+    assert clnrm("baseline", "list").returncode == 0

@@ -1,0 +1,215 @@
+"""Real kernels: what a run leaves in the page and in the kernel, with a person in front of it and without."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from importlib import resources
+from time import monotonic
+
+import pytest
+from jupyter_client.manager import KernelManager
+
+RESULT = "application/vnd.clnrm.result.v1+json"
+WIDGET = "application/vnd.jupyter.widget-view+json"
+GREEN = "green.clnrm.toml.tera"
+SLOW = """
+[meta]
+name = "slow"
+version = "1"
+[otel]
+exporter = "stdout"
+"""
+SPAN = (
+    '{{"name": "span {n}", "trace_id": "0af7651916cd43dd8448eb211c80319c", "span_id": "{n:016x}", '
+    '"start_time_unix_nano": {n}, "end_time_unix_nano": {end}}}'
+)
+COUNT = "from ipywidgets.widgets.widget import _instances as live_models; print('models', len(live_models))"
+
+
+class Kernel:
+    """A kernel in a directory of its own."""
+
+    def __init__(self, directory, environ) -> None:
+        self._manager = KernelManager(kernel_name="python3")
+        self._manager.start_kernel(cwd=str(directory), env=environ)
+        self._client = self._manager.client()
+        self._client.start_channels()
+        self._client.wait_for_ready(timeout=60)
+
+    def interrupt(self) -> None:
+        self._manager.interrupt_kernel()
+
+    def run(self, code, *, person=True, timeout_s=60, on_message=None):
+        """Execute a cell; all messages it caused."""
+        request = self._client.execute(code, allow_stdin=person)
+        messages = []
+        end = monotonic() + timeout_s
+        while monotonic() < end:
+            message = self._client.get_iopub_msg(timeout=timeout_s)
+            if message["parent_header"].get("msg_id") != request:
+                continue
+            messages.append(message)
+            if on_message:
+                on_message(message)
+            if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+                return messages
+        raise AssertionError(f"{code!r} did not end in {timeout_s} s")
+
+    def close(self) -> None:
+        self._client.stop_channels()
+        self._manager.shutdown_kernel(now=True)
+
+
+@pytest.fixture
+def kernel(tmp_path, monkeypatch):
+    import os
+
+    (tmp_path / ".clnrm").mkdir()
+    with resources.as_file(resources.files("clnrm_nb.self_test")) as source:
+        shutil.copy(source / GREEN, tmp_path / GREEN)
+    (tmp_path / "slow.clnrm.toml").write_text(SLOW + "".join(map(_slow_scenario, range(1, 41))))
+    made = Kernel(tmp_path, {**os.environ, "IPYTHONDIR": str(tmp_path / "ipython")})
+    made.run("%load_ext clnrm_nb")
+    yield made
+    made.close()
+
+
+def _slow_scenario(number) -> str:
+    command = f"echo '{SPAN.format(n=number, end=number + 1000)}'; sleep 0.12"
+    # What JSON writes as a string, TOML reads as one.
+    return f'[[scenario]]\nname = "s{number}"\nrun = {json.dumps(["sh", "-c", command])}\n'
+
+
+def printed(messages) -> str:
+    return "".join(m["content"]["text"] for m in messages if m["msg_type"] == "stream")
+
+
+def shown(messages, kinds=("display_data", "execute_result", "update_display_data")):
+    return [m for m in messages if m["msg_type"] in kinds]
+
+
+def last_display(messages):
+    """What stands in the output of the live view at the end."""
+    updates = shown(messages, ("update_display_data",))
+    return updates[-1]["content"]["data"]
+
+
+def models(kernel) -> int:
+    return int(printed(kernel.run(COUNT)).split()[1])
+
+
+def test_live_run_opens_a_panel_and_leaves_no_widget_model(kernel):
+    before = models(kernel)
+
+    messages = kernel.run(f"%clnrm run {GREEN} --backend process --no-raise")
+
+    first, *_ = shown(messages)
+    assert WIDGET in first["content"]["data"]
+    assert models(kernel) == before
+    assert last_display(messages) == {"text/plain": ""}
+    [value] = shown(messages, ("execute_result",))
+    assert RESULT in value["content"]["data"]
+
+
+def test_assigned_run_leaves_its_result_where_the_live_view_was(kernel):
+    messages = kernel.run(f"r = %clnrm run {GREEN} --backend process --no-raise")
+
+    assert RESULT in last_display(messages)
+    assert not shown(messages, ("execute_result",))
+
+
+def test_hidden_run_leaves_nothing_in_the_page(kernel):
+    messages = kernel.run(f"%clnrm run {GREEN} --backend process --no-raise;")
+
+    assert last_display(messages) == {"text/plain": ""}
+
+
+def test_headless_run_makes_no_widget_and_imports_no_plotly_and_prints_a_line_a_scenario(kernel):
+    messages = kernel.run(f"r = %clnrm run {GREEN} --backend process --no-raise", person=False)
+    loaded = printed(kernel.run("import sys; print({'plotly', 'ipywidgets'} & set(sys.modules))"))
+
+    assert [line.split()[0] for line in printed(messages).splitlines()] == ["passed"]
+    assert f"{GREEN}::" in printed(messages)
+    assert not [m for m in messages if m["msg_type"] == "comm_open"]
+    assert loaded.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("variable", "has_display"), [("CLNRM_NOTEBOOK_LIVE", False), ("CLNRM_NOTEBOOK_WIDGETS", True)]
+)
+def test_configuration_switches_live_views_and_widgets_off(kernel, variable, has_display):
+    section, key = variable.split("_")[1:]
+    kernel.run(f"open('.clnrm/config.toml', 'w').write('[{section.lower()}]\\n{key.lower()} = false\\n')")
+
+    messages = kernel.run(f"r = %clnrm run {GREEN} --backend process --no-raise")
+
+    assert not [m for m in messages if m["msg_type"] == "comm_open"]
+    assert bool(shown(messages)) is has_display
+
+
+def test_figure_of_a_long_run_grows_and_leaves_no_model_and_no_script(kernel):
+    before = models(kernel)
+    kernel.run("from clnrm_nb.notebook.views import growing")
+    sent = []
+
+    messages = kernel.run(
+        "r = %clnrm run slow.clnrm.toml --backend process --no-raise", on_message=sent.append
+    )
+
+    opened = [m for m in messages if m["msg_type"] == "comm_open"]
+    figures = [m for m in opened if len(m["content"]["data"].get("state", {}).get("_esm", "")) > 1_000_000]
+    [figure] = figures
+    comm = figure["content"]["comm_id"]
+    to_figure = [m for m in messages if m["msg_type"].startswith("comm_") and m["content"]["comm_id"] == comm]
+    assert to_figure[-1]["msg_type"] == "comm_close"
+    assert to_figure[-2]["content"]["data"]["state"]["_esm"] == "export default {}"
+    assert models(kernel) == before
+    assert RESULT in last_display(messages)
+
+
+def test_messages_of_a_live_run_are_few_and_small(kernel):
+    kernel.run("from clnrm_nb.notebook.views import growing")
+    stamps = []
+
+    def note(message):
+        if message["msg_type"] == "comm_msg":
+            size = len(json.dumps(message["content"])) + sum(len(part) for part in message["buffers"])
+            stamps.append((message["header"]["date"].timestamp(), size))
+
+    kernel.run("r = %clnrm run slow.clnrm.toml --backend process --no-raise", on_message=note)
+
+    assert max(size for _, size in stamps) <= 20_000
+    times = [at for at, _ in stamps]
+    busiest = max(sum(1 for other in times if at <= other < at + 1) for at in times)
+    assert busiest <= 11, busiest
+
+
+def test_interrupted_run_shows_what_it_had_and_leaves_no_model(kernel):
+    before = models(kernel)
+    state = {"interrupted": False}
+
+    def interrupt(message):
+        if (
+            message["msg_type"] == "comm_msg"
+            and not state["interrupted"]
+            and "span" in str(message["content"])
+        ):
+            state["interrupted"] = True
+            kernel.interrupt()
+
+    begun = monotonic()
+    messages = kernel.run("r = %clnrm run slow.clnrm.toml --backend process --no-raise", on_message=interrupt)
+
+    assert monotonic() - begun < 10
+    assert "interrupted" in json.dumps(last_display(messages).get(RESULT, {})) or "error" in str(messages)
+    assert models(kernel) == before
+
+
+def test_detached_run_becomes_its_result_in_the_cell_that_started_it(kernel):
+    kernel.run(f"run = %clnrm run {GREEN} --backend process --detach --no-raise")
+
+    messages = kernel.run("import time; result = run.wait(30); time.sleep(0.3); print(result.ok, run.status)")
+
+    assert "True passed" in printed(messages)
+    assert models(kernel) == models(kernel)

@@ -1,0 +1,202 @@
+"""The review queue: decisions go to the desk at once, skipping does not, undo returns to the item."""
+
+import pytest
+
+from clnrm_nb.errors import UsageError
+from clnrm_nb.notebook.review.queue import ReviewQueue
+
+
+class FakeDesk:
+    """Remembers what it was asked; refuses ids that are told to it."""
+
+    def __init__(self, refuses=(), left=0):
+        self.said = []
+        self.refuses = set(refuses)
+        self.left = left
+
+    def _note(self, *words):
+        if words[1] in self.refuses:
+            raise UsageError("the trace is incomplete")
+        self.said.append(words)
+
+    def accept(self, review_id, causes=()):
+        self._note("accept", review_id, *causes)
+        return self.left if causes else 0
+
+    def reject(self, review_id):
+        self._note("reject", review_id)
+
+    def undo(self, review_id):
+        self._note("undo", review_id)
+
+
+@pytest.fixture
+def desk():
+    return FakeDesk()
+
+
+def states(queue):
+    return [item.state for item in queue.items]
+
+
+def test_accepting_writes_and_goes_on_to_the_next_pending_one(desk):
+    queue = ReviewQueue("abc", desk)
+
+    queue.accept()
+
+    assert desk.said == [("accept", "a")]
+    assert queue.current.id == "b"
+
+
+def test_rejecting_writes_and_goes_on(desk):
+    queue = ReviewQueue("ab", desk)
+
+    queue.reject()
+
+    assert desk.said == [("reject", "a")]
+    assert states(queue) == ["rejected", "pending"]
+
+
+def test_skipping_writes_nothing(desk):
+    queue = ReviewQueue("ab", desk)
+
+    queue.skip()
+
+    assert desk.said == []
+    assert states(queue) == ["skipped", "pending"]
+
+
+def test_the_next_one_is_found_round_the_end(desk):
+    queue = ReviewQueue("abc", desk)
+    queue.go_to(2)
+
+    queue.accept()
+
+    assert queue.current.id == "a"
+
+
+def test_a_decided_item_is_not_decided_twice(desk):
+    queue = ReviewQueue("a", desk)
+    queue.accept()
+
+    queue.reject()
+    queue.accept()
+
+    assert desk.said == [("accept", "a")]
+
+
+def test_a_skipped_item_can_still_be_decided(desk):
+    queue = ReviewQueue("a", desk)
+    queue.skip()
+
+    queue.accept()
+
+    assert states(queue) == ["accepted"]
+
+
+def test_undo_asks_the_desk_and_returns_to_the_item(desk):
+    queue = ReviewQueue("ab", desk)
+    queue.accept()
+
+    queue.undo()
+
+    assert desk.said == [("accept", "a"), ("undo", "a")]
+    assert queue.current.id == "a"
+    assert states(queue) == ["pending", "pending"]
+    assert not queue.can_undo
+
+
+def test_undo_of_a_skip_asks_nobody(desk):
+    queue = ReviewQueue("a", desk)
+    queue.skip()
+
+    queue.undo()
+
+    assert desk.said == []
+    assert states(queue) == ["pending"]
+
+
+def test_undo_of_nothing_does_nothing(desk):
+    ReviewQueue("a", desk).undo()
+
+    assert desk.said == []
+
+
+def test_what_the_desk_refuses_is_told_and_changes_nothing():
+    queue = ReviewQueue("ab", FakeDesk(refuses="a"))
+
+    queue.accept()
+
+    assert "incomplete" in str(queue.problem)
+    assert queue.current.id == "a"
+    assert states(queue) == ["pending", "pending"]
+    assert not queue.can_undo
+
+
+def test_a_problem_goes_away_with_the_next_step():
+    queue = ReviewQueue("ab", FakeDesk(refuses="a"))
+    queue.accept()
+
+    queue.next()
+
+    assert queue.problem is None
+
+
+def test_a_refused_undo_can_be_tried_again():
+    desk = FakeDesk()
+    queue = ReviewQueue("a", desk)
+    queue.accept()
+    desk.refuses = {"a"}
+
+    queue.undo()
+
+    assert queue.can_undo
+    assert states(queue) == ["accepted"]
+
+
+def test_an_accepted_cause_keeps_the_item_open_while_edits_are_left():
+    desk = FakeDesk(left=2)
+    queue = ReviewQueue("ab", desk)
+
+    queue.accept_causes(["c1"])
+
+    assert desk.said == [("accept", "a", "c1")]
+    assert queue.current.id == "a"
+    assert queue.current.taken == [("c1",)]
+
+
+def test_the_last_cause_settles_the_item():
+    queue = ReviewQueue("ab", FakeDesk(left=0))
+
+    queue.accept_causes(["c1"])
+
+    assert states(queue) == ["accepted", "pending"]
+
+
+def test_undo_takes_a_cause_back():
+    queue = ReviewQueue("a", FakeDesk(left=1))
+    queue.accept_causes(["c1"])
+
+    queue.undo()
+
+    assert queue.current.taken == []
+
+
+def test_an_empty_queue_is_done_and_takes_every_key(desk):
+    queue = ReviewQueue([], desk)
+
+    for act in (queue.accept, queue.reject, queue.skip, queue.undo, queue.next, queue.previous):
+        act()
+
+    assert queue.is_done
+    assert queue.current is None
+
+
+def test_next_and_previous_go_round(desk):
+    queue = ReviewQueue("abc", desk)
+
+    queue.previous()
+
+    assert queue.current.id == "c"
+    queue.next()
+    assert queue.current.id == "a"

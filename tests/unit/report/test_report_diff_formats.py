@@ -1,0 +1,142 @@
+"""Machine formats of a diff; golden text where people look."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from clnrm_nb.errors import Diagnostic
+from clnrm_nb.report.diffs import Compared, TraceDiff
+from clnrm_nb.report.render import render_report
+from clnrm_nb.report.verdict import Leave
+from clnrm_nb.schemas import schema
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def check(name: str, text: str) -> None:
+    """Compare with a golden file; ``CLNRM_UPDATE_GOLDEN=1`` writes it anew."""
+    path = GOLDEN / name
+    if os.environ.get("CLNRM_UPDATE_GOLDEN"):
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("format_name", "file"),
+    [
+        ("human", "diff.human.txt"),
+        ("junit", "diff.junit.xml"),
+        ("tap", "diff.tap"),
+        ("github", "diff.github.txt"),
+        ("markdown", "diff.md"),
+    ],
+)
+def test_a_report_of_a_diff_is_the_golden_one(diff: TraceDiff, format_name: str, file: str) -> None:
+    check(file, render_report(diff, format_name))  # type: ignore[arg-type]
+
+
+def test_side_by_side_is_the_golden_one(diff: TraceDiff) -> None:
+    shown = TraceDiff(diff.comparisons, view="side-by-side")
+
+    check("diff.sides.txt", render_report(shown, "human", width=100))
+
+
+def test_the_mime_document_is_the_golden_one(diff: TraceDiff) -> None:
+    check("diff.mime.json", json.dumps(diff.document(), indent=1, ensure_ascii=False) + "\n")
+
+
+def test_the_json_report_has_the_keys_of_the_format(diff: TraceDiff) -> None:
+    raw = json.loads(render_report(diff, "json"))
+
+    Draft202012Validator(schema("report")).validate(raw)
+    entry = raw["data"]["diffs"][0]
+    assert {
+        "id",
+        "status",
+        "baseline_digest",
+        "trace_digest",
+        "composed",
+        "certified",
+        "spans",
+        "edits",
+        "causes",
+    } <= set(entry)
+    assert set(entry["edits"][0]) == {
+        *("edit_id", "cause_id", "op", "path", "baseline_path", "key", "baseline", "current"),
+        *("cost", "counted", "rule", "reason"),
+    }
+    assert raw["summary"]["edits"] == 14
+    assert {diff["status"] for diff in raw["data"]["diffs"]} == {
+        *("same", "changed", "missing", "rejected", "unused", "incomplete", "error"),
+    }
+
+
+def test_every_kind_of_failure_has_a_code_of_its_own_in_every_format(diff: TraceDiff) -> None:
+    for format_name in ("json", "github", "markdown", "human", "html"):
+        text = render_report(diff, format_name)  # type: ignore[arg-type]
+        for code in ("CLN701", "CLN702", "CLN704", "CLN705", "CLN706", "CLN707"):
+            assert code in text, (format_name, code)
+
+
+def test_junit_has_a_case_for_each_cause(diff: TraceDiff) -> None:
+    root = ET.fromstring(render_report(diff, "junit"))
+    cases = root.findall("testsuite[@name='tests/shop.clnrm.toml']/testcase")
+    changed = [case for case in cases if str(case.get("name")).startswith("checkout::diff c")]
+
+    compared = diff.comparisons[0]
+    assert [str(case.get("name")).split()[-1] for case in changed] == [c.cause_id for c in compared.causes]
+    assert {case.find("failure").get("type") for case in changed} == {"CLN704"}  # type: ignore[union-attr]
+    assert [case.get("name") for case in cases if case.find("failure") is None] == ["login::diff"]
+    everything = [case.get("classname", "") + str(case.get("name")) for case in root.iter("testcase")]
+    assert len(everything) == len(set(everything))
+
+
+def test_an_incomplete_comparison_is_a_skip_only_with_leave() -> None:
+    part = Compared("a", None, "incomplete", code="CLN707")
+
+    red = ET.fromstring(render_report(TraceDiff([part]), "junit"))
+    let = ET.fromstring(render_report(TraceDiff([part], leave=Leave(not_evaluated=True)), "junit"))
+
+    assert red.find(".//failure").get("type") == "not-evaluated"  # type: ignore[union-attr]
+    assert (let.get("failures"), let.get("skipped")) == ("0", "1")
+
+
+def test_markdown_names_twenty_edits_and_counts_the_rest(make_diff: Callable[..., TraceDiff]) -> None:
+    text = render_report(make_diff(300, 50), "markdown")
+
+    assert text.count("| ✏️ attribute changed |") == 20
+    assert "and 30 more edits" in text
+
+
+def test_markdown_of_strangers_cannot_break_out() -> None:
+    finding = Diagnostic("CLN704", "| <b>x</b> [a](http://b) `c`\n# d")
+    text = render_report(TraceDiff([Compared("a|b", diagnostics=[finding], status="changed")]), "markdown")
+
+    assert "<b>" not in text
+    assert "a\\|b" in text
+    assert "\n# d" not in text
+
+
+def test_an_annotation_of_github_is_one_line(diff: TraceDiff) -> None:
+    lines = render_report(diff, "github").splitlines()
+
+    assert len(lines) == 6
+    assert all(line.startswith(("::error ", "::warning ")) for line in lines)
+    assert "%0A- cause 0%0A- cause 1" in lines[0]
+
+
+def test_a_file_of_html_holds_more_than_a_notebook_output(make_diff: Callable[..., TraceDiff]) -> None:
+    diff = make_diff(2_000, 1_500)
+
+    text = render_report(diff, "html")
+
+    assert text.count("attribute changed") == 1_500
+    assert "<script" not in text
+    assert "http" not in text.replace("http.method", "")
