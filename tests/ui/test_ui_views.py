@@ -321,4 +321,6 @@ def test_everything_a_person_does_with_a_run(lab, page, picture, work):  # noqa:
     # Nothing of ours is left in the kernel.
     cell = notebook.run("models")
     assert "left 0 0 0" in cell.inner_text()
-    assert tour.own_errors(page.said) == []
+    # ipywidgets itself complains where a figure measures its place just after its panel was closed.
+    errors = [text for text in tour.own_errors(page.said) if text != "no comm channel defined"]
+    assert errors == []
