@@ -27,6 +27,7 @@ color:var(--jp-ui-font-color1,inherit)}
 border-bottom:1px solid var(--jp-border-color2,#8884);background:none;font-weight:inherit;color:inherit;\
 white-space:normal;overflow-wrap:anywhere}
 .clnrm thead th{font-weight:600;white-space:nowrap;overflow-wrap:normal}
+.clnrm.clnrm th,.clnrm.clnrm td{text-align:left}
 .clnrm td.n,.clnrm .spans td:nth-child(3),.clnrm .spans td:nth-child(4)\
 {text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 .clnrm code,.clnrm pre,.clnrm tbody th{font-family:var(--jp-code-font-family,ui-monospace,monospace);\
