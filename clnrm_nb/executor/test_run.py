@@ -138,6 +138,7 @@ class _Life:
         opened = time.perf_counter()
         unit = await self._context.backend.open_unit(spec)
         self._outcome.timings_ms["open"] = (time.perf_counter() - opened) * 1e3
+        self._outcome.addresses = unit.addresses()
         is_listening = False
         try:
             await self._context.receiver.listen(unit.listen_address)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
 
 import pytest
@@ -428,3 +429,14 @@ async def test_units_of_one_test_at_the_same_time_remove_only_their_own(docker_b
 
     assert (await second.execute(command("echo", "alive", service="web"))).stdout == b"alive\n"
     await second.close()
+
+
+async def test_addresses_of_the_unit_hold_its_containers_and_nothing_else(open_unit):
+    unit = await open_unit(service("web"))
+    (subnet, receiver) = unit.addresses()
+
+    said = await unit.execute(command("hostname", "-i", service="web"))
+
+    address = ipaddress.ip_address(said.stdout.decode().split()[0])
+    assert address in ipaddress.ip_network(subnet)
+    assert receiver == unit.receiver_host

@@ -190,6 +190,10 @@ class ProcessUnit:
             for name, ports in self._reserved.items()
         }
 
+    def addresses(self) -> list[str]:
+        """None: there is no network of the test's own."""
+        return []
+
     def environment(self) -> dict[str, str]:
         """Where the services are found, and the directory of the scenario file."""
         env = {"CLNRM_TEST_DIR": str(self._spec.directory)}

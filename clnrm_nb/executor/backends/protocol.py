@@ -169,6 +169,9 @@ class Unit(Protocol):
     hermetic: bool
     """Whether isolation is proved by construction (an internal network)."""
 
+    def addresses(self) -> list[str]:
+        """Networks (CIDR) and host names that are this unit's own; none where it has no network."""
+
     def environment(self) -> dict[str, str]:
         """``CLNRM_HOST_<SERVICE>`` and ``CLNRM_PORT_<SERVICE>_<PORT>`` for this unit."""
 

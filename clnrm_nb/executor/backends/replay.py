@@ -98,6 +98,10 @@ class ReplayUnit:
         self._longest_s = longest_s
         self._next = _iterators(recorded)
 
+    def addresses(self) -> list[str]:
+        """None: there is no network of the test's own."""
+        return []
+
     def environment(self) -> dict[str, str]:
         """Nothing runs that could read it."""
         return {}

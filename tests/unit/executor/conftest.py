@@ -64,6 +64,9 @@ class FakeUnit:
         self.services = {}
         self.closed = 0
 
+    def addresses(self):
+        return ["10.1.0.0/16"]
+
     def environment(self):
         return {"CLNRM_HOST_DB": "db"}
 

@@ -39,6 +39,12 @@ async def test_a_test_lives_from_services_through_steps_and_scenarios_to_teardow
     ]
 
 
+async def test_the_networks_of_the_unit_are_known_to_whoever_judges_isolation(run, a_test):
+    outcome = await run(a_test(services=["db"]))
+
+    assert outcome.addresses == ["10.1.0.0/16"]
+
+
 async def test_independent_services_start_together_and_dependants_wait(run, a_test, fake_backend):
     both = asyncio.Barrier(2)
 

@@ -18,7 +18,7 @@ from clnrm_nb.errors import BackendUnavailableError
 from clnrm_nb.executor.backends.docker.engine import engine_says
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import docker
 
@@ -38,12 +38,15 @@ class Network:
     gateway : str
         The machine's own address in it.
     is_internal : bool
+    subnets : tuple of str
+        Its addresses, as CIDR.
     """
 
     id: str
     name: str
     gateway: str
     is_internal: bool
+    subnets: tuple[str, ...] = ()
 
 
 def wants_way_out(spec: UnitSpec) -> bool:
@@ -95,11 +98,12 @@ def create_network(
         found: dict[str, Any] = client.inspect_network(network_id)
     except APIError as refused:
         raise _no_network(refused) from refused
-    return Network(network_id, name, _gateway(found), internal)
-
-
-def _gateway(found: Mapping[str, Any]) -> str:
     pools = (found.get("IPAM") or {}).get("Config") or ()
+    subnets = tuple(str(pool["Subnet"]) for pool in pools if pool.get("Subnet"))
+    return Network(network_id, name, _gateway(pools), internal, subnets)
+
+
+def _gateway(pools: Sequence[Mapping[str, Any]]) -> str:
     gateways = [str(pool["Gateway"]).partition("/")[0] for pool in pools if pool.get("Gateway")]
     return next((gateway for gateway in gateways if ":" not in gateway), gateways[0] if gateways else "")
 

@@ -107,6 +107,11 @@ class DockerUnit:
         self.receiver_host = HOST_NAME if listen_address else network.gateway
         return network
 
+    def addresses(self) -> list[str]:
+        """The subnets of the test's network, and the name of the receiver."""
+        assert self._network is not None
+        return [*self._network.subnets, self.receiver_host]
+
     def environment(self) -> dict[str, str]:
         """Where programs of this unit find its services: by name, at the container's own port."""
         found: dict[str, str] = {}
