@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Final
 
-__all__ = ["parse_duration"]
+__all__ = ["DURATION_PATTERN", "parse_duration"]
 
 _UNIT_S = {
     "ms": 0.001,
@@ -15,6 +16,9 @@ _UNIT_S = {
     **dict.fromkeys(("d", "day", "days"), 86_400.0),
 }
 _PART = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-z]+)\s*")
+
+DURATION_PATTERN: Final = rf"^\s*([0-9]+(\.[0-9]+)?\s*({'|'.join(_UNIT_S)})\s*)+$"
+"""What text is a duration, for tools that know only patterns."""
 
 
 def parse_duration(value: str | float) -> float:

@@ -1,7 +1,8 @@
-"""JSON Schemas of documents that leave the process, one file a document.
+"""JSON Schemas: of documents that leave the process, and of the files people edit.
 
-Files are named ``<document>.v<version>.schema.json``. A document whose meaning changes gets a new version,
-and the schema of the old one stays.
+Those of documents are named ``<document>.v<version>.schema.json``. A document whose meaning changes gets a
+new version, and the schema of the old one stays. ``scenario.schema.json`` and ``config.schema.json`` are made
+from the declarations by ``python -m clnrm_nb.schemas``; a test holds them against each other.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The reference, made while the documentation is built: commands from the one table, keys from the model.
+"""The reference, made while the documentation is built: commands, keys and codes, each from its one source.
 
-A page says where: ``<!-- generated: commands -->`` or ``<!-- generated: configuration -->``. Nothing is
-written to disk, so that nothing can be stale.
+A page says where: ``<!-- generated: commands -->``, ``configuration`` or ``codes``. Nothing is written to
+disk, so that nothing can be stale.
 """
 
 from __future__ import annotations
@@ -10,15 +10,20 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
+from clnrm_nb.codes import CODES
 from clnrm_nb.commands import COMMANDS, SETS, Command, Flag
+from clnrm_nb.config.descriptions import DESCRIPTIONS
 from clnrm_nb.config.keys import Settings
+from clnrm_nb.explain import page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sphinx.application import Sphinx
 
-__all__ = ["commands", "configuration", "setup"]
+    from clnrm_nb.explain import Example
+
+__all__ = ["codes", "commands", "configuration", "setup"]
 
 _SETS = {
     "G": "General flags, of every command",
@@ -35,6 +40,21 @@ _USERS_ONLY = (
 )
 
 
+_GROUPS = {
+    "0": "Files",
+    "1": "Templates",
+    "2": "TOML",
+    "3": "Keys and values",
+    "4": "What belongs together",
+    "5": "Style: only in `clnrm lint`",
+    "6": "Running",
+    "7": "Accepted traces",
+    "8": "Configuration and state",
+    "9": "clnrm_nb itself",
+}
+"""Headings of the codes by their first digit."""
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
     app.connect("source-read", _fill_in)
@@ -43,7 +63,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 def _fill_in(app: Sphinx, docname: str, source: list[str]) -> None:
     del app, docname
-    for name, make in (("commands", commands), ("configuration", configuration)):
+    for name, make in (("commands", commands), ("configuration", configuration), ("codes", codes)):
         marker = f"<!-- generated: {name} -->"
         if marker in source[0]:
             source[0] = source[0].replace(marker, make())
@@ -100,10 +120,16 @@ def configuration() -> str:
     parts = [_USERS_ONLY + "\n"]
     for table, keys in _tables().items():
         rows = [
-            (f"`{key}`", kind, default, ", ".join(f"`{flag}`" for flag in flags.get(f"{table}.{key}", ())))
+            (
+                f"`{key}`",
+                DESCRIPTIONS[f"{table}.{key}"],
+                kind,
+                default,
+                ", ".join(f"`{flag}`" for flag in flags.get(f"{table}.{key}", ())),
+            )
             for key, kind, default in keys
         ]
-        parts.append(f"## [{table}]\n\n{_table(('key', 'type', 'default', 'flag'), rows)}")
+        parts.append(f"## [{table}]\n\n{_table(('key', 'meaning', 'type', 'default', 'flag'), rows)}")
     return "\n".join(parts)
 
 
@@ -159,3 +185,32 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
             yield f"| {' | '.join(row)} |"
 
     return "\n".join(lines()) + "\n"
+
+
+def codes() -> str:
+    """Every code with its page, as Markdown."""
+    parts = []
+    group = ""
+    for code in CODES:
+        if code[3] != group:
+            group = code[3]
+            parts.append(f"## {_GROUPS[group]}\n")
+        parts.append(_code(code))
+    return "\n".join(parts)
+
+
+def _code(code: str) -> str:
+    shown = page(code)
+    lines = [f"({code.lower()})=\n### {code}: {shown.title}\n", f"*{shown.severity}*\n", f"{shown.meaning}\n"]
+    lines += [f"**Why it matters.** {shown.why}\n", f"**How to repair it.** {shown.repair}\n"]
+    lines += ["Wrong:\n", _example(shown.wrong), "Right:\n", _example(shown.right)]
+    return "\n".join(lines)
+
+
+def _example(example: Example) -> str:
+    parts = []
+    for block in example.blocks:
+        if block.name and block.name != "example.clnrm.toml":
+            parts.append(f"`{block.name}`\n")
+        parts.append(f"```{block.language}\n{block.text}```\n")
+    return "\n".join(parts)
