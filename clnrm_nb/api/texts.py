@@ -1,25 +1,34 @@
-"""``render`` and ``validate``: files read, nothing run."""
+"""``render``, ``validate`` and ``dry-run``: files read, nothing run."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clnrm_nb.api.context import Context, context_of, paths_of, refuse_unknown, variables_from
+from clnrm_nb.api.sources import sources_of
+from clnrm_nb.codes import SEVERITIES
 from clnrm_nb.errors import ClnrmError, UsageError, ValidationFailedError
+from clnrm_nb.executor.environment import masker_of
+from clnrm_nb.pipeline.dryrun import look_ahead
 from clnrm_nb.pipeline.load import Sources, load, template_request
 from clnrm_nb.pipeline.select import select
+from clnrm_nb.report.planned import Plan
 from clnrm_nb.report.results import Diagnostics, Rendered
 from clnrm_nb.template import combinations, parse_assignments
 from clnrm_nb.template import render as render_template
+from clnrm_nb.validation import check
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from clnrm_nb.pipeline.load import Cell
+    from clnrm_nb.errors import Diagnostic
+    from clnrm_nb.pipeline.load import Cell, LoadedTest, Variables
+    from clnrm_nb.report.excerpt import Source
     from clnrm_nb.template import TemplateRequest
 
-__all__ = ["render", "validate"]
+__all__ = ["dry_run", "render", "validate"]
 
 
 def validate(
@@ -47,22 +56,104 @@ def validate(
     """
     here = context_of(context, options)
     refuse_unknown("validate", options)
+    looked = _look(paths, cell, here, options)
+    return Diagnostics(
+        [*here.settings.diagnostics, *looked.findings],
+        deny_warnings=here.settings.lint.deny_warnings,
+        files=looked.files,
+        sources=looked.sources,
+    )
+
+
+def dry_run(
+    paths: str | Path | Sequence[str | Path] = ".",
+    *,
+    cell: Cell | None = None,
+    context: Context | None = None,
+    **options: Any,
+) -> Diagnostics:
+    """As :func:`validate`, and what a run would do; no engine is needed and nothing is started.
+
+    Parameters
+    ----------
+    paths : path or sequence of paths
+        Files or directories.
+    cell : Cell, optional
+        A notebook cell instead of files.
+    **options
+        Those of ``clnrm dry-run``.
+
+    Returns
+    -------
+    Diagnostics
+        The plan of each valid test is in ``raw["data"]["plans"]``: services in the order they start,
+        commands, names of variables, what needs permission (CLN616, here a warning: permission is given to
+        the run). ``exit_code`` as of :func:`validate`.
+    """
+    here = context_of(context, options)
+    refuse_unknown("dry_run", options)
+    looked = _look(paths, cell, here, options)
+    environ = looked.variables.environ
+    valid = [test for test in looked.tests if test.test is not None]
+    planned = [
+        look_ahead(test, project=here.project, settings=here.settings, environ=environ) for test in valid
+    ]
+    mask = masker_of([test.test for test in valid if test.test is not None], environ).text
+    findings = [finding for plan in planned for finding in plan.diagnostics]
+    return Diagnostics(
+        [*here.settings.diagnostics, *looked.findings, *findings],
+        command="dry-run",
+        deny_warnings=here.settings.lint.deny_warnings,
+        files=_with_refusals(looked.files, findings),
+        parts=[Plan(plan.document, mask) for plan in planned],
+        data={"plans": [plan.document for plan in planned]},
+        sources=sources_of([*looked.findings, *findings], looked.tests, cell, here.project),
+        mask=mask,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What validation found in the chosen tests."""
+
+    tests: list[LoadedTest]
+    findings: list[Diagnostic]
+    variables: Variables
+    sources: dict[str, Source]
+
+    @property
+    def files(self) -> list[dict[str, str]]:
+        return [{"file": test.test_id, "outcome": test.outcome, "kind": "scenario"} for test in self.tests]
+
+
+def _look(
+    paths: str | Path | Sequence[str | Path], cell: Cell | None, here: Context, options: dict[str, Any]
+) -> _Looked:
+    """Load, select and collect; the options that do so are taken out of `options`."""
+    variables = variables_from(options)
     sources = Sources(paths_of(paths, cell), [cell] if cell else [], bool(options.get("no_template")))
-    loaded = load(sources, variables_from(options), project=here.project, settings=here.settings)
-    chosen = select(
+    loaded = load(sources, variables, project=here.project, settings=here.settings)
+    tests = select(
         loaded.tests,
         tags=options.get("tag", ()),
         only=options.get("only", ()),
         expression=options.get("expression"),
         shard=options.get("shard"),
     )
-    kept = {test.test_id for test in chosen}
-    findings = loaded.diagnostics_of(kept)
-    return Diagnostics(
-        [*here.settings.diagnostics, *findings],
-        deny_warnings=here.settings.lint.deny_warnings,
-        files=[{"file": test.test_id, "outcome": test.outcome, "kind": "scenario"} for test in chosen],
-    )
+    findings = loaded.diagnostics_of({test.test_id for test in tests})
+    return _Looked(tests, findings, variables, sources_of(findings, tests, cell, here.project))
+
+
+def _with_refusals(files: list[dict[str, str]], findings: Sequence[Diagnostic]) -> list[dict[str, str]]:
+    """Outcomes of files, those worse that a run would be refused for."""
+    worse: dict[str | None, str] = {}
+    for finding in sorted(findings, key=lambda one: SEVERITIES.index(one.severity), reverse=True):
+        worse[finding.test] = "error" if finding.severity == "error" else "ok-with-warnings"
+    order = ("ok", "ok-with-warnings", "error")
+    return [
+        {**file, "outcome": max(file["outcome"], worse.get(file["file"], "ok"), key=order.index)}
+        for file in files
+    ]
 
 
 def render(
@@ -110,7 +201,13 @@ def render(
         raise _not_rendered(rendered.diagnostics)
     if output is not None:
         _write(Path(output), rendered.text)
-    return Rendered(rendered, show_vars=show_vars, show_source_map=source_map)
+    is_scenario = cell is not None or ".clnrm.toml" in path.name
+    return Rendered(
+        rendered,
+        show_vars=show_vars,
+        show_source_map=source_map,
+        beside=check(rendered).diagnostics if is_scenario else (),
+    )
 
 
 def _needed(file: str | Path | None) -> str | Path:

@@ -16,11 +16,21 @@ from urllib.parse import quote
 from clnrm_nb.errors import Diagnostic
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from clnrm_nb.executor.plan import TestPlan
+    from clnrm_nb.scenario.model import TestFile
 
-__all__ = ["MASK", "Masker", "Telemetry", "combined", "injected", "is_exporter_variable", "read_secrets"]
+__all__ = [
+    "MASK",
+    "Masker",
+    "Telemetry",
+    "combined",
+    "injected",
+    "is_exporter_variable",
+    "masker_of",
+    "read_secrets",
+]
 
 MASK: Final = "•••"
 
@@ -167,6 +177,11 @@ class Masker:
         for secret in self._texts:
             data = data.replace(secret.encode(), MASK.encode())
         return data
+
+
+def masker_of(tests: Iterable[TestFile], environ: Mapping[str, str]) -> Masker:
+    """What hides the values of all ``[secrets]`` of some tests."""
+    return Masker([environ[name] for test in tests for name in test.secrets.env if name in environ])
 
 
 def _forms(value: str) -> set[str]:

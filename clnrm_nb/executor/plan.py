@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from clnrm_nb.config.project import test_id as id_of
+from clnrm_nb.errors import RefusedError
 from clnrm_nb.scenario.model import Limits
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from clnrm_nb.errors import Location
     from clnrm_nb.scenario.model import KeyPath, Scenario, Service, Step, TestFile
 
-__all__ = ["STEPS", "TestPlan", "make_plan"]
+__all__ = ["STEPS", "TestPlan", "make_plan", "refuse"]
 
 STEPS = "steps"
 """Name of the scenario that the top-level steps are reported as."""
@@ -156,6 +157,22 @@ def make_plan(
         hash=hash,
         locate=locate,
     )
+
+
+def refuse(plan: TestPlan, *, backend: str, is_hermetic: bool) -> None:
+    """Refuse a test that its own file says must not run like this.
+
+    Raises
+    ------
+    RefusedError
+        CLN617: it is to be hermetic and would not be. CLN307: it needs more containers than it allows itself.
+    """
+    if plan.test.metadata.hermetic and not is_hermetic:
+        why = "" if plan.is_hermetic_by_file else ", and its services must stay in the test's network"
+        raise RefusedError(f"`hermetic = true` needs a container backend{why}; this is `{backend}`", "CLN617")
+    most, needed = plan.test.limits.max_containers, plan.container_count
+    if most is not None and needed > most:
+        raise RefusedError(f"`limits.max_containers` is {most}, but the test needs {needed}", "CLN307")
 
 
 def _resolved(service: Service, memory_mb: int, cpu_millicores: int, timeout_s: float) -> Service:

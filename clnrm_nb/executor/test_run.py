@@ -11,13 +11,14 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Final
 
-from clnrm_nb.errors import BackendUnavailableError, ClnrmError, Diagnostic, RefusedError
+from clnrm_nb.errors import BackendUnavailableError, ClnrmError, Diagnostic
 from clnrm_nb.executor.attempt import Attempt
 from clnrm_nb.executor.backends.protocol import UnitSpec
 from clnrm_nb.executor.ending import Ending
 from clnrm_nb.executor.environment import Masker, read_secrets
 from clnrm_nb.executor.judge import is_leak_asserted, status_of_findings
 from clnrm_nb.executor.outcome import CommandOutcome, ScenarioOutcome, TestOutcome, worst
+from clnrm_nb.executor.plan import refuse
 from clnrm_nb.executor.scenarios import ScenarioRun, run_scenarios, scenarios_of
 from clnrm_nb.executor.services import start_services
 from clnrm_nb.executor.tracing import TestTracer
@@ -151,17 +152,7 @@ class _Life:
     # ----------------------------------------------------------------------------------------- before
 
     def _refuse(self) -> None:
-        if self._plan.test.metadata.hermetic and not self._outcome.hermetic:
-            why = (
-                "" if self._plan.is_hermetic_by_file else ", and its services must stay in the test's network"
-            )
-            raise RefusedError(
-                f"`hermetic = true` needs a container backend{why}; this is `{self._outcome.backend}`",
-                "CLN617",
-            )
-        most, needed = self._plan.test.limits.max_containers, self._plan.container_count
-        if most is not None and needed > most:
-            raise RefusedError(f"`limits.max_containers` is {most}, but the test needs {needed}", "CLN307")
+        refuse(self._plan, backend=self._outcome.backend, is_hermetic=self._outcome.hermetic)
         if self._attempt is not None:
             return
         for scenario in self._plan.test.scenarios:

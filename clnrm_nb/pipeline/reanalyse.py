@@ -90,8 +90,7 @@ def _given(test: LoadedTest, tables: Sequence[SpanTable]) -> TestOutcome:
     assert test.test is not None
     joined = SpanTable()
     for table in tables:
-        for column in SpanTable.COLUMNS:
-            getattr(joined, column).extend(getattr(table, column))
+        joined.extend(table)
     names = [scenario.name for scenario in test.test.scenarios]
     if len(names) == 1 and not any(joined.scenario):
         # One scenario is all there is, so that these spans can only be its.

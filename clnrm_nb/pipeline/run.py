@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from clnrm_nb.executor.backends import open_backend
-from clnrm_nb.executor.environment import Masker
+from clnrm_nb.executor.environment import masker_of
 from clnrm_nb.executor.events import Event
 from clnrm_nb.executor.plan import make_plan
 from clnrm_nb.executor.pool import TestHistory, run_tests
@@ -24,7 +24,7 @@ from clnrm_nb.report.view import dated
 from clnrm_nb.state import State, new_run_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
@@ -34,10 +34,22 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.plan import TestPlan
     from clnrm_nb.pipeline.load import LoadedTest
     from clnrm_nb.report.results import Detail
-    from clnrm_nb.scenario.model import TestFile
+    from clnrm_nb.report.text import Mask
     from clnrm_nb.spans.table import SpanTable
 
-__all__ = ["RunRequest", "run_pipeline"]
+__all__ = ["LiveTables", "RunRequest", "run_pipeline"]
+
+
+class LiveTables(dict[str, "SpanTable"]):
+    """Growing span tables by test, and what hides secrets where they are shown before the run has ended.
+
+    Attributes
+    ----------
+    mask : callable
+        Known as soon as the tests are read, which is before the first span.
+    """
+
+    mask: Mask | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +86,7 @@ async def run_pipeline(
     project: Project,
     settings: Settings,
     listener: Listener | None = None,
-    tables: MutableMapping[str, SpanTable] | None = None,
+    tables: LiveTables | None = None,
 ) -> RunResult:
     """Run the whole way of ``docs/architecture.md``: load, select, execute, judge, record.
 
@@ -82,7 +94,7 @@ async def run_pipeline(
     ----------
     listener : callable, optional
         Takes every event of the run, on the engine's event loop.
-    tables : mutable mapping, optional
+    tables : LiveTables, optional
         Filled with each test's growing span table as it starts.
 
     Returns
@@ -107,9 +119,12 @@ async def run_pipeline(
             shard=request.shard,
             durations_ms=state.durations,
         )
+        tests = {test.test_id: test.test for test in chosen if test.test}
+        mask = masker_of(tests.values(), request.variables.environ).text
+        if tables is not None:
+            tables.mask = mask
         _publish(listener, "run.start", run_id, data={"tests": len(chosen)})
         outcomes = await _Execution(request, project, settings, state, run_id, listener, tables).run(chosen)
-        tests = {test.test_id: test.test for test in chosen if test.test}
         leave = Leave(
             not_evaluated=settings.executor.allow_not_evaluated, flaky=settings.executor.flaky == "pass"
         )
@@ -134,7 +149,7 @@ async def run_pipeline(
             duration_ms=(perf_counter() - started) * 1e3,
             interrupted=any(outcome.status == "interrupted" for outcome in outcomes),
             leave=leave,
-            mask=_mask(tests.values(), request.variables.environ),
+            mask=mask,
             max_rows=settings.notebook.max_rows,
             shows=_details(request, settings),
         )
@@ -150,11 +165,6 @@ def _suite(request: RunRequest, tests: Sequence[LoadedTest], project: Project) -
     if is_chosen or not is_whole:
         return None
     return {name for test in tests for name in (test.test_id, f"{test.test_id}::steps", *test.scenario_ids)}
-
-
-def _mask(tests: Iterable[TestFile], environ: Mapping[str, str]) -> Callable[[str], str]:
-    """What hides the values of all ``[secrets]`` of a run in everything its result shows."""
-    return Masker([environ[name] for test in tests for name in test.secrets.env if name in environ]).text
 
 
 def _details(request: RunRequest, settings: Settings) -> list[Detail]:
@@ -177,7 +187,7 @@ class _Execution:
     state: State
     run_id: str
     listener: Listener | None
-    tables: MutableMapping[str, SpanTable] | None
+    tables: LiveTables | None
 
     async def run(self, chosen: Sequence[LoadedTest]) -> list[TestOutcome]:
         """One outcome a test, in the order of `chosen`; of repeated tests the worst, in all its detail."""

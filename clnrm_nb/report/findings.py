@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 from clnrm_nb.report.lines import Line, line
 from clnrm_nb.report.signs import UNICODE, Signs
@@ -15,10 +16,20 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from clnrm_nb.errors import Diagnostic
-    from clnrm_nb.report.tables import Table
+    from clnrm_nb.report.excerpt import Source
     from clnrm_nb.report.text import Mask
 
-__all__ = ["Diagnostics"]
+__all__ = ["Diagnostics", "Part"]
+
+
+class Part(Protocol):
+    """Something shown between the files and their findings."""
+
+    def lines(self, *, signs: Signs = ..., width: int = ..., verbose: bool = ...) -> list[Line]:
+        """For people at a terminal."""
+
+    def html(self) -> str:
+        """For a notebook."""
 
 
 class Diagnostics(View):
@@ -31,10 +42,12 @@ class Diagnostics(View):
     command : str
     files : sequence of mappings, or int
         ``{"file", "outcome": ok | ok-with-warnings | error, "kind"}`` of every file looked at, or how many.
-    tables : sequence of Table
-        What else the command has to say (the plan of ``dry-run``).
+    parts : sequence of Part
+        What else the command has to say (the plans of ``dry-run``).
     data : mapping, optional
         The same for the document.
+    sources : mapping of str to Source, optional
+        The files by the names findings use, so that the lines they are about can be shown.
     deny_warnings : bool
         Warnings give exit status 1.
     exit_code : int, optional
@@ -50,14 +63,19 @@ class Diagnostics(View):
         *,
         command: str = "validate",
         files: Sequence[Mapping[str, Any]] | int = (),
-        tables: Sequence[Table] = (),
+        parts: Sequence[Part] = (),
         data: Mapping[str, Any] | None = None,
+        sources: Mapping[str, Source] | None = None,
         deny_warnings: bool = False,
         exit_code: int | None = None,
         mask: Mask | None = None,
     ) -> None:
         self.findings = tuple(sorted(findings, key=lambda finding: finding.sort_key))
-        self.tables = tuple(tables)
+        self.parts = tuple(parts)
+        self.sources = {
+            name: replace(source, text=mask(source.text)) if mask else source
+            for name, source in (sources or {}).items()
+        }
         documents = [json_ready(finding.to_json(), mask) for finding in self.findings]
         counts = {
             word: sum(f["severity"] == word for f in documents) for word in ("error", "warning", "info")
@@ -112,19 +130,33 @@ class Diagnostics(View):
         for file in self.raw["data"]["files"]:
             sign = signs.status.get(file["outcome"], "")
             lines.append(line((f"{sign} {file['outcome']:<17}", file["outcome"]), one_line(file["file"])))
-        for table in self.tables:
-            lines += [line(), *table.lines(signs=signs, width=width, verbose=verbose)]
+        for part in self.parts:
+            lines += [line(), *part.lines(signs=signs, width=width, verbose=verbose)]
+        if self.parts:
+            lines.append(line())
         for finding in self.raw["diagnostics"]:
-            lines += finding_lines(finding, signs=signs, width=width)
-        return [*lines, line((self.headline, "bold"))]
+            source = self.sources.get(finding["file"] or "")
+            lines += finding_lines(finding, signs=signs, width=width, source=source)
+        return [*lines, line((self.headline, "bold"), (self._fixable, "dim"))]
+
+    @property
+    def _fixable(self) -> str:
+        """How many findings a command repairs."""
+        fixes = [f["fix"] for f in self.raw["diagnostics"] if f.get("fix")]
+        if not fixes:
+            return ""
+        flag = "" if any(fix["safe"] for fix in fixes) else " --unsafe-fixes"
+        return f" ({len(fixes)} fixable: clnrm lint --fix{flag})"
 
     def html(self) -> str:
         """See the base."""
         from clnrm_nb.report.resultview import findings_html, outcome_rows
 
         files = outcome_rows(self.raw["data"]["files"])
-        tables = "".join(table.html() for table in self.tables)
-        return files + tables + findings_html(self.raw["diagnostics"], self.headline, HTML_BYTES // 2)
+        parts = "".join(part.html() for part in self.parts)
+        headline = self.headline + self._fixable
+        found = findings_html(self.raw["diagnostics"], headline, HTML_BYTES // 2, self.sources)
+        return files + parts + found
 
     def _makers(self) -> dict[str, Any]:
         from clnrm_nb.report.documents import MIME, diagnostics_document

@@ -41,6 +41,20 @@ border-left:3px solid var(--jp-border-color2,#8886)}
 .clnrm dl{display:grid;grid-template-columns:max-content 1fr;gap:.1em .8em;margin:.2em 0 .6em 1.2em}
 .clnrm dt{font-weight:600}.clnrm dd{margin:0;overflow-wrap:anywhere;white-space:pre-wrap}
 .clnrm .q{opacity:.85}
+.clnrm .src,.clnrm .sides pre{tab-size:4;background:none;overflow:visible;line-height:inherit}
+.clnrm .src i{font-style:normal;opacity:.7;user-select:none}
+.clnrm .src del,.clnrm .src ins{text-decoration:none}
+.clnrm .src ins{border-bottom:1px solid #2e8b57}.clnrm .src del{border-bottom:1px dashed #d01a00}
+.clnrm mark{background:none;color:inherit;text-decoration:underline wavy #d01a00;text-underline-offset:.2em}
+.clnrm mark.odd{text-decoration-color:#c77700}.clnrm mark.note{text-decoration-color:#5b8def}
+.clnrm .sides{width:100%;table-layout:fixed;border-spacing:0}.clnrm .sides th:nth-child(odd){width:4.5em}
+.clnrm.clnrm .sides tr{background:none}.clnrm .sides .n{opacity:.7}
+.clnrm .sides td{border:0;padding:0 .6em 0 0}
+.clnrm .sides pre{border:0;margin:0;padding:0}
+@media(max-width:40em){.clnrm .sides :is(thead,td:empty){display:none}\
+.clnrm .sides :is(tr,tbody){display:block}.clnrm .sides :is(td,pre){display:inline}\
+.clnrm .sides td:nth-child(3):not(:empty)::before{content:"→ "}}
+.clnrm a{color:var(--jp-content-link-color,inherit)}
 .clnrm b{font-weight:600}
 .clnrm td>b,.clnrm td.w{white-space:nowrap;overflow-wrap:normal}.clnrm td.l{min-width:14em}
 .clnrm b.bad{border-bottom:2px solid #d01a00}.clnrm b.odd{border-bottom:2px dashed #c77700}

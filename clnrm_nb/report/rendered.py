@@ -1,17 +1,25 @@
-"""``Rendered``: what a template came to."""
+"""``Rendered``: what a template came to.
+
+As text it is the rendered file and nothing else, for whoever reads it next. In a notebook source and rendered
+text stand side by side, line for line by the source map, with what validation has to say about them.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from clnrm_nb.report.excerpt import Source
 from clnrm_nb.report.lines import Line, columns, line, to_plain
 from clnrm_nb.report.signs import UNICODE, Signs
 from clnrm_nb.report.text import json_ready, one_line, value_text, visible
 from clnrm_nb.report.view import HTML_BYTES, View, exit_code_of_findings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from pandas import DataFrame
 
+    from clnrm_nb.errors import Diagnostic
     from clnrm_nb.report.text import Mask
     from clnrm_nb.template import Rendered as RenderedTemplate
 
@@ -26,6 +34,8 @@ class Rendered(View):
     rendered : clnrm_nb.template.Rendered
     show_vars, show_source_map : bool
         Show variables with their origins, and where each line came from.
+    beside : iterable of Diagnostic
+        What validation says, for the view in a notebook; no part of the document and of the exit status.
     mask : callable, optional
     """
 
@@ -37,9 +47,13 @@ class Rendered(View):
         *,
         show_vars: bool = False,
         show_source_map: bool = False,
+        beside: Iterable[Diagnostic] = (),
         mask: Mask | None = None,
     ) -> None:
         self.rendered = rendered
+        own = set(rendered.diagnostics)
+        self._beside = [json_ready(one.to_json(), mask) for one in beside if one not in own]
+        self._source = Source(json_ready(rendered.source, mask))
         self.source_map = rendered.source_map
         findings = [json_ready(finding.to_json(), mask) for finding in rendered.diagnostics]
         self.text: str | None = json_ready(rendered.text, mask)
@@ -60,10 +74,27 @@ class Rendered(View):
         )
 
     def _map(self) -> list[dict[str, Any]]:
+        """Where the first visible character of each rendered line came from.
+
+        ``related``: the line of the macro or included file that wrote it.
+        """
         places = []
-        for number, text in enumerate((self.text or "").splitlines(), 1):
-            place = self.source_map.to_source(number, len(text) - len(text.lstrip()) + 1)
-            places.append({"line": number, "file": place.file, "source_line": place.line})
+        for number, text in enumerate(Source(self.text or "").lines_only, 1):
+            column = len(text) - len(text.lstrip()) + 1
+            place = self.source_map.to_source(number, column)
+            related = [
+                {"file": other.file, "line": other.line, "column": other.column}
+                for other in self.source_map.related(number, column)
+            ]
+            places.append(
+                {
+                    "line": number,
+                    "file": place.file,
+                    "source_line": place.line,
+                    "source_column": place.column,
+                    "related": related,
+                }
+            )
         return places
 
     @property
@@ -79,13 +110,11 @@ class Rendered(View):
 
         del verbose
         shown = visible(self.text or "")
-        places = {place["line"]: place for place in self.raw["data"].get("source_map", ())}
         lines = [line(text) for text in shown.splitlines()]
-        if places:
+        if "source_map" in self.raw["data"]:
             lines = [
-                line((f"{one_line(places[n]['file'])}:{places[n]['source_line']}\t", "dim"), *parts)
-                for n, parts in enumerate(lines, 1)
-                if n in places
+                line((f"{_place(place)}\t", "dim"), *parts)
+                for place, parts in zip(self.raw["data"]["source_map"], lines, strict=False)
             ]
         if "variables" in self.raw["data"]:
             rows = [(v["name"], value_text(v["value"]), v["origin"]) for v in self.variables]
@@ -99,13 +128,19 @@ class Rendered(View):
 
     def html(self) -> str:
         """See the base."""
-        from clnrm_nb.report.html import Weighed, details, escape, escape_block, table
+        from clnrm_nb.report.html import Weighed, details, escape, table
         from clnrm_nb.report.resultview import findings_html
+        from clnrm_nb.report.sidebyside import side_by_side_html
 
-        source = self.text or ""
-        parts = [f"<pre dir=auto>{escape_block(source[:HTML_BYTES], HTML_BYTES)}</pre>"]
-        if len(source) > HTML_BYTES:
-            parts.append(f"<p>showing {HTML_BYTES:,} of {len(source):,} characters</p>")
+        findings = [*self.raw["diagnostics"], *self._beside]
+        file = self.rendered.file
+        parts = []
+        if self.text is not None:
+            parts.append(
+                side_by_side_html(
+                    self._source, Source(self.text), self._map(), findings, file, budget_bytes=HTML_BYTES // 2
+                )
+            )
         rows = Weighed(
             (
                 f"<tr><th scope=row>{escape(v['name'])}</th>"
@@ -113,10 +148,17 @@ class Rendered(View):
                 for v in self.variables
             ),
             len(self.variables),
-            20_000,
+            15_000,
         )
         if self.variables:
             content = table("", ("variable", "value", "origin"), rows) + rows.note()
             parts.append(details(f"{len(self.variables)} variables", content))
-        parts.append(findings_html(self.raw["diagnostics"], "", 20_000))
+        parts.append(findings_html(findings, "", 20_000, {file: self._source}))
         return "".join(parts)
+
+
+def _place(place: Mapping[str, Any]) -> str:
+    """``file:line:column``, and where a macro or include wrote it."""
+    text = f"{one_line(place['file'])}:{place['source_line']}:{place['source_column']}"
+    written = [f"{one_line(each['file'])}:{each['line']}:{each['column']}" for each in place["related"]]
+    return f"{text} < {' < '.join(written)}" if written else text

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.cells import cell_len
 
 from clnrm_nb.codes import STATUSES
+from clnrm_nb.report.excerpt import excerpt_lines, excerpt_of, repair_lines, repair_of
 from clnrm_nb.report.lines import Line, line
 from clnrm_nb.report.signs import Signs, backend_words
 from clnrm_nb.report.text import clipped, duration_text, number_text, one_line, value_text, visible, wrapped
@@ -18,6 +19,7 @@ from clnrm_nb.report.text import clipped, duration_text, number_text, one_line, 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
 
+    from clnrm_nb.report.excerpt import Source
     from clnrm_nb.report.results import RunResult
 
 __all__ = ["finding_lines", "place_text", "result_lines", "summary_words"]
@@ -257,8 +259,10 @@ def _unrepeated(
     return [finding for finding in findings if finding["message"] not in told]
 
 
-def finding_lines(finding: Mapping[str, Any], *, signs: Signs, width: int) -> list[Line]:
-    """One finding: place, code and sentence; then hint and fix."""
+def finding_lines(
+    finding: Mapping[str, Any], *, signs: Signs, width: int, source: Source | None = None
+) -> list[Line]:
+    """One finding: place, code and sentence; the lines of `source` it is about; then hint and fix."""
     word = finding["severity"]
     place = place_text(finding)
     head = f"{place}: " if place else ""
@@ -266,14 +270,18 @@ def finding_lines(finding: Mapping[str, Any], *, signs: Signs, width: int) -> li
     room = max(width - 2, 40)
     texts = wrapped(f"{start}{head}{visible(finding['message'])}", room)
     lines = [line((start, word), texts[0].removeprefix(start)), *(line(f"  {text}") for text in texts[1:])]
+    if excerpt := excerpt_of(source, finding):
+        lines += excerpt_lines(excerpt, word, signs=signs, width=width)
     lines += [
         line(("  see  ", "dim"), f"{place_text(other)}: {one_line(other['message'])}")
         for other in finding.get("related", ())
     ]
     if finding.get("hint"):
         lines += _paragraph(finding["hint"], "  hint ", width)
-    if finding.get("fix"):
-        lines.append(line(("  fix  ", "dim"), one_line(finding["fix"]["title"])))
+    if fix := finding.get("fix"):
+        beside = "" if fix["safe"] else " (may change what the file means)"
+        lines.append(line(("  fix  ", "dim"), f"{one_line(fix['title'])}{beside}"))
+        lines += repair_lines(repair_of(source, fix), width=width)
     return lines
 
 

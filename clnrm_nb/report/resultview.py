@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from clnrm_nb.report.excerpt import excerpt_html, excerpt_of, repair_html, repair_of
 from clnrm_nb.report.html import Weighed, details, escape, escape_block, status, table
 from clnrm_nb.report.resulttext import place_text, summary_words
 from clnrm_nb.report.signs import backend_words
@@ -16,6 +17,7 @@ from clnrm_nb.report.text import duration_text, number_text, value_text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from clnrm_nb.report.excerpt import Source
     from clnrm_nb.report.results import RunResult
 
 __all__ = ["findings_html", "outcome_rows", "result_html"]
@@ -162,24 +164,69 @@ def _facts(facts: Mapping[str, Any]) -> str:
 # ----------------------------------------------------------------------------------------------- findings
 
 
-def findings_html(findings: Sequence[Mapping[str, Any]], headline: str, budget_bytes: int) -> str:
-    """A table of findings; nothing where there are none and no headline."""
+def findings_html(
+    findings: Sequence[Mapping[str, Any]],
+    headline: str,
+    budget_bytes: int,
+    sources: Mapping[str, Source] | None = None,
+) -> str:
+    """A table of findings, the lines they are about below each; nothing where there are none and no headline.
+
+    Parameters
+    ----------
+    sources : mapping of str to Source, optional
+        The files by the names findings use.
+    """
     title = f"<h4>{escape(headline)}</h4>" if headline else ""
     if not findings:
         return title
-    rows = Weighed(map(_finding_row, findings), len(findings), budget_bytes)
+    known = sources or {}
+    rows = Weighed(
+        (_finding_row(finding, known.get(finding["file"] or "")) for finding in findings),
+        len(findings),
+        budget_bytes,
+    )
     header = ("severity", "code", "place", "finding")
     return title + table("findings", header, rows) + rows.note("(all of them: .diagnostics)")
 
 
-def _finding_row(finding: Mapping[str, Any]) -> str:
+def _finding_row(finding: Mapping[str, Any], source: Source | None) -> str:
     hint = f"<br><span class=q>{escape(finding['hint'])}</span>" if finding.get("hint") else ""
-    fix = f"<br><span class=q>fix: {escape(finding['fix']['title'])}</span>" if finding.get("fix") else ""
-    return (
-        f"<tr><td>{status(finding['severity'])}</td><td><code>{escape(finding['code'])}</code></td>"
-        f"<td dir=auto>{escape(place_text(finding))}</td>"
-        f"<td dir=auto>{escape(finding['message'], 600)}{hint}{fix}</td></tr>"
+    related = "".join(
+        f"<br><span class=q>see {escape(place_text(other))}: {escape(other['message'])}</span>"
+        for other in finding.get("related", ())
     )
+    return (
+        f"<tr><td>{status(finding['severity'])}</td><td class=w><code>{escape(finding['code'])}</code></td>"
+        f"<td dir=auto>{_place(finding, source)}</td>"
+        f"<td class=l dir=auto>{escape(finding['message'], 600)}{hint}{related}"
+        f"{_fix(finding, source)}</td></tr>"
+        f"{_excerpt_row(finding, source)}"
+    )
+
+
+def _place(finding: Mapping[str, Any], source: Source | None) -> str:
+    """``file:line:column``, linked where the reader can have the file: JupyterLab opens it at that line."""
+    place = escape(place_text(finding))
+    if source is None or source.href is None or not finding.get("line"):
+        return place
+    return f'<a href="{escape(source.href)}#line={finding["line"] - 1}">{place}</a>'
+
+
+def _fix(finding: Mapping[str, Any], source: Source | None) -> str:
+    fix = finding.get("fix")
+    if not fix:
+        return ""
+    beside = "" if fix["safe"] else " (may change what the file means)"
+    change = repair_html(repair_of(source, fix))
+    return f"<br><span class=q>fix: {escape(fix['title'])}{beside}</span>{change}"
+
+
+def _excerpt_row(finding: Mapping[str, Any], source: Source | None) -> str:
+    excerpt = excerpt_of(source, finding)
+    if excerpt is None:
+        return ""
+    return f"<tr><td colspan=4>{excerpt_html(excerpt, finding['severity'])}</td></tr>"
 
 
 def outcome_rows(files: Sequence[Mapping[str, Any]]) -> str:

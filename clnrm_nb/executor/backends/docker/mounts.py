@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.backends.protocol import UnitSpec
     from clnrm_nb.scenario.model import Service, Volume
 
-__all__ = ["Mount", "mount_findings", "resolve"]
+__all__ = ["Mount", "mount_findings", "outside_mounts", "resolve"]
 
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _SOCKET_NAMES: Final = ("docker.sock", "podman.sock", "containerd.sock", "crio.sock")
@@ -99,6 +99,25 @@ def mount_findings(
             found.append(_outside_refused(what, mount.source))
         elif is_local and not mount.source.exists():
             found.append(Diagnostic("CLN001", f"{what}: {str(mount.source)!r} does not exist"))
+    return found
+
+
+def outside_mounts(
+    spec: UnitSpec, service: Service, *, environ: Mapping[str, str] | None = None
+) -> list[tuple[Volume, Path, bool]]:
+    """Volumes that lead outside the project, where to, and whether that is allowed.
+
+    What can never be mounted, or cannot be resolved, is the business of :func:`mount_findings`.
+    """
+    sockets, allowed = engine_sockets(environ), _allowed_directories(spec.allow)
+    found: list[tuple[Volume, Path, bool]] = []
+    for volume in service.volumes:
+        try:
+            source = resolve(volume, spec.directory, environ).source
+        except KeyError:
+            continue
+        if not _gives_engine(source, sockets) and not _is_within(source, (spec.project_root.resolve(),)):
+            found.append((volume, source, _is_within(source, allowed)))
     return found
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.errors import Diagnostic
-from clnrm_nb.executor.backends.docker.mounts import mount_findings
+from clnrm_nb.executor.backends.docker.mounts import mount_findings, outside_mounts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.backends.protocol import UnitSpec
     from clnrm_nb.scenario.model import Service
 
-__all__ = ["DEFAULT_CAPABILITIES", "capability", "policy_findings"]
+__all__ = ["DEFAULT_CAPABILITIES", "Permission", "capability", "permissions", "policy_findings"]
 
 # The engine's default set without NET_RAW: with raw sockets a container can pose as its neighbours.
 DEFAULT_CAPABILITIES: Final = frozenset(
@@ -34,6 +35,15 @@ DEFAULT_CAPABILITIES: Final = frozenset(
         "SYS_CHROOT",
     }
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """Something of a service that a person must allow: what it is, and the word of ``--allow`` for it."""
+
+    what: str
+    word: str
+    granted: bool
 
 
 def capability(name: str) -> str:
@@ -58,7 +68,18 @@ def policy_findings(
     return found
 
 
-def _option_findings(service: Service, allow: set[str]) -> list[Diagnostic]:
+def permissions(
+    spec: UnitSpec, service: Service, *, environ: Mapping[str, str] | None = None
+) -> list[Permission]:
+    """All that a service needs permission for, allowed or not."""
+    mounts = [
+        Permission(f"volume {volume.host_path!r}", f"mount:{source}", granted)
+        for volume, source, granted in outside_mounts(spec, service, environ=environ)
+    ]
+    return [*_options(service, set(spec.allow)), *mounts]
+
+
+def _options(service: Service, allow: set[str]) -> list[Permission]:
     wanted = [("host-network", "the host's network")] if service.network.mode == "host" else []
     if service.privileged:
         wanted.append(("privileged", "`privileged`"))
@@ -70,9 +91,11 @@ def _option_findings(service: Service, allow: set[str]) -> list[Diagnostic]:
     allowed_capabilities = {
         f"capability:{capability(w.partition(':')[2])}" for w in allow if w[:11] == "capability:"
     }
-    return [
-        _refused(service, what, word) for word, what in wanted if word not in allow | allowed_capabilities
-    ]
+    return [Permission(what, word, word in allow | allowed_capabilities) for word, what in wanted]
+
+
+def _option_findings(service: Service, allow: set[str]) -> list[Diagnostic]:
+    return [_refused(service, each.what, each.word) for each in _options(service, allow) if not each.granted]
 
 
 def _host_device(device: str) -> str:
