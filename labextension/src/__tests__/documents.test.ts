@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { diffSheet, valueText } from '../model/diff.js';
+import { diffSheet } from '../model/diff.js';
+import { valueText } from '../model/edits.js';
 import { UnreadableError } from '../model/reading.js';
 import type { IFact } from '../model/sheet.js';
 import { durationText } from '../model/sheet.js';
@@ -46,8 +47,8 @@ function diffDocument(): Record<string, unknown> {
   return {
     version: 1,
     kind: 'diff',
-    total: { diffs: 1, spans: 9, edits: 3, causes: 0 },
-    shown: { diffs: 1, spans: 3, edits: 3, causes: 0 },
+    total: { diffs: 1, spans: 9, edits: 9, causes: 3 },
+    shown: { diffs: 1, spans: 3, edits: 3, causes: 2 },
     spans: { same: 7, changed: 1, added: 0, missing: 1, moved: 0, renamed: 0 },
     diffs: [{ id: 'a::b', status: 'incomplete', message: 'spans were dropped', length_us: 100, baseline_length_us: 200, notes: [] }],
     statuses: ['same', 'changed', 'added', 'missing', 'moved', 'renamed'],
@@ -60,7 +61,7 @@ function diffDocument(): Record<string, unknown> {
     values: ['200', 200, null, { name: 'query', service: 'web', spans: 1, digest: 'x' }],
     rules: ['label', 'r7'],
     reasons: ['same name'],
-    messages: [],
+    messages: ['a label that is left out', 'http.status is a number now'],
     rows: {
       diff: '0 0 0',
       status: '0 1 3',
@@ -76,7 +77,9 @@ function diffDocument(): Record<string, unknown> {
       left_out: '6 0 0',
       edits: '- 0,1 2'
     },
+    causes: { diff: '0 0', cause_id: 'c1 c2', message: '0 1', edits: '1 8', cost: '2 1600', counted: '0 1' },
     edits: {
+      cause: '1 0 1',
       op: '0 1 2',
       key: '0 0 -1',
       baseline: '0 2 3',
@@ -182,11 +185,39 @@ test('a span that went is a row with its name, time and place in the baseline', 
 test('a diff says what it counts, what it leaves out and why it is no plain change', () => {
   const sheet = diffSheet(diffDocument());
 
-  assert.equal(sheet.heading, '~ 1 changed · − 1 missing · ✓ 7 same · showing 3 of 9 spans · 3 edits');
-  assert.deepEqual(sheet.notes, ['a::b: incomplete, spans were dropped']);
+  assert.equal(sheet.heading, '~ 1 changed · − 1 missing · ✓ 7 same · showing 3 of 9 spans · 9 edits');
+  assert.deepEqual(sheet.notes, ['a::b: incomplete, spans were dropped', '1 further cause not shown']);
   assert.equal(sheet.folds, true);
   assert.equal(factOf(sheet.facts(0), 'Not shown below')?.now, '6 spans');
   assert.equal(factOf(sheet.facts(0), 'Duration')?.now, '100 µs (baseline 200 µs)');
+});
+
+test('a cause says what it is and how large, those that count first, and leads to its rows', () => {
+  const { causes } = diffSheet(diffDocument());
+
+  assert.deepEqual(
+    causes.map(cause => [cause.sentence, cause.size, cause.isCounted, cause.hidden]),
+    [
+      ['http.status is a number now', '8 edits, cost 1,600', true, 6],
+      ['a label that is left out', '1 edit, cost 2', false, 0]
+    ]
+  );
+  assert.deepEqual(
+    causes[0]?.members().map(({ row, place, fact }) => [row, place, fact.label, fact.before, fact.now]),
+    [
+      [1, 'query', 'attribute http.status', '"200"', '200'],
+      [2, 'query', 'subtree', 'query [web], 1 span', null]
+    ]
+  );
+});
+
+test('an edit whose row is not shown stands under its cause with its path', () => {
+  const document = diffDocument();
+  const rows = { ...(document.rows as Record<string, string>), edits: '- 0,1 -' };
+
+  const [, deleted] = diffSheet({ ...document, rows }).causes[0]?.members() ?? [];
+
+  assert.deepEqual([deleted?.row, deleted?.place], [-1, 'root/query']);
 });
 
 test('words of other programs for states and operations are shown as they are', () => {

@@ -1,9 +1,9 @@
 /** `application/vnd.clnrm.diff.v1+json` as a sheet: the merged tree of both sides, and why each row differs. */
 
+import { Edits } from './edits.js';
 import {
   Columns,
   type JSONRecord,
-  decoded,
   documentOf,
   isRecord,
   listAt,
@@ -27,34 +27,6 @@ import {
 import { treeOf } from './tree.js';
 
 export const DIFF_MIME = 'application/vnd.clnrm.diff.v1+json';
-
-/** What one row is called in words, by the operation of its edit. */
-const OPERATIONS: ReadonlyMap<string, readonly [string, State]> = new Map([
-  ['attr~', ['attribute', 'changed']],
-  ['attr+', ['attribute', 'added']],
-  ['attr-', ['attribute', 'missing']],
-  ['resource~', ['resource', 'changed']],
-  ['resource+', ['resource', 'added']],
-  ['resource-', ['resource', 'missing']],
-  ['status', ['status', 'changed']],
-  ['event~', ['event', 'changed']],
-  ['event+', ['event', 'added']],
-  ['event-', ['event', 'missing']],
-  ['link+', ['link', 'added']],
-  ['link-', ['link', 'missing']],
-  ['kind', ['kind', 'changed']],
-  ['scope', ['scope', 'changed']],
-  ['service', ['service', 'changed']],
-  ['rename', ['name', 'renamed']],
-  ['move', ['moved', 'moved']],
-  ['wrap', ['wrapped in', 'added']],
-  ['unwrap', ['no longer wrapped in', 'missing']],
-  ['count', ['count', 'changed']],
-  ['insert', ['subtree', 'added']],
-  ['delete', ['subtree', 'missing']],
-  ['order', ['order', 'changed']],
-  ['duration', ['duration', 'changed']]
-]);
 
 /**
  * @throws UnreadableError where the document is damaged or newer than this code.
@@ -80,6 +52,7 @@ export function diffSheet(value: unknown): ISheet {
     title: 'Diff',
     heading: headingOf(document),
     notes: notesOf(document, diffs),
+    causes: edits.causes(rows.edits, nameOf),
     tree: treeOf(rows.parent),
     marked,
     markedName: 'differences',
@@ -137,95 +110,6 @@ function rowsOf(document: JSONRecord): Readonly<Record<| 'diff'
   };
 }
 
-/** The edits of a diff, as facts of the rows they concern. */
-class Edits {
-  constructor(document: JSONRecord) {
-    const columns = new Columns(recordAt(document, 'edits'));
-    const names = ['op', 'key', 'baseline', 'current', 'path', 'baseline_path', 'counted', 'rule', 'reason', 'review'];
-    this._columns = new Map(names.map(name => [name, columns.numbers(name)]));
-    this._words = new Map(
-      ['ops', 'keys', 'paths', 'rules', 'reasons', 'reviews'].map(name => [name, wordsAt(document, name)])
-    );
-    this._values = listAt(document, 'values');
-  }
-
-  /** Facts of the edits named as `3,7`, or `-` for none. */
-  facts(packed: string): readonly IFact[] {
-    const indices = packed === '-' ? [] : decoded(packed).split(',').map(Number);
-    return indices.filter(index => index >= 0 && index < this._length).map(index => this._fact(index));
-  }
-
-  private get _length(): number {
-    return this._columns.get('op')?.length ?? 0;
-  }
-
-  private _fact(index: number): IFact {
-    const operation = this._word('ops', 'op', index);
-    const [label, state] = OPERATIONS.get(operation) ?? [operation, 'changed'];
-    const key = this._word('keys', 'key', index);
-    const [before, now] = this._sides(operation, state, index);
-    return {
-      label: [label, key].filter(Boolean).join(' '),
-      state,
-      before,
-      now,
-      note: this._note(index)
-    };
-  }
-
-  /** Old and new text; one of them null where the edit has one side only. */
-  private _sides(operation: string, state: State, index: number): readonly [string | null, string | null] {
-    if (operation === 'move') {
-      return [this._word('paths', 'baseline_path', index), this._word('paths', 'path', index)];
-    }
-    const [before, now] = [this._value('baseline', index), this._value('current', index)];
-    return [state === 'added' ? null : before, state === 'missing' ? null : now];
-  }
-
-  private _note(index: number): string {
-    const isCounted = this._number('counted', index) === 1;
-    const rule = this._word('rules', 'rule', index);
-    return [
-      isCounted ? '' : `does not count${rule ? ` (${rule})` : ''}`,
-      this._word('reviews', 'review', index),
-      this._word('reasons', 'reason', index)
-    ]
-      .filter(Boolean)
-      .join(' · ');
-  }
-
-  private _number(column: string, index: number): number {
-    return this._columns.get(column)?.[index] ?? -1;
-  }
-
-  private _word(list: string, column: string, index: number): string {
-    return this._words.get(list)?.[this._number(column, index)] ?? '';
-  }
-
-  private _value(column: string, index: number): string {
-    return valueText(this._values[this._number(column, index)]);
-  }
-
-  private readonly _columns: ReadonlyMap<string, Float64Array>;
-  private readonly _words: ReadonlyMap<string, readonly string[]>;
-  private readonly _values: readonly unknown[];
-}
-
-/** A value as it is typed in JSON, so that "200" and 200 look different; a subtree and a status in words. */
-export function valueText(value: unknown): string {
-  if (value === undefined || value === null) {
-    return 'null';
-  }
-  if (isRecord(value) && typeof value.name === 'string' && typeof value.spans === 'number') {
-    const service = textAt(value, 'service');
-    return `${value.name}${service ? ` [${service}]` : ''}, ${counted(value.spans, 'span')}`;
-  }
-  if (isRecord(value) && typeof value.code === 'string' && typeof value.message === 'string') {
-    return value.message === '' ? value.code : `${value.code}: ${value.message}`;
-  }
-  return JSON.stringify(value);
-}
-
 function durationFact(before: number, now: number): IFact {
   const [old, current] = [durationText(before), durationText(now)];
   const text = old !== '' && current !== '' && old !== current ? `${current} (baseline ${old})` : current || old;
@@ -267,11 +151,14 @@ function notesOf(document: JSONRecord, diffs: readonly JSONRecord[]): readonly s
       ...(diff.composed === true ? [`${id}: the baseline was put together by partial accepts`] : [])
     ];
   });
-  const hidden = numberAt(recordAt(document, 'total'), 'diffs', 0) - diffs.length;
+  const [total, shown] = ['total', 'shown'].map(key => recordAt(document, key)) as [JSONRecord, JSONRecord];
+  const hidden = numberAt(total, 'diffs', 0) - diffs.length;
+  const hiddenCauses = numberAt(total, 'causes', 0) - numberAt(shown, 'causes', 0);
   const most = 8;
   return [
     ...notes.slice(0, most),
     ...(notes.length > most ? [`and ${counted(notes.length - most, 'further note')}`] : []),
-    ...(hidden > 0 ? [`${counted(hidden, 'further comparison')} not shown`] : [])
+    ...(hidden > 0 ? [`${counted(hidden, 'further comparison')} not shown`] : []),
+    ...(hiddenCauses > 0 ? [`${counted(hiddenCauses, 'further cause')} not shown`] : [])
   ];
 }

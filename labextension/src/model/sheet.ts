@@ -44,6 +44,26 @@ export interface IFact {
   readonly note: string;
 }
 
+/** One edit among those that a cause explains. */
+export interface IMember {
+  /** The row it concerns; -1 where that is not in the window. */
+  readonly row: number;
+  /** The name of the row, or its path. */
+  readonly place: string;
+  readonly fact: IFact;
+}
+
+/** What several edits come from: one sentence instead of many. */
+export interface ICause {
+  readonly sentence: string;
+  /** How many edits, and what they cost. */
+  readonly size: string;
+  readonly isCounted: boolean;
+  /** Edits of it that the document does not hold. */
+  readonly hidden: number;
+  members(): readonly IMember[];
+}
+
 /** A document, ready to be shown row by row. */
 export interface ISheet {
   /** `Trace` or `Diff`: what the grid is called. */
@@ -52,6 +72,8 @@ export interface ISheet {
   readonly heading: string;
   /** What the person should know besides: a window, an incomplete trace. */
   readonly notes: readonly string[];
+  /** What the differences come from; empty for a trace. */
+  readonly causes: readonly ICause[];
   readonly tree: ITree;
   /** 1 for the rows that `n` and `p` go to. */
   readonly marked: Uint8Array;

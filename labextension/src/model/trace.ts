@@ -48,6 +48,7 @@ export function traceSheet(value: unknown): ISheet {
     title: 'Trace',
     heading: headingOf(numberAt(document, 'total', count), count, marked, words),
     notes: [],
+    causes: [],
     tree: treeOf(column.parent),
     marked,
     markedName: 'errors',

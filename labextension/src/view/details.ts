@@ -29,7 +29,8 @@ export function showFacts(node: HTMLElement, title: string, facts: readonly IFac
   node.replaceChildren(table);
 }
 
-function valueNodes(fact: IFact): Node[] {
+/** Old → new, or the one side there is, and the note below it. */
+export function valueNodes(fact: IFact): Node[] {
   const nodes: Node[] = [];
   if (fact.before !== null) {
     nodes.push(side('del', fact.before));

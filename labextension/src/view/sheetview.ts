@@ -1,7 +1,8 @@
-/** A whole output: heading, notes, the grid, and the facts of its active row. */
+/** A whole output: heading, notes, causes, the grid, and the facts of its active row. */
 
 import { type ISheet, counted } from '../model/sheet.js';
 import { Outline } from '../model/tree.js';
+import { causesNode } from './causes.js';
 import { showFacts } from './details.js';
 import { element } from './element.js';
 import { TreeGrid } from './treegrid.js';
@@ -13,8 +14,14 @@ export class SheetView {
     this._outline = new Outline(_sheet.tree, _sheet.marked, _sheet.folds);
     this._grid = new TreeGrid(_sheet, this._outline, row => this._showFacts(row));
     this.node = element('div', 'clnrm-View');
+    // Plain keys would run commands of the notebook: Enter on a button would edit the cell.
+    this.node.dataset.lmSuppressShortcuts = 'true';
+    this.node.addEventListener('keydown', event => this._passOn(event), { signal: this._ends.signal });
     this._facts = element('div', 'clnrm-View-facts');
     this.node.append(this._headNode(), ..._sheet.notes.map(noteNode));
+    if (_sheet.causes.length > 0) {
+      this.node.append(causesNode(_sheet.causes, row => this._grid.show(row), this._ends.signal));
+    }
     if (_sheet.tree.count > 0) {
       this.node.append(this._grid.node, this._facts);
       const first = _sheet.marked.indexOf(1);
@@ -64,6 +71,17 @@ export class SheetView {
       { signal: this._ends.signal }
     );
     return button;
+  }
+
+  /** Let the application have keys with a modifier as if they were pressed beside the view: Save stays Save. */
+  private _passOn(event: KeyboardEvent): void {
+    if (!(event.ctrlKey || event.metaKey || event.altKey || event.key === 'Escape')) {
+      return;
+    }
+    const parent = this.node.parentElement;
+    if (parent && !parent.dispatchEvent(new KeyboardEvent(event.type, event))) {
+      event.preventDefault();
+    }
   }
 
   private _showFacts(row: number): void {

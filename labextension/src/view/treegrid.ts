@@ -37,8 +37,6 @@ export class TreeGrid {
     this.node.setAttribute('role', 'treegrid');
     this.node.setAttribute('aria-label', _sheet.title);
     this.node.setAttribute('aria-colcount', String(COLUMNS.length));
-    // Single letters would run commands of the notebook; see _passOn for those with a modifier.
-    this.node.dataset.lmSuppressShortcuts = 'true';
     this._body = element('div', 'clnrm-Grid-body');
     this._body.setAttribute('role', 'rowgroup');
     this.node.append(headerNode(), this._body);
@@ -290,25 +288,11 @@ export class TreeGrid {
   }
 
   private _onKey(event: KeyboardEvent): void {
-    if (event.ctrlKey || event.metaKey || event.altKey) {
-      this._passOn(event);
-      return;
-    }
-    const action = this._actions[event.key];
+    const action = event.ctrlKey || event.metaKey || event.altKey ? undefined : this._actions[event.key];
     if (action) {
       event.preventDefault();
       event.stopPropagation();
       action();
-    } else if (event.key === 'Escape') {
-      this._passOn(event);
-    }
-  }
-
-  /** Let the application have a key as if it was pressed beside the grid: Save stays Save. */
-  private _passOn(event: KeyboardEvent): void {
-    const parent = this.node.parentElement;
-    if (parent && !parent.dispatchEvent(new KeyboardEvent(event.type, event))) {
-      event.preventDefault();
     }
   }
 

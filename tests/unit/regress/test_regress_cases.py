@@ -160,6 +160,22 @@ def test_error_of_a_cell_gives_the_exit_code_of_its_kind(name, message, exit_cod
     assert verdict.status == {0: "skipped", 1: "failed"}.get(exit_code, "error")
 
 
+def test_guard_makes_the_notebook_skipped_with_its_reason():
+    verdict = judge("nb", SavedNotebook(skip_reason="not today"), Answer(), None)
+
+    assert (verdict.status, verdict.exit_code, verdict.reason) == ("skipped", 0, "not today")
+    assert [(case.outcome, case.message) for case in verdict.cases] == [("skipped", "not today")]
+
+
+def test_guard_excuses_nothing_that_failed_before_it():
+    saved = SavedNotebook([diff_of(changed())], skip_reason="not today")
+
+    verdict = judge("nb", saved, Answer(), None)
+
+    assert (verdict.status, verdict.exit_code) == ("failed", 1)
+    assert "not today" not in verdict.reason
+
+
 def test_greatest_cause_decides():
     errors = [CellError(2, "AssertionError", "")]
     verdict = judge("nb", SavedNotebook(errors=errors), Answer("dead-kernel", "its kernel died"), None)
