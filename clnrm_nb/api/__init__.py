@@ -22,6 +22,10 @@ from clnrm_nb.api.comparing import (
     diff,
 )
 from clnrm_nb.api.context import Context, context
+from clnrm_nb.api.coverage import coverage
+from clnrm_nb.api.explaining import explain
+from clnrm_nb.api.fixing import lint, migrate
+from clnrm_nb.api.formatting import fmt
 from clnrm_nb.api.guard import guard
 from clnrm_nb.api.inspect import analyze, graph, history, load_trace, report, spans
 from clnrm_nb.api.machine import doctor, gc, init, self_test
@@ -29,7 +33,9 @@ from clnrm_nb.api.notebooks import notebooks
 from clnrm_nb.api.panel import panel
 from clnrm_nb.api.reviewing import pending_list as review
 from clnrm_nb.api.running import Run, arun, run, stream
-from clnrm_nb.api.texts import render, validate
+from clnrm_nb.api.scaffolding import scaffold
+from clnrm_nb.api.starting import template, template_list
+from clnrm_nb.api.texts import dry_run, render, validate
 from clnrm_nb.executor.events import Event
 from clnrm_nb.pipeline.load import Cell
 from clnrm_nb.template import parse_assignments
@@ -50,14 +56,20 @@ __all__ = [
     "baseline_undo",
     "baseline_verify",
     "context",
+    "coverage",
     "diff",
     "doctor",
+    "dry_run",
+    "explain",
+    "fmt",
     "gc",
     "graph",
     "guard",
     "history",
     "init",
+    "lint",
     "load_trace",
+    "migrate",
     "notebooks",
     "panel",
     "parse_assignments",
@@ -65,8 +77,11 @@ __all__ = [
     "report",
     "review",
     "run",
+    "scaffold",
     "self_test",
     "spans",
     "stream",
+    "template",
+    "template_list",
     "validate",
 ]

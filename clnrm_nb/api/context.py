@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from clnrm_nb.commands import COMMANDS, SETS, Flag, flags_of
 from clnrm_nb.config.project import Project, find_project
 from clnrm_nb.config.settings import Settings, load_settings
-from clnrm_nb.errors import UsageError
+from clnrm_nb.errors import ConfigError, UsageError
 from clnrm_nb.pipeline.load import Variables
 from clnrm_nb.template import parse_assignments, read_vars_file
 
@@ -43,7 +43,9 @@ def _keyed_flags() -> dict[str, Flag]:
     return {flag.option: flag for flag in flags if flag.key}
 
 
-def context(options: MutableMapping[str, Any], *, start: Path | None = None) -> Context:
+def context(
+    options: MutableMapping[str, Any], *, start: Path | None = None, needs_configuration: bool = True
+) -> Context:
     """Find the project, read its configuration, and take out of `options` all that belongs to either.
 
     Parameters
@@ -52,6 +54,8 @@ def context(options: MutableMapping[str, Any], *, start: Path | None = None) -> 
         Options by their Python names; general ones and those that override a configuration key are removed.
     start : Path, optional
         Where the search for the project root begins (default: the working directory).
+    needs_configuration : bool
+        False: what cannot be read counts as not there, so that `explain` can explain it.
 
     Raises
     ------
@@ -67,9 +71,14 @@ def context(options: MutableMapping[str, Any], *, start: Path | None = None) -> 
     state_dir = options.pop("state_dir", None)
     config = options.pop("config", None)
     project = find_project(start, state_dir=Path(state_dir) if state_dir else None)
-    settings = load_settings(
-        project, config_file=Path(config) if config else None, overrides=overrides, environ=os.environ
-    )
+    try:
+        settings = load_settings(
+            project, config_file=Path(config) if config else None, overrides=overrides, environ=os.environ
+        )
+    except ConfigError:
+        if needs_configuration:
+            raise
+        settings = Settings()
     return Context(project, settings, ci=bool(options.pop("ci", False)))
 
 

@@ -14,12 +14,13 @@ from clnrm_nb.executor.loop import Interrupted, run_blocking, submit
 from clnrm_nb.report.results import RunResult, Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from clnrm_nb.api.context import Context
     from clnrm_nb.api.running import Paths
     from clnrm_nb.executor.events import Event
     from clnrm_nb.pipeline.load import Cell
+    from clnrm_nb.pipeline.run import LiveTables
     from clnrm_nb.spans.table import SpanTable
 
 __all__ = ["Recent", "Watcher", "run_watched"]
@@ -31,7 +32,7 @@ class Recent(Protocol):
     """The newest spans of a run that is going on."""
 
     def __call__(self, limit: int) -> Trace:
-        """At most `limit` spans, standing still."""
+        """At most `limit` spans, standing still, secrets masked."""
 
 
 class Watcher(Protocol):
@@ -92,7 +93,7 @@ def _tell(call: Callable[[], None]) -> None:
         _log.warning("a live view failed", exc_info=True)
 
 
-def _newest(tables: Mapping[str, SpanTable], limit: int) -> Trace:
+def _newest(tables: LiveTables, limit: int) -> Trace:
     """The end of each table, the tests that started last first, until `limit` is reached."""
     chosen: list[tuple[str | None, SpanTable]] = []
     for test_id, table in reversed(list(tables.items())):
@@ -103,4 +104,4 @@ def _newest(tables: Mapping[str, SpanTable], limit: int) -> Trace:
             chosen.append((test_id, table.select(rows)))
         if limit <= 0:
             break
-    return Trace(chosen[::-1])
+    return Trace(chosen[::-1], mask=tables.mask)

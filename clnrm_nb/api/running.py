@@ -13,7 +13,7 @@ from clnrm_nb.errors import UsageError
 from clnrm_nb.executor.loop import Interrupted, Job, run_blocking, run_here, submit
 from clnrm_nb.pipeline.compare import ComparisonRequest
 from clnrm_nb.pipeline.load import Sources
-from clnrm_nb.pipeline.run import RunRequest, run_pipeline
+from clnrm_nb.pipeline.run import LiveTables, RunRequest, run_pipeline
 from clnrm_nb.report.files import write_report
 from clnrm_nb.report.results import RunResult, Trace
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.events import Event, Listener
     from clnrm_nb.pipeline.load import Cell
     from clnrm_nb.report.render import Format
-    from clnrm_nb.spans.table import SpanTable
 
 __all__ = ["Run", "arun", "run", "stream"]
 
@@ -75,7 +74,7 @@ class Run:
         return (
             self.result.spans
             if self._job.done.done()
-            else Trace(list(self._live.tables.items()), is_live=True)
+            else Trace(list(self._live.tables.items()), is_live=True, mask=self._live.tables.mask)
         )
 
     @property
@@ -111,7 +110,7 @@ class _Live:
 
     def __init__(self, listener: Listener | None) -> None:
         self.events: list[Event] = []
-        self.tables: dict[str, SpanTable] = {}
+        self.tables = LiveTables()
         self._listener = listener
 
     def __call__(self, event: Event) -> None:

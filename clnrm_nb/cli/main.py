@@ -83,7 +83,13 @@ def carry_out(call: Call) -> int:
     from clnrm_nb.cli.show import Screen
 
     options: dict[str, Any] = dict(call.options)
-    context = api.context(options)
+    context = api.context(options, needs_configuration=call.command.needs_configuration)
+    if call.command.name == "review":
+        from clnrm_nb.cli.review import review, wants_review
+
+        if wants_review(context, options):
+            ids = call.arguments[0] if call.arguments else ()
+            return review(ids, context, by=options.get("by"), message=options.get("message"))
     screen = Screen(call.command, context, options)
     with screen.progress() as listener:
         if listener is not None:

@@ -79,7 +79,10 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command; ``sets`` names the shared flags it takes besides G."""
+    """One command; ``sets`` names the shared flags it takes besides G.
+
+    One that does not need the configuration works beside a broken one, which it may be asked to explain.
+    """
 
     name: str
     help: str
@@ -89,6 +92,7 @@ class Command:
     formats: tuple[Format, ...] = ("human",)
     aliases: tuple[str, ...] = ()
     notebook_only: bool = False
+    needs_configuration: bool = True
 
     @property
     def function(self) -> str:
@@ -348,6 +352,91 @@ COMMANDS: Final[tuple[Command, ...]] = (
         (Flag("deny-warnings", "Let warnings fail (exit 1).", key="lint.deny_warnings"),),
         "TS",
         _ALL,
+    ),
+    Command(
+        "dry-run",
+        "As validate, and what a run would do: services, order, commands, what needs permission.",
+        _PATHS,
+        (Flag("deny-warnings", "Let warnings fail (exit 1).", key="lint.deny_warnings"),),
+        "TS",
+        _ALL,
+    ),
+    Command(
+        "lint",
+        "As validate, with findings of style, and repairs.",
+        _PATHS,
+        (
+            Flag("deny-warnings", "Let warnings fail (exit 1).", key="lint.deny_warnings"),
+            Flag("fix", "Repair what can be repaired without changing what the file means."),
+            Flag("unsafe-fixes", "Also offer, and with --fix apply, repairs that may change what it means."),
+            Flag("diff", "Only show what --fix would change (exit 1 if anything)."),
+        ),
+        "T",
+        ("human", "json", "github"),
+    ),
+    Command(
+        "fmt",
+        "Bring scenario files into one layout; comments, templates and values stay.",
+        _PATHS,
+        (
+            Flag("check", "Write nothing; exit 1 if a file would change."),
+            Flag("diff", "Write nothing; show what would change."),
+        ),
+        "",
+        _HJ,
+    ),
+    Command(
+        "migrate",
+        "Bring older spellings and forms into the current ones.",
+        _PATHS,
+        (
+            Flag("check", "Write nothing; exit 1 if a file would change."),
+            Flag("diff", "Write nothing; show what would change."),
+        ),
+        "",
+        _HJ,
+    ),
+    Command(
+        "explain",
+        "What a code means, with a wrong and a right example.",
+        Argument("code", "CODE", required=True),
+        (),
+        "",
+        _HJ,
+        needs_configuration=False,
+    ),
+    Command(
+        "template",
+        "Write a starter file; `clnrm template list` names them.",
+        Argument("name", "NAME", required=True),
+        (_OUTPUT,),
+        needs_configuration=False,
+    ),
+    Command(
+        "template list", "The starter files there are.", None, (), "", _HJ, needs_configuration=False
+    ),
+    Command(
+        "scaffold",
+        "A first scenario from a compose file or a recorded trace.",
+        Argument("file", "FILE", required=True),
+        (_OUTPUT,),
+        "L",
+    ),
+    Command(
+        "coverage",
+        "How much of what a manifest lists is reached by traces.",
+        Argument("manifest", "MANIFEST", required=True),
+        (
+            Flag(
+                "traces",
+                "Trace files (default: the stored traces of the last runs).",
+                "file",
+                metavar="FILE",
+                multiple=True,
+            ),
+        ),
+        "L",
+        _HJ,
     ),
     Command(
         "render",

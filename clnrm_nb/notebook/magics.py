@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["ClnrmMagics", "load", "unload"]
 
 _WIDGET_COMMANDS = ("panel", "review")
-_CELL_COMMANDS = ("run", "validate", "render")
+_CELL_COMMANDS = ("run", "validate", "render", "dry-run")
 
 
 def load(shell: InteractiveShell) -> None:
@@ -47,6 +47,8 @@ class ClnrmMagics(Magics):
 
     _is_hidden = False
     """The line ends with a semicolon."""
+    _save_as: str | None = None
+    """The variable that takes the result, also of a command that goes on to raise."""
 
     @no_var_expand
     @line_cell_magic
@@ -62,13 +64,14 @@ class ClnrmMagics(Magics):
         if call is None:
             return None
         options = dict(call.options)
-        save_as = options.pop("as_name", None)
+        save_as = self._save_as = options.pop("as_name", None)
         self._take_cell(call, cell, options)
         self._take_parameters(options)
         if call.command.name == "guard":
             from clnrm_nb.notebook.guard import end_unless_guarded
 
-            return end_unless_guarded(call, options, self._names)
+            assert self.shell is not None
+            return end_unless_guarded(call, options, self.shell)
         result = self._carry_out(call, options)
         if save_as:
             self._names[save_as] = result
@@ -133,7 +136,7 @@ class ClnrmMagics(Magics):
     def _carry_out(self, call: Call, options: dict[str, Any]) -> Any:
         from clnrm_nb import api
 
-        context = api.context(options)
+        context = api.context(options, needs_configuration=call.command.needs_configuration)
         arguments = () if options.get("cell") else call.arguments
         if call.command.name == "run":
             return self._run(arguments, options, context)
@@ -197,6 +200,8 @@ class ClnrmMagics(Magics):
         """Show a failed result, then raise where nobody looks or where it was asked for."""
         from clnrm_nb.notebook.session import has_front_end
 
+        if self._save_as:
+            self._names[self._save_as] = result
         exit_code = getattr(result, "exit_code", 0)
         if not exit_code:
             return

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
+from clnrm_nb.cli.main import run_command_line
 from clnrm_nb.commands import COMMANDS, SETS, flags_of
 from clnrm_nb.commands.tree import Call, build_tree
 from clnrm_nb.config.sources import KEYS
@@ -137,3 +138,15 @@ def test_help_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
+
+
+def test_explain_works_beside_the_broken_configuration_it_is_asked_about(tmp_path, monkeypatch, capsys):
+    (tmp_path / ".clnrm").mkdir()
+    (tmp_path / ".clnrm" / "config.toml").write_text("limit = [", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    explained = run_command_line(["explain", "CLN803"])
+    refused = run_command_line(["validate"])
+
+    assert (explained, refused) == (0, 2)
+    assert "CLN803" in capsys.readouterr().out

@@ -1,0 +1,257 @@
+"""``clnrm review`` at a terminal: one difference in view, a key for each decision.
+
+A thin skin over :class:`~clnrm_nb.api.reviewqueue.ReviewQueue`, as the widget of notebooks is; nothing here
+decides or writes. Keys are those of the widget.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from clnrm_nb.api.reviewing import ReviewDesk
+from clnrm_nb.api.reviewqueue import ReviewQueue
+from clnrm_nb.errors import ClnrmError
+from clnrm_nb.report.render import render_report, wants_color
+from clnrm_nb.report.text import one_line
+from clnrm_nb.report.trace import Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from clnrm_nb.api import Context
+    from clnrm_nb.report.diffs import TraceDiff
+
+__all__ = ["TerminalReview", "review", "wants_review"]
+
+_KEYS: Final = (
+    ("a", "accept", "make this trace the baseline and go on"),
+    ("g", "accept cause", "accept only the marked cause, everywhere in this trace"),
+    ("c", "mark", "mark the next cause"),
+    ("A", "accept all", "accept every difference that is pending"),
+    ("r", "reject", "refuse this trace: it stays red until the run changes"),
+    ("s", "skip", "leave this difference pending and go on"),
+    ("u", "undo", "take the last decision back, files byte for byte"),
+    ("n", "next", "look at the next difference"),
+    ("p", "previous", "look at the previous difference"),
+    ("1", "old", "show the baseline alone"),
+    ("2", "new", "show the run alone"),
+    ("3", "both", "show the difference"),
+    ("?", "help", "show or hide what the keys do"),
+    ("q", "quit", "stop; what is decided is kept, the rest still waits"),
+)
+_QUIT: Final = ("q", "\x04", "\x1b", "")
+_INTERRUPT: Final = "\x03"
+_MOST_BYTES: Final = 64
+_RESERVED_LINES: Final = 9
+"""Lines around the picture: header, causes' heading, problem, keys."""
+_MOST_CAUSES: Final = 8
+_FEWEST_LINES: Final = 8
+
+
+def wants_review(context: Context, options: Mapping[str, Any]) -> bool:
+    """Whether there is somebody to decide: a terminal at both ends, and neither ``--ci`` nor ``--list``."""
+    is_for_people = context.settings.cli.output_format == "human"
+    is_asked = is_for_people and not context.ci and not options.get("list")
+    return is_asked and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def review(ids: Sequence[str], context: Context, *, by: str | None = None, message: str | None = None) -> int:
+    """Decide what waits, by key; the exit status: 1 while anything still waits.
+
+    Raises
+    ------
+    UsageError
+        Nothing that waits is called like one of `ids`.
+    """
+    desk = ReviewDesk(context, by=by, message=message or "")
+    waiting = desk.pending(ids)
+    if not waiting:
+        click.echo("Nothing waits for a decision.")
+        return 0
+    with _keyboard() as read_key:
+        return TerminalReview(desk, waiting, context, read_key=read_key).run()
+
+
+@contextmanager
+def _keyboard() -> Iterator[Callable[[], str]]:
+    """Keys one by one, without echo; what is typed while the next picture is drawn is not lost."""
+    try:
+        import termios
+        import tty
+    except ImportError:  # Windows has no such terminals.
+        yield click.getchar
+        return
+    terminal = sys.stdin.fileno()
+    before = termios.tcgetattr(terminal)
+    tty.setcbreak(terminal, termios.TCSANOW)
+    typed: list[str] = []
+
+    def read_key() -> str:
+        if not typed:
+            text = os.read(terminal, _MOST_BYTES).decode(errors="replace")
+            # An arrow or function key comes as one sequence; it is no key of ours, nor is it Escape.
+            typed.extend([text] if text.startswith("\x1b") or not text else text)
+        return typed.pop(0)
+
+    try:
+        yield read_key
+    finally:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+
+
+class TerminalReview:
+    """The loop of one review: draw, read a key, do what it says.
+
+    Parameters
+    ----------
+    desk : ReviewDesk
+    ids : sequence of str
+        What waits.
+    context : Context
+    read_key : callable
+        Gives the next key pressed; ``""`` at the end of input.
+    """
+
+    def __init__(
+        self,
+        desk: ReviewDesk,
+        ids: Sequence[str],
+        context: Context,
+        *,
+        read_key: Callable[[], str],
+    ) -> None:
+        self._desk = desk
+        self._read_key = read_key
+        self._emoji = context.settings.output.emoji
+        self._color = wants_color(context.settings.output.color, sys.stdout)
+        self.queue = ReviewQueue(ids, desk)
+        self._side = "3"
+        self._marked = 0
+        self._has_help = False
+        self._causes: list[tuple[str, str]] = []
+        self._acts: dict[str, Callable[[], None]] = {
+            "a": self.queue.accept,
+            "g": self._accept_cause,
+            "c": self._mark_next,
+            "A": self.queue.accept_all,
+            "r": self.queue.reject,
+            "s": self.queue.skip,
+            "u": self.queue.undo,
+            "n": self.queue.next,
+            "p": self.queue.previous,
+            "?": self._toggle_help,
+        }
+
+    def run(self) -> int:
+        """Until everything is decided or the person stops; 1 while anything still waits.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            Ctrl-C; what was decided before is kept.
+        """
+        while True:
+            self._draw()
+            key = self._read_key()
+            if key == _INTERRUPT:
+                raise KeyboardInterrupt
+            if key in _QUIT:
+                break
+            self._press(key)
+        counts = self.queue.counts()
+        click.echo(", ".join(f"{number} {word}" for word, number in counts.items() if number))
+        waits = counts["pending"] + counts["skipped"]
+        if waits:
+            click.echo("Differences still wait: `clnrm review` goes on with them.")
+        return 1 if waits else 0
+
+    def _press(self, key: str) -> None:
+        if key in ("1", "2", "3"):
+            self._side = key
+        elif key in self._acts:
+            before = self.queue.index
+            self._acts[key]()
+            if self.queue.index != before:
+                self._marked, self._side = 0, "3"
+
+    def _accept_cause(self) -> None:
+        if self._causes:
+            self.queue.accept_causes([self._causes[self._marked][0]])
+            self._marked = 0
+
+    def _mark_next(self) -> None:
+        if self._causes:
+            self._marked = (self._marked + 1) % len(self._causes)
+
+    def _toggle_help(self) -> None:
+        self._has_help = not self._has_help
+
+    # ------------------------------------------------------------------------------------ what is shown
+
+    def _draw(self) -> None:
+        item = self.queue.current
+        assert item is not None
+        size = shutil.get_terminal_size((100, 24))
+        click.clear()
+        done = "  Nothing is pending: q ends." if self.queue.is_done else ""
+        click.secho(
+            f"{self.queue.index + 1} of {len(self.queue.items)}  {one_line(item.id)}  {item.state}{done}",
+            bold=True,
+        )
+        try:
+            compared = self._desk.compared(item.id)
+        except ClnrmError as error:
+            self._causes = []
+            picture, causes = [one_line(str(error))], []
+        else:
+            self._causes = _open_causes(compared)
+            self._marked = min(self._marked, max(len(self._causes) - 1, 0))
+            causes = self._cause_lines()
+            picture = self._picture(compared, size.columns)
+        most = max(size.lines - _RESERVED_LINES - len(causes), _FEWEST_LINES)
+        hidden = len(picture) - most
+        for line in [*picture[:most], *([f"… {hidden} more lines"] if hidden > 0 else []), *causes]:
+            click.echo(line, color=self._color)
+        self._say_problem()
+        click.echo(self._key_lines())
+
+    def _picture(self, compared: TraceDiff, width: int) -> list[str]:
+        (part,) = compared.comparisons
+        table = {"1": part.baseline, "2": part.current}.get(self._side)
+        shown = compared if self._side == "3" else Trace(table if table is not None else ())
+        text = render_report(shown, "human", color=self._color, emoji=self._emoji, width=width)
+        title = {"1": ["the baseline:"], "2": ["the run:"]}.get(self._side, [])
+        return [*title, *text.splitlines()]
+
+    def _cause_lines(self) -> list[str]:
+        first = max(0, min(self._marked - _MOST_CAUSES // 2, len(self._causes) - _MOST_CAUSES))
+        window = list(enumerate(self._causes))[first : first + _MOST_CAUSES]
+        lines = [f"{'>' if place == self._marked else ' '} {one_line(text)}" for place, (_, text) in window]
+        left = len(self._causes) - len(window)
+        return ["", "causes:", *lines, *([f"  … {left} more"] if left else [])] if lines else []
+
+    def _say_problem(self) -> None:
+        problem = self.queue.problem
+        if problem is not None:
+            click.secho(f"error: {one_line(str(problem))}", fg="red" if self._color else None)
+
+    def _key_lines(self) -> str:
+        if self._has_help:
+            return "\n".join(f"  {key}  {label}: {tip}" for key, label, tip in _KEYS)
+        return "  ".join(f"{key} {label}" for key, label, _ in _KEYS)
+
+
+def _open_causes(compared: TraceDiff) -> list[tuple[str, str]]:
+    """Ids and sentences of the causes that are not decided yet."""
+    (part,) = compared.comparisons
+    return [
+        (cause.cause_id, cause.message)
+        for cause in part.causes
+        if any(part.reviews.get(edit) == "pending" for edit in cause.edits)
+    ]
