@@ -239,7 +239,12 @@ class _Run:
         if reference is not None:
             comparison = replace(
                 comparison,
-                diff=difference(reference, table, options_of(self.settings.diff)),
+                diff=difference(
+                    reference,
+                    table,
+                    options_of(self.settings.diff),
+                    digest=baseline.digest if baseline else None,
+                ),
             )
         judged = self._judge(comparison, outcome, terms)
         if not self.ci:

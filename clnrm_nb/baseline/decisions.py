@@ -14,9 +14,9 @@ import subprocess
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
+from clnrm_nb.config.writing import write_atomically
 from clnrm_nb.errors import Diagnostic
 from clnrm_nb.spans.content import canonical_json
-from clnrm_nb.state.objects import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from clnrm_nb.diff import DiffOptions, apply, compare
+from clnrm_nb.diff import DiffOptions, apply, compare, prepare
 from clnrm_nb.spans.canonical import canonical
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.config.keys import Diff as DiffSection
     from clnrm_nb.diff import Diff, Edit
+    from clnrm_nb.diff.side import Side
     from clnrm_nb.spans.table import SpanTable
 
 __all__ = ["difference", "options_from", "options_of", "patched", "plain"]
@@ -46,9 +48,31 @@ def options_from(document: Mapping[str, Any]) -> DiffOptions:
     return DiffOptions(**known)
 
 
-def difference(baseline: SpanTable, current: SpanTable, options: DiffOptions) -> Diff:
-    """What turns a baseline into a trace. A baseline has no times: what needs them is not compared."""
-    return compare(canonical(baseline), current, options=options)
+_MAX_KEPT: Final = 16
+_MAX_KEPT_SPANS: Final = 20_000
+
+_kept: OrderedDict[str, Side] = OrderedDict()
+"""Baselines as the diff reads them, by digest, the last used at the end. The digest says all they hold."""
+
+
+def difference(
+    baseline: SpanTable, current: SpanTable, options: DiffOptions, *, digest: str | None = None
+) -> Diff:
+    """What turns a baseline into a trace. A baseline has no times: what needs them is not compared.
+
+    Parameters
+    ----------
+    digest : str, optional
+        The baseline's, if it is known: then it is read once a process, as long as few enough are in use.
+    """
+    side = _kept.pop(digest, None) if digest else None
+    if side is None:
+        side = prepare(baseline)
+    if digest and side.n <= _MAX_KEPT_SPANS:
+        _kept[digest] = side
+        while len(_kept) > _MAX_KEPT or sum(one.n for one in _kept.values()) > _MAX_KEPT_SPANS:
+            _kept.popitem(last=False)
+    return compare(side, current, options=options)
 
 
 def patched(baseline: SpanTable, edits: Sequence[Edit]) -> dict[str, Any]:

@@ -132,7 +132,7 @@ class Session:
         """The session of a pending review."""
         options = options_from(review.options)
         if base is not None:
-            diff = difference(base.table, latest.table, options)
+            diff = difference(base.table, latest.table, options, digest=base.digest)
             known = [edit for edit in review.accepted if edit in diff.by_id]
             digest = base.digest
             if known:
@@ -140,7 +140,7 @@ class Session:
                 digest = parse(write(base.id, 1, form), base.id, name="").digest
             if digest == current.digest:
                 return cls(latest, current, base, tuple(known), diff)
-        diff = difference(current.table, latest.table, options)
+        diff = difference(current.table, latest.table, options, digest=current.digest)
         return cls(latest, current, current, (), diff, is_fresh=True)
 
     @property

@@ -14,8 +14,8 @@ import orjson
 
 from clnrm_nb.baseline.files import Baseline, parse
 from clnrm_nb.config.project import safe_name
+from clnrm_nb.config.writing import write_atomically
 from clnrm_nb.errors import ClnrmError
-from clnrm_nb.state.objects import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

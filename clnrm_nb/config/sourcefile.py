@@ -7,11 +7,11 @@ when it is written. Writing replaces the whole file at once or not at all, and n
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from clnrm_nb.config.writing import write_atomically
 from clnrm_nb.errors import ClnrmError, Location
 
 if TYPE_CHECKING:
@@ -125,25 +125,9 @@ def write_source(source: SourceFile, text: str) -> bool:
         if not os.access(target, os.W_OK):
             # A rename would go through: the directory decides about it, not the file.
             raise PermissionError(None, "it is read-only")
-        _replace(target, content)
+        write_atomically(target, content, mode=stat.S_IMODE(target.stat().st_mode))
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         message = f"cannot write `{source.file}`: {reason}"
         raise ClnrmError(message, "CLN001", hint="the file is as it was") from error
     return True
-
-
-def _replace(target: Path, content: bytes) -> None:
-    """Write beside `target`, sync, rename over it."""
-    temporary = target.with_name(f".{target.name[:32]}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            # Before there is anything to read: the file may be private.
-            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

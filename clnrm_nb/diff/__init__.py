@@ -8,8 +8,8 @@ shows a diff as a tree.
 from __future__ import annotations
 
 from clnrm_nb.diff.apply import apply
-from clnrm_nb.diff.compare import compare
+from clnrm_nb.diff.compare import compare, prepare
 from clnrm_nb.diff.model import Cause, Diff, Edit, SpanPair
 from clnrm_nb.diff.options import DiffOptions
 
-__all__ = ["Cause", "Diff", "DiffOptions", "Edit", "SpanPair", "apply", "compare"]
+__all__ = ["Cause", "Diff", "DiffOptions", "Edit", "SpanPair", "apply", "compare", "prepare"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -30,8 +30,10 @@ class Aliases:
     services: Mapping[str, str] = field(default_factory=dict)
     scopes: Mapping[str, str] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
-    resources: bool = False
-    """Resources differ; they are compared once each, so spans are matched by their service alone."""
+    resources: frozenset[str] = frozenset()
+    """Those of one side only; resources are compared once each, so spans are matched by the service alone."""
+    contents: frozenset[int] = frozenset()
+    """Those of one side only: what both sides say alike is in no other words."""
 
     def __bool__(self) -> bool:
         """Whether there is anything to translate."""
@@ -40,16 +42,27 @@ class Aliases:
 
 def find_aliases(baseline: Side, current: Side, contents: Contents) -> Aliases:
     """The words renamed between two sides."""
+    owns, owns_b = set(baseline.own[:-1]), set(current.own[:-1])
+    old, new = _Owns(baseline, owns, owns - owns_b), _Owns(current, owns_b, owns_b - owns)
     return Aliases(
-        services=_renamed(baseline, current, _service),
-        scopes=_renamed(baseline, current, _scope),
+        services=_renamed(old, new, _service),
+        scopes=_renamed(old, new, _scope),
         keys=_keys(baseline, current, contents),
-        resources=_resources(baseline) != _resources(current),
+        resources=frozenset(_new_words(old, new, _resource) | _new_words(new, old, _resource)),
+        contents=frozenset(owns ^ owns_b),
     )
 
 
-def _resources(side: Side) -> set[str]:
-    return {side.interner.parts[own].resource for own in set(side.own[:-1])}
+class _Owns(NamedTuple):
+    """A side, the contents on it, and those that the other side has not: only they can have other words."""
+
+    side: Side
+    every: set[int]
+    only: set[int]
+
+
+def _resource(side: Side, own: int) -> str:
+    return side.interner.parts[own].resource
 
 
 def _service(side: Side, own: int) -> str:
@@ -60,17 +73,22 @@ def _scope(side: Side, own: int) -> str:
     return side.interner.text(side.interner.parts[own].scope)
 
 
-def _renamed(baseline: Side, current: Side, word_of: Callable[[Side, int], str]) -> dict[str, str]:
+def _new_words(here: _Owns, there: _Owns, word_of: Callable[[Side, int], str]) -> set[str]:
+    """Words of one side that the other one does not use."""
+    words = {word_of(here.side, own) for own in here.only}
+    words -= {word_of(there.side, own) for own in there.only}
+    return words - {word_of(there.side, own) for own in there.every} if words else words
+
+
+def _renamed(here: _Owns, there: _Owns, word_of: Callable[[Side, int], str]) -> dict[str, str]:
     """Words of one side only that stand at the same spans by more than half, the most alike first."""
-    words_a = {own: word_of(baseline, own) for own in set(baseline.own[:-1])}
-    words_b = {own: word_of(current, own) for own in set(current.own[:-1])}
-    old, new = set(words_a.values()), set(words_b.values())
-    if not old - new or not new - old:
+    old, new = _new_words(here, there, word_of), _new_words(there, here, word_of)
+    if not old or not new:
         return {}
-    uses_a, uses_b = _uses(baseline, words_a), _uses(current, words_b)
+    uses_a, uses_b = _uses(here, word_of), _uses(there, word_of)
     pairs = []
-    for one in sorted(old - new):
-        for other in sorted(new - old):
+    for one in sorted(old):
+        for other in sorted(new):
             common = (uses_a[one] & uses_b[other]).total()
             if 2 * common > (uses_a[one] | uses_b[other]).total():
                 pairs.append((-common, one, other))
@@ -81,12 +99,12 @@ def _renamed(baseline: Side, current: Side, word_of: Callable[[Side, int], str])
     return found
 
 
-def _uses(side: Side, words: Mapping[int, str]) -> dict[str, Counter[tuple[str, str]]]:
-    """For each word the spans it stands at, by kind and name."""
+def _uses(owns: _Owns, word_of: Callable[[Side, int], str]) -> dict[str, Counter[tuple[str, str]]]:
+    """For each word of contents that only this side has the spans it stands at, by kind and name."""
     uses: dict[str, Counter[tuple[str, str]]] = {}
-    for own, count in Counter(side.own[:-1]).items():
-        parts = side.interner.parts[own]
-        uses.setdefault(words[own], Counter())[(parts.kind, parts.name)] += count
+    for own, count in Counter([own for own in owns.side.own if own in owns.only]).items():
+        parts = owns.side.interner.parts[own]
+        uses.setdefault(word_of(owns.side, own), Counter())[(parts.kind, parts.name)] += count
     return uses
 
 

@@ -24,6 +24,8 @@ _MIN_TEXT: Final = 8
 """A shorter value may turn up in two places by chance."""
 
 _MAX_SHOWN: Final = 60
+_CONTEXT: Final = 10
+"""Equal characters shown before the place where two long values begin to differ."""
 
 
 def group(edits: Sequence[Edit], current: Side) -> tuple[tuple[Edit, ...], tuple[Cause, ...]]:
@@ -98,11 +100,29 @@ def _message(edits: Sequence[Edit]) -> str:
 def shown(value: Any) -> str:
     """A value for people: canonical JSON, cut; a text without quotes where it is plain."""
     text = value if isinstance(value, str) and value.isprintable() and value else canonical_json(value)
+    return _clipped(text)
+
+
+def _clipped(text: str) -> str:
     return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 1]}…"
 
 
+def _arrow(old: Any, new: Any) -> str:
+    """Old and new value, told apart even where they begin alike, or differ in their type only."""
+    before, after = shown(old), shown(new)
+    if before != after:
+        return f"{before} → {after}"
+    before, after = canonical_json(old), canonical_json(new)
+    pairs = enumerate(zip(before, after, strict=False))
+    same = next((place for place, (one, other) in pairs if one != other), min(len(before), len(after)))
+    if same < _MAX_SHOWN // 2:
+        return f"{_clipped(before)} → {_clipped(after)}"
+    start = same - _CONTEXT
+    return f"…{_clipped(before[start:])} → …{_clipped(after[start:])}"
+
+
 def _changed(edit: Edit) -> str:
-    return f"{edit.key}: {shown(edit.baseline)} → {shown(edit.current)}"
+    return f"{edit.key}: {_arrow(edit.baseline, edit.current)}"
 
 
 def _rekeyed(edit: Edit) -> str:
@@ -114,7 +134,7 @@ def _rekeyed(edit: Edit) -> str:
 def _status(edit: Edit) -> str:
     old, new = edit.baseline, edit.current
     if old["code"] == new["code"]:
-        return f"status message: {shown(old['message'])} → {shown(new['message'])}"
+        return f"status message: {_arrow(old['message'], new['message'])}"
     return f"status: {old['code']} → {new['code']}" + (
         f" ({shown(new['message'])})" if new["message"] else ""
     )
@@ -140,9 +160,9 @@ _SENTENCES: Final[dict[str, Callable[[Edit], str]]] = {
     "link+": lambda edit: f"link to {edit.key} is new",
     "link-": lambda edit: f"link to {edit.key} is gone",
     "kind": lambda edit: f"kind: {edit.baseline} → {edit.current}",
-    "scope": lambda edit: f"scope: {shown(edit.baseline)} → {shown(edit.current)}",
-    "service": lambda edit: f"service: {shown(edit.baseline)} → {shown(edit.current)}",
-    "rename": lambda edit: f"renamed: {shown(edit.baseline)} → {shown(edit.current)}",
+    "scope": lambda edit: f"scope: {_arrow(edit.baseline, edit.current)}",
+    "service": lambda edit: f"service: {_arrow(edit.baseline, edit.current)}",
+    "rename": lambda edit: f"renamed: {_arrow(edit.baseline, edit.current)}",
     "move": lambda edit: (
         f"moved: {(edit.path or '').rpartition('/')[2]} from {edit.baseline or 'the top'}"
         f" to {edit.current or 'the top'}"

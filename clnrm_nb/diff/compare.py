@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,9 @@ from clnrm_nb.diff.aliases import Aliases, find_aliases
 from clnrm_nb.diff.apply import certify
 from clnrm_nb.diff.causes import group
 from clnrm_nb.diff.content import Contents
-from clnrm_nb.diff.derive import Pairing, derive
+from clnrm_nb.diff.derive import derive
+from clnrm_nb.diff.document import from_canonical
+from clnrm_nb.diff.drafts import Pairing
 from clnrm_nb.diff.extras import extras, quiet
 from clnrm_nb.diff.identify import identify
 from clnrm_nb.diff.interner import Interner
@@ -18,21 +21,41 @@ from clnrm_nb.diff.merge import merge
 from clnrm_nb.diff.model import Diff
 from clnrm_nb.diff.options import DiffOptions
 from clnrm_nb.diff.portfolio import match
-from clnrm_nb.diff.side import from_canonical, from_table
+from clnrm_nb.diff.reading import from_table
+from clnrm_nb.diff.side import Side
 from clnrm_nb.diff.trees import Numbers, grow
 from clnrm_nb.spans.table import SpanTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from clnrm_nb.diff.derive import Draft
-    from clnrm_nb.diff.side import Side
+    from clnrm_nb.diff.drafts import Draft
 
-__all__ = ["compare", "diff_of", "given"]
+__all__ = ["compare", "diff_of", "given", "prepare"]
+
+
+def prepare(table: SpanTable) -> Side:
+    """A baseline read once, to be compared often.
+
+    Parameters
+    ----------
+    table : SpanTable
+        Without times; its rows are not remembered, its spans have only their numbers.
+
+    Returns
+    -------
+    Side
+        What :func:`compare` takes as baseline; not changed by it. Diffs are those of the canonical form.
+    """
+    side = from_table(table, Interner())
+    side = replace(side, table=None, row=[None] * (side.n + 1), ignored=Counter(), notes=[])
+    for name in Side.KEPT:
+        getattr(side, name)
+    return side
 
 
 def compare(
-    baseline: SpanTable | Mapping[str, Any],
+    baseline: SpanTable | Mapping[str, Any] | Side,
     current: SpanTable | Mapping[str, Any],
     *,
     options: DiffOptions | None = None,
@@ -42,7 +65,8 @@ def compare(
     Parameters
     ----------
     baseline, current : SpanTable or mapping
-        Tables (of one scenario each, see :func:`clnrm_nb.spans.canonical.of_scenario`), or canonical forms.
+        Tables (of one scenario each, see :func:`clnrm_nb.spans.canonical.of_scenario`), or canonical forms;
+        a baseline may be one that :func:`prepare` has read.
     options : DiffOptions, optional
         What counts.
 
@@ -57,9 +81,8 @@ def compare(
         CLN901: the script does not give the current trace. A bug, never a verdict.
     """
     options = options or DiffOptions()
-    interner = Interner()
-    a, b = _side(baseline, interner, options), _side(current, interner, options)
-    return diff_of(a, b, options=options)
+    a = baseline.copy() if isinstance(baseline, Side) else _side(baseline, Interner(), options)
+    return diff_of(a, _side(current, a.interner, options), options=options)
 
 
 def _side(source: SpanTable | Mapping[str, Any], interner: Interner, options: DiffOptions) -> Side:

@@ -9,19 +9,25 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from clnrm_nb.diff.derive import Draft
+from clnrm_nb.diff.drafts import Draft
 from clnrm_nb.diff.model import COSTS
 from clnrm_nb.spans.volatile import TEMPLATED, keep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from collections.abc import Set as AbstractSet
+    from collections.abc import Iterable, Iterator, Sequence
 
     from clnrm_nb.diff.options import DiffOptions
     from clnrm_nb.diff.side import Side
     from clnrm_nb.spans.table import SpanTable
 
 __all__ = ["extras", "quiet"]
+
+_Where = Literal["resource", "attribute"]
+
+_ANY_PORT: Final = 65_535
+
+_Difference = tuple[int, int, Any, Any]
+"""One span in both sides, its old and its new value."""
 
 _ATTRIBUTE_OPS: Final = frozenset({"attr~", "attr+", "attr-", "event~"})
 
@@ -73,71 +79,59 @@ def _rows(baseline: Side, current: Side, forth: Sequence[int]) -> Iterator[tuple
 
 def _volatile(baseline: Side, current: Side, a: SpanTable, b: SpanTable, forth: Sequence[int]) -> list[Draft]:
     """One draft a key, over all spans where it differs: where many do, they say nothing one by one."""
-    shared = baseline.ignored.keys() & current.ignored.keys() | TEMPLATED.keys()
-    found: dict[tuple[str, str], Draft] = {}
-    pairs: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    both = baseline.ignored.keys() & current.ignored.keys() | TEMPLATED.keys()
+    on_spans, on_resources = _watched(both, "attribute"), _watched(both, "resource")
+    found: dict[tuple[str, str], list[_Difference]] = {}
     seen: set[tuple[int, int]] = set()
     for i, j, row, row_b in _rows(baseline, current, forth):
-        old, new = a.attributes[row], b.attributes[row_b]
-        if old != new:
-            for key, before, after in _dropped(old, new, "attribute", shared):
-                pairs.setdefault(("attr", key), []).append((i, j))
-                _note(found, ("attr", key), old=before, new=after)
+        for key, old, new in _dropped(a.attributes[row], b.attributes[row_b], "attribute", on_spans):
+            found.setdefault(("attr", key), []).append((i, j, old, new))
         resource, resource_b = a.resource[row], b.resource[row_b]
         if resource is not resource_b and (id(resource), id(resource_b)) not in seen:
             seen.add((id(resource), id(resource_b)))
-            old, new = resource.attributes, resource_b.attributes
-            for key, before, after in _dropped(old, new, "resource", shared):
-                pairs.setdefault(("resource", key), []).append((i, j))
-                _note(found, ("resource", key), old=before, new=after)
-    for name, draft in found.items():
-        draft.at, draft.at_b = pairs[name][0]
-        draft.spans, draft.spans_b = tuple(i for i, _ in pairs[name]), tuple(j for _, j in pairs[name])
-        draft.whole = "" if len(draft.spans) > 1 else None
-    return [found[name] for name in sorted(found)]
+            attributes, attributes_b = resource.attributes, resource_b.attributes
+            for key, old, new in _dropped(attributes, attributes_b, "resource", on_resources):
+                found.setdefault(("resource", key), []).append((i, j, old, new))
+    return [_volatile_draft(*name, found[name]) for name in sorted(found)]
+
+
+def _watched(keys: Iterable[str], where: _Where) -> list[str]:
+    """The keys of which the list of volatile items says something there."""
+    return sorted(key for key in keys if key in TEMPLATED or not keep(where, {key: _ANY_PORT}))
 
 
 def _dropped(
-    old: dict[str, Any],
-    new: dict[str, Any],
-    where: Literal["resource", "attribute"],
-    shared: AbstractSet[str],
+    old: dict[str, Any], new: dict[str, Any], where: _Where, keys: Sequence[str]
 ) -> Iterator[tuple[str, Any, Any]]:
-    keys = [key for key in shared if (key in old or key in new) and old.get(key) != new.get(key)]
-    if keys:
-        kept = keep(where, {key: old[key] for key in keys if key in old})
-        kept_b = keep(where, {key: new[key] for key in keys if key in new})
-        for key in keys:
-            if kept.get(key) == kept_b.get(key):
-                yield key, old.get(key), new.get(key)
+    for key in keys:
+        before, after = old.get(key), new.get(key)
+        if before != after:
+            kept = keep(where, {key: before}) if key in old else {}
+            if kept == (keep(where, {key: after}) if key in new else {}):
+                yield key, before, after
 
 
-def _note(
-    found: dict[tuple[str, str], Draft],
-    name: tuple[str, str],
-    *,
-    old: Any,
-    new: Any,
-) -> None:
-    what, key = name
-    draft = found.get(name)
-    op = f"{what}+" if old is None else f"{what}-" if new is None else f"{what}~"
-    if draft is None:
-        found[name] = Draft(
-            op=op,
-            at=None,
-            at_b=None,
-            cost=COSTS[op],
-            key=key,
-            old=old,
-            new=new,
-            rule="volatile",
-            reason="listed as differing from run to run with nothing changed",
-        )
-        return
-    draft.op = draft.op if draft.op == op else f"{what}~"
-    if (draft.old, draft.new) != (old, new):
-        draft.old = draft.new = None
+def _volatile_draft(what: str, key: str, differences: Sequence[_Difference]) -> Draft:
+    i, j, old, new = differences[0]
+    is_new = all(before is None for _, _, before, _ in differences)
+    is_gone = all(after is None for _, _, _, after in differences)
+    op = f"{what}+" if is_new else f"{what}-" if is_gone else f"{what}~"
+    if any((before, after) != (old, new) for _, _, before, after in differences):
+        old = new = None
+    return Draft(
+        op=op,
+        at=i,
+        at_b=j,
+        cost=COSTS[op],
+        key=key,
+        old=old,
+        new=new,
+        spans=tuple(i for i, _, _, _ in differences),
+        spans_b=tuple(j for _, j, _, _ in differences),
+        rule="volatile",
+        reason="listed as differing from run to run with nothing changed",
+        whole="" if len(differences) > 1 else None,
+    )
 
 
 def _durations(baseline: Side, current: Side, forth: Sequence[int], options: DiffOptions) -> Iterator[Draft]:

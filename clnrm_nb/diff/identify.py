@@ -12,7 +12,7 @@ from clnrm_nb.spans.content import canonical_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from clnrm_nb.diff.derive import Draft
+    from clnrm_nb.diff.drafts import Draft
     from clnrm_nb.diff.side import Side
 
 __all__ = ["identify"]

@@ -9,12 +9,29 @@ from __future__ import annotations
 
 import json
 from functools import cmp_to_key
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from clnrm_nb.diff.positions import Label, Positions
+from clnrm_nb.spans.content import canonical_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["Interner", "Parts"]
+__all__ = ["Interner", "Memo", "Parts"]
+
+_Key = TypeVar("_Key")
+
+
+class Memo(dict[_Key, str]):
+    """Texts by what they are of, each made when it is first asked for."""
+
+    def __init__(self, make: Callable[[_Key], str]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, key: _Key) -> str:
+        made = self[key] = self._make(key)
+        return made
 
 
 class Parts(NamedTuple):
@@ -50,11 +67,26 @@ class Interner:
         self.parts: list[Parts] = []
         self.own_of: list[int] = []
         self.children_of: list[tuple[int, ...]] = []
-        self._own: dict[Parts, int] = {}
+        self._own: dict[tuple[str, ...], int] = {}
         self._names: dict[str, str] = {}
         self._services: dict[str, str] = {}
         self._full: dict[tuple[int, tuple[int, ...]], int] = {}
-        self.key = cmp_to_key(self._compare)
+        self._labels: dict[int, Label] = {}
+        self.positions = Positions()
+        self.texts = Memo[str](canonical_json)
+        """Strings as canonical JSON, one text for both sides."""
+        self._key = cmp_to_key(self._compare)
+
+    def copy(self) -> Interner:
+        """The same numbers, to go on from."""
+        twin = Interner()
+        twin.parts, twin.own_of, twin.children_of = self.parts[:], self.own_of[:], self.children_of[:]
+        twin._own, twin._full = self._own.copy(), self._full.copy()
+        twin._names, twin._services = self._names.copy(), self._services.copy()
+        twin._labels = self._labels.copy()
+        twin.positions = self.positions.copy()
+        twin.texts.update(self.texts)
+        return twin
 
     def own(self, parts: Parts) -> int:
         """The number of a span's content."""
@@ -62,6 +94,16 @@ class Interner:
         if number == len(self.parts):
             self.parts.append(parts)
         return number
+
+    def owns(self, contents: Iterable[tuple[str, ...]]) -> list[int]:
+        """The numbers of many contents, each the texts of :class:`Parts` in their order."""
+        known, parts, found = self._own, self.parts, []
+        for texts in contents:
+            number = known.setdefault(texts, len(parts))
+            if number == len(parts):
+                parts.append(Parts._make(texts))
+            found.append(number)
+        return found
 
     def full(self, own: int, children: tuple[int, ...]) -> int:
         """The number of a subtree; `children` in canonical order."""
@@ -90,10 +132,18 @@ class Interner:
             found = self._services[resource] = str(name)
         return found
 
-    def label(self, own: int) -> tuple[str, str, str, str]:
-        """Service, and the canonical texts of scope, kind and name."""
-        parts = self.parts[own]
-        return (self.service(parts.resource), parts.scope, parts.kind, parts.name)
+    def label(self, own: int) -> Label:
+        """The label of a span with this content."""
+        found = self._labels.get(own)
+        if found is None:
+            parts = self.parts[own]
+            service = self.service(parts.resource)
+            found = self._labels[own] = Label(service, parts.scope, parts.kind, parts.name)
+        return found
+
+    def key(self, full: int) -> tuple[str, Any]:
+        """Sorts subtrees in canonical order: attributes come first in the text and mostly decide."""
+        return self.parts[self.own_of[full]].attributes, self._key(full)
 
     def sorted(self, fulls: Sequence[int]) -> tuple[int, ...]:
         """Subtrees in canonical order."""
@@ -104,7 +154,7 @@ class Interner:
         while one != other:
             mine, theirs = self.parts[self.own_of[one]], self.parts[self.own_of[other]]
             if mine.attributes != theirs.attributes:
-                return -1 if mine.before < theirs.before else 1
+                return -1 if mine.attributes < theirs.attributes else 1
             my_children, their_children = self.children_of[one], self.children_of[other]
             for my_child, their_child in zip(my_children, their_children, strict=False):
                 if my_child != their_child:

@@ -76,6 +76,11 @@ class Matching:
                 theirs = sorted(theirs, key=lambda child: (b.full[child], b.start[child]))
                 todo.extend(zip(mine, theirs, strict=True))
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether nobody is left to pair."""
+        return -1 not in self.forth and -1 not in self.back
+
     def free(self, i: int) -> bool:
         """Whether nothing in the subtree of a span of `a` is paired."""
         return not any(mate >= 0 for mate in self.forth[i : i + self.a.size[i]])
@@ -105,17 +110,11 @@ class Matching:
         mine, theirs = a.children[i], b.children[j]
         if not mine and not theirs:
             return cost
-        gone = Counter(a.full[child] for child in mine)
-        came = Counter(b.full[child] for child in theirs)
-        if gone == came:
+        by_full = _n_common(a.full, mine, b.full, theirs)
+        if by_full == len(mine) == len(theirs):
             return cost
-        by_full = (gone & came).total()
-        shapes = (
-            Counter(a.shape[child] for child in mine) & Counter(b.shape[child] for child in theirs)
-        ).total()
-        labels = (
-            Counter(a.label[child] for child in mine) & Counter(b.label[child] for child in theirs)
-        ).total()
+        shapes = _n_common(a.shape, mine, b.shape, theirs)
+        labels = _n_common(a.label, mine, b.label, theirs)
         by_shape = max(shapes - by_full, 0)
         by_label = max(labels - by_full - by_shape, 0)
         rest = len(mine) + len(theirs) - 2 * (by_full + by_shape + by_label)
@@ -125,8 +124,9 @@ class Matching:
         """How alike two spans of one label are, in per mille."""
         a, b = self.a, self.b
         score = _SHARE_OWN * self.contents.overlap(a.own[i], b.own[j])
-        score += _SHARE_CHILDREN * _common(_column(a.shape, a, i), _column(b.shape, b, j))
-        score += _SHARE_LABELS * _common(_column(a.label, a, i), _column(b.label, b, j))
+        mine, theirs = a.children[i], b.children[j]
+        score += _SHARE_CHILDREN * _common([a.shape[k] for k in mine], [b.shape[k] for k in theirs])
+        score += _SHARE_LABELS * _common([a.label[k] for k in mine], [b.label[k] for k in theirs])
         return score // PER_MILLE
 
     def pair_cheapest(self, mine: Sequence[int], theirs: Sequence[int], rule: str, extra: int = 0) -> None:
@@ -169,10 +169,15 @@ class Matching:
         return subtree_cost(self.a.size[i]) + subtree_cost(self.b.size[j])
 
 
-def _column(column: list[int], tree: Tree, spot: int) -> Counter[int]:
-    return Counter(column[child] for child in tree.children[spot])
+def _n_common(column: list[int], mine: Sequence[int], column_b: list[int], theirs: Sequence[int]) -> int:
+    """How many of two groups carry the same number, each counted once."""
+    if len(mine) == len(theirs) == 1:
+        return int(column[mine[0]] == column_b[theirs[0]])
+    return (Counter([column[k] for k in mine]) & Counter([column_b[k] for k in theirs])).total()
 
 
-def _common(mine: Counter[int], theirs: Counter[int]) -> int:
-    total = (mine | theirs).total()
-    return PER_MILLE * (mine & theirs).total() // total if total else PER_MILLE
+def _common(mine: Sequence[int], theirs: Sequence[int]) -> int:
+    if mine == theirs:
+        return PER_MILLE
+    one, other = Counter(mine), Counter(theirs)
+    return PER_MILLE * (one & other).total() // (one | other).total()

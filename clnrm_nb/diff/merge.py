@@ -16,28 +16,37 @@ __all__ = ["merge"]
 
 _STRUCTURAL: Final = frozenset({"insert", "delete", "wrap", "unwrap", "count", "order"})
 
+_Place = tuple[int, int, int | None, int]
+"""Number in the baseline or -1, in the current side or -1, index of the parent, depth."""
+
 
 def merge(
     baseline: Side, current: Side, forth: Sequence[int], back: Sequence[int], edits: Sequence[Edit]
 ) -> tuple[SpanPair, ...]:
     """The merged tree in pre-order: siblings of the current side by start, then those that are missing."""
     touched = _touched(edits)
-    made: list[SpanPair] = []
-    # (number in the baseline or -1, in the current side or -1, index of the parent, depth)
-    todo: list[tuple[int, int, int, int]] = [(baseline.n, current.n, -1, -1)]
+    return tuple(
+        [_span(baseline, current, place, touched) for place in _walk(baseline, current, forth, back)]
+    )
+
+
+def _walk(baseline: Side, current: Side, forth: Sequence[int], back: Sequence[int]) -> list[_Place]:
+    made: list[_Place] = []
+    todo: list[_Place] = [(baseline.n, current.n, None, -1)]
     while todo:
-        i, j, parent, depth = todo.pop()
-        index = len(made) - (0 if depth >= 0 else 1)
+        place = i, j, _, depth = todo.pop()
+        index = len(made) if depth >= 0 else None
         if depth >= 0:
-            made.append(_span((baseline, current), (i, j), (parent, depth), touched))
-        ghosts = [child for child in baseline.children[i] if forth[child] < 0] if i >= 0 else []
-        todo.extend((child, -1, index, depth + 1) for child in reversed(ghosts))
+            made.append(place)
+        if i >= 0:
+            ghosts = [child for child in baseline.children[i] if forth[child] < 0]
+            todo.extend([(child, -1, index, depth + 1) for child in reversed(ghosts)])
         if j >= 0:
             below = current.children[j]
             if len(below) > 1:
                 below = sorted(below, key=current.start.__getitem__)
-            todo.extend((back[child], child, index, depth + 1) for child in reversed(below))
-    return tuple(made)
+            todo.extend([(back[child], child, index, depth + 1) for child in reversed(below)])
+    return made
 
 
 class _Touched(NamedTuple):
@@ -69,21 +78,15 @@ def _touched(edits: Sequence[Edit]) -> _Touched:
     return _Touched(statuses, ids_a, ids_b)
 
 
-def _span(
-    sides: tuple[Side, Side], numbers: tuple[int, int], place: tuple[int, int], touched: _Touched
-) -> SpanPair:
-    (baseline, current), (i, j), (parent, depth) = sides, numbers, place
-    status: SpanStatus = "missing" if j < 0 else "added" if i < 0 else touched.statuses.get(j, "same")
-    return SpanPair(
-        status=status,
-        name=current.name(j) if j >= 0 else None,
-        baseline_name=baseline.name(i) if i >= 0 else None,
-        service=current.service(j) if j >= 0 else baseline.service(i),
-        baseline=i if i >= 0 else None,
-        current=j if j >= 0 else None,
-        baseline_row=baseline.row[i] if i >= 0 else None,
-        current_row=current.row[j] if j >= 0 else None,
-        parent=parent if parent >= 0 else None,
-        depth=depth,
-        edits=tuple((touched.current.get(j) if j >= 0 else touched.baseline.get(i)) or ()),
-    )
+def _span(baseline: Side, current: Side, place: _Place, touched: _Touched) -> SpanPair:
+    i, j, parent, depth = place
+    if j < 0:
+        name, service, row = baseline.names[i], baseline.services[i], baseline.row[i]
+        edits = tuple(touched.baseline.get(i, ()))
+        return SpanPair("missing", None, name, service, i, None, row, None, parent, depth, edits)
+    name, service, row = current.names[j], current.services[j], current.row[j]
+    edits = tuple(touched.current.get(j, ()))
+    if i < 0:
+        return SpanPair("added", name, None, service, None, j, None, row, parent, depth, edits)
+    status, old_name, old_row = touched.statuses.get(j, "same"), baseline.names[i], baseline.row[i]
+    return SpanPair(status, name, old_name, service, i, j, old_row, row, parent, depth, edits)

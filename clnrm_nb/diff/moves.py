@@ -57,14 +57,12 @@ def _leftovers(
 ) -> list[tuple[list[int], list[int]]]:
     """Unpaired spans of both sides with the same number, the largest subtrees first."""
     there: dict[int, list[int]] = {}
-    for j in range(matching.b.n):
-        if matching.back[j] < 0:
-            there.setdefault(column_b[j], []).append(j)
+    for j in [j for j, mate in enumerate(matching.back) if mate < 0]:
+        there.setdefault(column_b[j], []).append(j)
     here: dict[int, list[int]] = {}
     if there:
-        for i in range(matching.a.n):
-            if matching.forth[i] < 0 and column[i] in there:
-                here.setdefault(column[i], []).append(i)
+        for i in [i for i, mate in enumerate(matching.forth) if mate < 0 and column[i] in there]:
+            here.setdefault(column[i], []).append(i)
     size = matching.a.size
     groups = [(spots, there[number]) for number, spots in here.items()]
     return sorted(groups, key=lambda group: (-size[group[0][0]], group[0][0]))

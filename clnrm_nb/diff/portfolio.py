@@ -72,6 +72,8 @@ def _drain_from_all(matching: Matching) -> None:
 
 
 def _find_the_rest(matching: Matching) -> None:
+    if matching.is_complete:
+        return
     pair_moves(matching)
     pair_between(matching)
     pair_renames(matching)

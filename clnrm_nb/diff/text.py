@@ -1,4 +1,4 @@
-"""A diff as text: the merged tree with one sign a span, only what differs by default; and Markdown.
+"""A diff as text: the merged tree with one sign a span, only what differs by default.
 
 What is the same folds to ``… 37 unchanged``, what is too deep to a count. Edits of a whole trace stand above
 the tree, edits of a span under it, old → new. Lines fit a width in terminal cells. Nothing is said by a sign
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.diff.model import Diff, Edit, SpanPair
 
-__all__ = ["ASCII_SIGNS", "SIGNS", "headline", "markdown", "tree"]
+__all__ = ["tree"]
 
 SIGNS: Final[Mapping[str, str]] = {
     "same": "✓",
@@ -112,48 +112,6 @@ def tree(
     if ascii_only:
         lines = [line.replace("→", "->").replace("×", "x").replace("…", "...") for line in lines]
     return "\n".join(_fit(line, max(width, _MIN_WIDTH), style.dots) for line in lines)
-
-
-def markdown(diff: Diff, *, title: str = "Trace diff", max_items: int = 20) -> str:
-    """The diff for a pull request: causes with their edits, dearest first, at most `max_items` of them."""
-    lines = [f"### {_escaped(title)}", "", _escaped(headline(diff)), ""]
-    counted = [cause for cause in diff.causes if cause.counted]
-    if counted:
-        lines += ["| | change | where | cost | edit |", "|---|---|---|---:|---|"]
-    shown = diff.counted[:max_items]
-    for edit in shown:
-        sign = SIGNS[_status_of(edit)]
-        where = edit.path or edit.baseline_path or f"{len(edit.current_spans)} spans"
-        lines.append(
-            f"| {sign} | {_escaped(sentence(edit))} | `{_code(where)}` | {edit.cost} | `{edit.edit_id}` |"
-        )
-    if len(diff.counted) > len(shown):
-        lines += ["", f"… and {len(diff.counted) - len(shown)} more edits"]
-    if diff:
-        body = tree(diff, width=100).replace("```", "'''")
-        lines += ["", "<details><summary>Tree</summary>", "", "```text", body, "```", "", "</details>"]
-    footer = _footer(diff)
-    if footer:
-        lines += ["", *map(_escaped, footer)]
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _status_of(edit: Edit) -> str:
-    if edit.op in {"insert", "wrap"} or (edit.op == "count" and edit.current > edit.baseline):
-        return "added"
-    if edit.op in {"delete", "unwrap", "count"}:
-        return "missing"
-    return {"move": "moved", "rename": "renamed"}.get(edit.op, "changed")
-
-
-def _escaped(text: str) -> str:
-    for character in "\\`*_<>|[]#":
-        text = text.replace(character, f"\\{character}")
-    return text.replace("\n", " ")
-
-
-def _code(text: str) -> str:
-    return text.replace("`", "'").replace("|", "\\|").replace("\n", " ")
 
 
 def _shared(diff: Diff) -> list[Edit]:

@@ -11,11 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clnrm_nb.diff.content import blank
+from clnrm_nb.diff.document import part_text
+from clnrm_nb.diff.interner import Memo, Parts
+from clnrm_nb.diff.positions import TOP
 from clnrm_nb.spans.content import canonical_json
 
 if TYPE_CHECKING:
     from clnrm_nb.diff.aliases import Aliases
-    from clnrm_nb.diff.interner import Interner, Parts
+    from clnrm_nb.diff.interner import Interner
+    from clnrm_nb.diff.positions import Label
     from clnrm_nb.diff.side import Side
 
 __all__ = ["Numbers", "Tree", "grow"]
@@ -26,6 +30,10 @@ class Numbers:
 
     def __init__(self) -> None:
         self._numbers: dict[Any, int] = {}
+        self.shapes: dict[int, int] = {}
+        """Of subtrees: equal ones, which most are, have equal shapes."""
+        self.names: dict[int, tuple[int, int]] = {-1: (-1, -1)}
+        """Label and template of contents."""
 
     def of(self, key: Any) -> int:
         """The number of `key`, a new one if it is new."""
@@ -53,24 +61,25 @@ def grow(side: Side, numbers: Numbers, aliases: Aliases | None) -> Tree:
     own, full = side.own, side.full
     if aliases is not None:
         own = _translated(side, aliases)
-        full = _summed(side, own, numbers)
-    names: dict[int, tuple[int, int]] = {-1: (-1, -1)}
-    by_label: dict[tuple[str, str, str, str], tuple[int, int]] = {}
+        full = _summed(side, own)
+    names = numbers.names
+    by_label: dict[Label, tuple[int, int]] = {}
     for number in own:
         if number not in names:
             label = side.interner.label(number)
-            known = by_label.get(label)
-            if known is None:
-                known = by_label[label] = (
-                    numbers.of(("label", *label)),
-                    numbers.of(("template", *label[:3], blank(label[3]))),
-                )
-            names[number] = known
+            named = by_label.get(label)
+            if named is None:
+                template = label._replace(name=blank(label.name))
+                named = by_label[label] = (numbers.of(("label", label)), numbers.of(("template", template)))
+            names[number] = named
     labels = [names[number][0] for number in own]
     shape = [-1] * (side.n + 1)
     for spot in range(side.n - 1, -1, -1):
-        below = tuple(sorted([shape[child] for child in side.children[spot]]))
-        shape[spot] = numbers.of((labels[spot], below))
+        known = numbers.shapes.get(full[spot])
+        if known is None:
+            below = tuple(sorted([shape[child] for child in side.children[spot]]))
+            known = numbers.shapes[full[spot]] = numbers.of((labels[spot], below))
+        shape[spot] = known
     return Tree(
         n=side.n,
         parent=side.parent,
@@ -86,34 +95,78 @@ def grow(side: Side, numbers: Numbers, aliases: Aliases | None) -> Tree:
 
 
 def _translated(side: Side, aliases: Aliases) -> list[int]:
-    made: dict[int, int] = {-1: -1}
-    for number in side.own:
-        if number not in made:
-            made[number] = side.interner.own(_in_old_words(side.interner, number, aliases))
-    return [made[number] for number in side.own]
+    words = _OldWords(side.interner, aliases)
+    return [words.of(own) if own in aliases.contents else own for own in side.own]
 
 
-def _in_old_words(interner: Interner, own: int, aliases: Aliases) -> Parts:
-    parts = interner.parts[own]
-    if aliases.resources:
-        service = interner.service(parts.resource)
-        resource = {"service.name": aliases.services.get(service, service)}
-        parts = parts._replace(resource=canonical_json(resource))
-    scope = json.loads(parts.scope)
-    if scope in aliases.scopes:
-        parts = parts._replace(scope=canonical_json(aliases.scopes[scope]))
-    if aliases.keys:
-        attributes = json.loads(parts.attributes)
-        if not aliases.keys.keys().isdisjoint(attributes):
-            renamed = {aliases.keys.get(key, key): value for key, value in attributes.items()}
-            parts = parts._replace(attributes=canonical_json(renamed))
-    return parts
+class _OldWords:
+    """Contents read in the baseline's words; each content and each text is translated once."""
+
+    def __init__(self, interner: Interner, aliases: Aliases) -> None:
+        self._interner = interner
+        self._aliases = aliases
+        self._resources = Memo(self._resource)
+        self._owns: dict[int, int] = {}
+        self._positions = {TOP: TOP}
+
+    def of(self, own: int) -> int:
+        """The number of a content in the old words."""
+        found = self._owns.get(own)
+        if found is None:
+            found = self._owns[own] = self._interner.own(self._parts(self._interner.parts[own]))
+        return found
+
+    def _parts(self, parts: Parts) -> Parts:
+        attributes, events, kind, links, name, resource, scope, status = parts
+        if resource in self._aliases.resources:
+            resource = self._resources[resource]
+        if self._aliases.scopes:
+            scope = self._scope(scope)
+        if self._aliases.keys:
+            renamed = {
+                self._aliases.keys.get(key, key): value for key, value in json.loads(attributes).items()
+            }
+            attributes = canonical_json(renamed)
+        if links != "[]":
+            links = part_text("links", list(map(self._link, json.loads(links))))
+        return Parts(attributes, events, kind, links, name, resource, scope, status)
+
+    def _resource(self, text: str) -> str:
+        return canonical_json({"service.name": self._service(self._interner.service(text))})
+
+    def _service(self, service: str) -> str:
+        return self._aliases.services.get(service, service)
+
+    def _scope(self, text: str) -> str:
+        scope = self._interner.text(text)
+        return canonical_json(self._aliases.scopes.get(scope, scope))
+
+    def _link(self, link: dict[str, Any]) -> dict[str, Any]:
+        """A link, whose target is named by the labels down to it."""
+        positions = self._interner.positions
+        target = positions.named(link["target"])
+        return link if target is None else {**link, "target": positions.text(self._position(target))}
+
+    def _position(self, number: int) -> int:
+        way: list[tuple[int, Label]] = []
+        while number not in self._positions:
+            above, label = self._interner.positions.place(number)
+            way.append((number, label))
+            number = above
+        found = self._positions[number]
+        for step, label in reversed(way):
+            service, scope = self._service(label.service), self._scope(label.scope)
+            old = label._replace(service=service, scope=scope)
+            found = self._positions[step] = self._interner.positions.below(found, old)
+        return found
 
 
-def _summed(side: Side, own: list[int], numbers: Numbers) -> list[int]:
-    """Numbers of subtrees whose order under aliases is no longer the canonical one."""
-    full = [-1] * (side.n + 1)
+def _summed(side: Side, own: list[int]) -> list[int]:
+    """Numbers of subtrees; those that read as before keep theirs."""
+    interner, full = side.interner, side.full[:]
     for spot in range(side.n - 1, -1, -1):
-        below = tuple(sorted([full[child] for child in side.children[spot]]))
-        full[spot] = numbers.of(("full", own[spot], below))
+        children = side.children[spot]
+        below = [full[child] for child in children]
+        if own[spot] != side.own[spot] or below != [side.full[child] for child in children]:
+            full[spot] = interner.full(own[spot], interner.sorted(below))
     return full

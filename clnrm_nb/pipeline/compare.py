@@ -6,7 +6,7 @@ of codes as everything else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from clnrm_nb.baseline import BaselineReview, Comparison, compare_run
@@ -80,8 +80,11 @@ def compare(
     differing = [one.id for one in comparisons if one.status in ("changed", "missing") and one.table]
     if request.update and differing:
         review = BaselineReview(project, state)
-        review.accept(differing, skip_refused=True, message="--update-baseline")
-        comparisons = compared()
+        decided = review.accept(differing, skip_refused=True, message="--update-baseline")
+        refused = {one.id: one.refused for one in decided if one.refused}
+        comparisons = [_refused(comparison, refused.get(comparison.id)) for comparison in compared()]
+    if request.update:
+        comparisons = [_incomplete(comparison) for comparison in comparisons]
     _apply(outcomes, comparisons)
     return TraceDiff.of_run(
         comparisons,
@@ -91,6 +94,22 @@ def compare(
         only_diffs=settings.diff.show_only_diffs,
         depth=settings.diff.max_display_depth,
     )
+
+
+def _refused(comparison: Comparison, reason: str | None) -> Comparison:
+    """Say why ``--update-baseline`` wrote nothing: who asked for it would take silence for a yes."""
+    if reason is None:
+        return comparison
+    findings = [
+        replace(finding, message=f"{finding.message}; --update-baseline wrote nothing: {reason}")
+        for finding in comparison.diagnostics
+    ]
+    return replace(comparison, diagnostics=tuple(findings))
+
+
+def _incomplete(comparison: Comparison) -> Comparison:
+    is_incomplete = comparison.status == "incomplete"
+    return _refused(comparison, "an incomplete trace is never accepted" if is_incomplete else None)
 
 
 def _apply(outcomes: Sequence[TestOutcome], comparisons: Sequence[Comparison]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clnrm_nb.errors import Diagnostic
+from clnrm_nb.report.diffs import TraceDiff
 from clnrm_nb.report.files import write_test_reports
 from clnrm_nb.report.results import RunResult
 from clnrm_nb.spans.loaders import write_otlp_json
@@ -46,7 +47,7 @@ def record(
         finding
         for outcome in result.outcomes
         if outcome.id in tests and outcome.status not in ("skipped", "error")
-        for finding in _write_reports(outcome, tests[outcome.id], project)
+        for finding in _write_reports(outcome, tests[outcome.id], result, project)
     ]
     spans = {
         outcome.id: write_otlp_json(outcome.spans)
@@ -58,9 +59,12 @@ def record(
     result.add_findings([*findings, *state.diagnostics])
 
 
-def _write_reports(outcome: TestOutcome, test: TestFile, project: Project) -> list[Diagnostic]:
+def _write_reports(
+    outcome: TestOutcome, test: TestFile, run: RunResult, project: Project
+) -> list[Diagnostic]:
+    diff = TraceDiff(run.diff.of_test(outcome.id), leave=run.leave) if run.diff else None
     try:
-        write_test_reports(RunResult([outcome]), test.report, project.root)
+        write_test_reports(RunResult([outcome], leave=run.leave, diff=diff), test.report, project.root)
     except OSError as error:
         where = project.relative(error.filename) if error.filename else "a report"
         message = f"cannot write {where}: {error.strerror}"

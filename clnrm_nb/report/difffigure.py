@@ -1,7 +1,8 @@
 """The plotly figure of a diff: baseline and current in one picture. Imported only when somebody asks for it.
 
-Two bar traces, two bars a row, so that 700 rows stay within the 1,400 bars that browsers bear. A span that is
-missing is a ghost row: hollow, hatched, where it was, or along its parent where the baseline holds no times.
+Two bar traces, two bars a row, so that 700 rows stay within the 1,400 bars that browsers bear. The baseline's
+bars are hollow. Accepted traces hold no times, so that they stand where the run's spans do, which the legend
+says; a span that is missing is a ghost row: hatched, where it was, or along its parent.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import plotly.graph_objects as go
 
 from clnrm_nb.report.diffwords import edit_text, edits_of, pair_name
-from clnrm_nb.report.figures import plain
+from clnrm_nb.report.figures import PAPER, plain
+from clnrm_nb.report.palette import HATCHINGS, LIGHT
 from clnrm_nb.report.signs import UNICODE
 from clnrm_nb.report.text import duration_text, number_text
 
@@ -20,20 +22,9 @@ if TYPE_CHECKING:
 
     from clnrm_nb.report.difflayout import DiffLayout, Window
 
-__all__ = ["COLOURS", "MOST_ROWS", "diff_waterfall"]
+__all__ = ["MOST_ROWS", "diff_waterfall"]
 
 MOST_ROWS: Final = 700
-COLOURS: Final = {
-    "same": "#808080",
-    "changed": "#C77700",
-    "renamed": "#C77700",
-    "added": "#5B8DEF",
-    "missing": "#CC3A1E",
-    "moved": "#A844CC",
-}
-"""One colour a status that is 3:1 or better on white and on black; figures do not know their theme."""
-
-_SHAPES: Final = {"changed": "x", "renamed": "-", "added": ".", "missing": "/", "moved": "|", "same": ""}
 _ROW_PX: Final = 26
 _LONGEST_LABEL: Final = 60
 _EDITS_IN_HOVER: Final = 8
@@ -46,24 +37,20 @@ _Bar = tuple[float, float, bool]
 def diff_waterfall(layout: DiffLayout, rows: int = MOST_ROWS, *, only_differences: bool = True) -> go.Figure:
     """One row a span of either or both sides; the baseline's bar above the current one."""
     window = layout.window(min(rows, MOST_ROWS), only_differences=only_differences)
-    figure = go.Figure([_trace(layout, window, of_baseline=True), _trace(layout, window, of_baseline=False)])
+    sides = [_trace(layout, window, of_baseline=of_baseline) for of_baseline in (True, False)]
+    figure = go.Figure(sides, PAPER)
     labels = [_label(layout, place, level) for place, level in _levels(window)]
     figure.update_layout(
         title={"text": _title(layout, window), "font": {"size": 14}},
         barmode="overlay",
-        showlegend=False,
-        margin={"l": 10, "r": 10, "t": 50, "b": 40},
+        legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "itemclick": False},
+        margin={"l": 10, "r": 10, "t": 80, "b": 50},
         uirevision="clnrm",
-        template="none",
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
         hovermode="closest",
-        height=max(160, _ROW_PX * len(window.places) + 110),
+        height=max(190, _ROW_PX * len(window.places) + 140),
     )
-    figure.update_xaxes(title="ms since the first span of each side", zeroline=False)
-    figure.update_yaxes(
-        tickvals=list(range(len(labels))), ticktext=labels, autorange="reversed", automargin=True
-    )
+    figure.update_xaxes(title="ms since the first span of each side")
+    figure.update_yaxes(tickvals=list(range(len(labels))), ticktext=labels, autorange="reversed")
     return figure
 
 
@@ -81,10 +68,12 @@ def _trace(layout: DiffLayout, window: Window, *, of_baseline: bool) -> go.Bar:
             bars.append(bar)
     places = [window.places[y] for y in ys]
     statuses = [layout.pairs[place].status for place in places]
-    colours = [COLOURS[status] for status in statuses]
+    colours = [LIGHT[status] for status in statuses]
     return go.Bar(
         orientation="h",
-        name="baseline" if of_baseline else "current",
+        name=_legend(bars) if of_baseline else "current",
+        legendrank=2 if of_baseline else 1,
+        showlegend=True,
         base=[start for start, _, _ in bars],
         x=[duration for _, duration, _ in bars],
         y=ys,
@@ -94,7 +83,10 @@ def _trace(layout: DiffLayout, window: Window, *, of_baseline: bool) -> go.Bar:
             "color": ["rgba(0,0,0,0)"] * len(bars) if of_baseline else colours,
             "line": {"color": colours, "width": 1.5 if of_baseline else 1},
             "pattern": {
-                "shape": [_SHAPES[s] if (s == "missing") == of_baseline else "" for s in statuses],
+                "shape": [
+                    HATCHINGS.get(status, "") if (status == "missing") == of_baseline else ""
+                    for status in statuses
+                ],
                 "fillmode": "overlay",
                 "fgcolor": colours if of_baseline else "#ffffff",
                 "size": 6,
@@ -115,8 +107,15 @@ def _bar(layout: DiffLayout, place: int, *, of_baseline: bool) -> _Bar | None:
     if offset is not None and duration is not None:
         return offset / 1e6, duration / 1e6, True
     if of_baseline and pair.current is not None:
-        return None
+        offset, duration = layout.times_ns(place, of_baseline=False)
+        if offset is not None and duration is not None:
+            return offset / 1e6, duration / 1e6, False
     return _beside(layout, place)
+
+
+def _legend(bars: Sequence[_Bar]) -> str:
+    has_times = any(is_known for _, _, is_known in bars)
+    return "baseline" if has_times else "baseline (holds no times: drawn where the run's spans are)"
 
 
 def _beside(layout: DiffLayout, place: int) -> _Bar:

@@ -1,6 +1,8 @@
 """Plotly figures of a trace. Imported, and plotly with it, only when somebody asks for a figure.
 
-One bar trace a figure, so that 1,400 spans stay 2,800 nodes; what is not shown is stated in the title.
+One bar trace a figure, so that 1,400 spans stay 2,800 nodes; what is not shown is stated in the title. A
+figure by itself does not know the theme it is shown in and stands on white paper, where its colours are told
+apart; the widgets of ``clnrm_nb.notebook`` follow the theme.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import plotly.graph_objects as go
 
+from clnrm_nb.report.palette import GROUNDS, HATCHINGS, INK, LIGHT
 from clnrm_nb.report.text import duration_text, number_text, one_line
 from clnrm_nb.report.tracetext import heading
 from clnrm_nb.spans.model import STATUS_CODES
@@ -18,10 +21,26 @@ if TYPE_CHECKING:
 
     from clnrm_nb.report.layout import Layout
 
-__all__ = ["MOST_BARS", "flame", "history_figure", "plain", "waterfall"]
+__all__ = ["MOST_BARS", "PAPER", "flame", "history_figure", "plain", "waterfall"]
 
 MOST_BARS: Final = 1_400
-_COLOURS: Final = {"unset": "#5B8DEF", "ok": "#5B8DEF", "error": "#D01A00", "own": "#808080"}
+PAPER: Final = {
+    "template": "none",
+    "paper_bgcolor": GROUNDS[False],
+    "plot_bgcolor": GROUNDS[False],
+    "font": {"color": INK[False]},
+    "xaxis": {"gridcolor": "#e0e0e0", "zeroline": False},
+    # The ticks nobody sees keep labels away from bars.
+    "yaxis": {
+        "gridcolor": "#e0e0e0",
+        "zeroline": False,
+        "automargin": True,
+        "ticks": "outside",
+        "tickcolor": GROUNDS[False],
+    },
+}
+"""The layout all figures start from."""
+
 _ROW_PX: Final = 18
 _LONGEST_LABEL: Final = 60
 
@@ -48,6 +67,7 @@ def flame(layout: Layout, rows: int = MOST_BARS) -> go.Figure:
 
 def _bars(layout: Layout, places: Sequence[int], levels: Sequence[int]) -> go.Figure:
     hover = [_hover(layout, place) for place in places]
+    states = [_state(layout, place) for place in places]
     figure = go.Figure(
         go.Bar(
             orientation="h",
@@ -55,13 +75,14 @@ def _bars(layout: Layout, places: Sequence[int], levels: Sequence[int]) -> go.Fi
             x=[(layout.duration_ns(place) or 0) / 1e6 for place in places],
             y=list(levels),
             marker={
-                "color": [_COLOURS[_state(layout, place)] for place in places],
-                "pattern": {"shape": ["/" if layout.is_error(place) else "" for place in places]},
+                "color": [LIGHT[state] for state in states],
+                "pattern": {"shape": [HATCHINGS.get(state, "") for state in states]},
             },
             customdata=[layout.table(place).span_id[layout.row[place]] for place in places],
             hovertext=hover,
             hoverinfo="text",
-        )
+        ),
+        PAPER,
     )
     title = heading(layout)
     if len(places) < len(layout):
@@ -71,20 +92,16 @@ def _bars(layout: Layout, places: Sequence[int], levels: Sequence[int]) -> go.Fi
         barmode="overlay",
         bargap=0.25,
         showlegend=False,
-        margin={"l": 10, "r": 10, "t": 50, "b": 40},
+        margin={"l": 10, "r": 10, "t": 50, "b": 50},
         uirevision="clnrm",
-        template="none",
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
     )
-    figure.update_xaxes(title="ms since the first span of the test", zeroline=False)
-    figure.update_yaxes(automargin=True)
+    figure.update_xaxes(title="ms since the first span of the test")
     return figure
 
 
 def _state(layout: Layout, place: int) -> str:
     table, row = layout.table(place), layout.row[place]
-    return "own" if table.own[row] else STATUS_CODES[table.status_code[row]]
+    return "own" if table.own[row] else ("error" if layout.is_error(place) else "plain")
 
 
 def _label(layout: Layout, place: int) -> str:
@@ -109,7 +126,7 @@ def plain(text: str) -> str:
 def history_figure(rows: Sequence[dict[str, Any]]) -> go.Figure:
     """Durations over time, one line a test; the shape of a mark tells its status."""
     shapes = {"passed": "circle", "failed": "x", "error": "cross", "incomplete": "diamond", "flaky": "star"}
-    figure = go.Figure()
+    figure = go.Figure(layout=PAPER)
     tests = list(dict.fromkeys(row["test_id"] for row in rows))
     for test in tests:
         mine = [row for row in rows if row["test_id"] == test]
@@ -121,5 +138,5 @@ def history_figure(rows: Sequence[dict[str, Any]]) -> go.Figure:
             marker={"symbol": [shapes.get(row["status"], "square-open") for row in mine], "size": 9},
             hovertext=[plain(f"{row['status']}, run {row['run']}") for row in mine],
         )
-    figure.update_layout(template="none", yaxis_title="ms", margin={"l": 60, "r": 10, "t": 30, "b": 40})
+    figure.update_layout(yaxis_title="ms", margin={"l": 60, "r": 10, "t": 30, "b": 40})
     return figure

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clnrm_nb.config.writing import write_atomically
 from clnrm_nb.report.render import render_json, render_report
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def write_report(result: Reportable, path: Path, format: Format) -> None:  # noq
     OSError
         The file cannot be written.
     """
-    _replace(path, render_report(result, format))
+    write_atomically(path, render_report(result, format).encode())
 
 
 def write_test_reports(result: RunResult, report: Report, root: Path) -> list[Path]:
@@ -58,7 +57,7 @@ def write_test_reports(result: RunResult, report: Report, root: Path) -> list[Pa
     for name, make in texts.items():
         if name is not None:
             path = root / name
-            _replace(path, make())
+            write_atomically(path, make().encode())
             written.append(path)
     return written
 
@@ -90,19 +89,3 @@ def digest_text(test: Mapping[str, Any]) -> str:
     """
     digest = test.get("trace_digest")
     return f"{digest.removeprefix('sha256:')}\n" if digest else ""
-
-
-def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        # mkstemp makes private files; a report is as public as any other.
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(name).chmod(0o666 & ~mask)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

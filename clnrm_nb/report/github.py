@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.report.difflayout import Compared
     from clnrm_nb.report.diffs import TraceDiff
+    from clnrm_nb.report.edited import Edited
     from clnrm_nb.report.findings import Diagnostics
     from clnrm_nb.report.results import RunResult
 
@@ -69,7 +70,7 @@ def _causes(compared: Compared) -> str:
     return "".join(named)
 
 
-def diagnostics_github(result: Diagnostics) -> str:
+def diagnostics_github(result: Diagnostics | Edited) -> str:
     """The annotations of a list of findings."""
     return "".join(f"{_annotation(finding)}\n" for finding in result.raw["diagnostics"])
 

@@ -9,6 +9,7 @@ import orjson
 
 from clnrm_nb.errors import UsageError
 from clnrm_nb.report.diffs import TraceDiff
+from clnrm_nb.report.edited import Edited
 from clnrm_nb.report.findings import Diagnostics
 from clnrm_nb.report.lines import to_ansi, to_plain
 from clnrm_nb.report.rendered import Rendered
@@ -99,7 +100,8 @@ def render_report(
         return _of_run(result, format)
     if isinstance(result, TraceDiff):
         return _of_diff(result, format)
-    if isinstance(result, Diagnostics) and format != "markdown":
+    formats = ("junit", "tap", "github") if isinstance(result, Diagnostics) else ("github",)
+    if isinstance(result, Diagnostics | Edited) and format in formats:
         return _of_findings(result, format)
     raise UsageError(f"`{result.raw['command']}` has no format {format!r}")
 
@@ -161,12 +163,12 @@ def _of_diff(result: TraceDiff, format_name: str) -> str:
     return diff_markdown(result)
 
 
-def _of_findings(result: Diagnostics, format_name: str) -> str:
-    if format_name == "junit":
+def _of_findings(result: Diagnostics | Edited, format_name: str) -> str:
+    if format_name == "junit" and isinstance(result, Diagnostics):
         from clnrm_nb.report.junit import diagnostics_junit
 
         return diagnostics_junit(result)
-    if format_name == "tap":
+    if format_name == "tap" and isinstance(result, Diagnostics):
         from clnrm_nb.report.tap import diagnostics_tap
 
         return diagnostics_tap(result)

@@ -13,11 +13,13 @@ import re
 import secrets
 from typing import TYPE_CHECKING, Final
 
+from clnrm_nb.config.writing import write_atomically
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["ObjectStore", "digest_of", "write_atomically"]
+__all__ = ["ObjectStore", "digest_of"]
 
 _PREFIX: Final = "sha256:"
 _HEX: Final = re.compile(r"[0-9a-f]{64}\Z")
@@ -26,27 +28,6 @@ _HEX: Final = re.compile(r"[0-9a-f]{64}\Z")
 def digest_of(content: bytes) -> str:
     """``sha256:<64 hex>``."""
     return _PREFIX + hashlib.sha256(content).hexdigest()
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write under a temporary name beside `path`, sync, rename; parents are created.
-
-    Raises
-    ------
-    OSError
-        It cannot be written; `path` is as it was and nothing is left beside it.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name[:32]}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 class ObjectStore:

@@ -16,7 +16,7 @@ from clnrm_nb.diff.compare import compare, diff_of, given
 from clnrm_nb.diff.interner import Interner
 from clnrm_nb.diff.model import Diff
 from clnrm_nb.diff.options import DiffOptions
-from clnrm_nb.diff.side import from_table
+from clnrm_nb.diff.reading import from_table
 from clnrm_nb.spans.model import Event, Link, Resource, Scope, Span
 from clnrm_nb.spans.table import SpanTable
 

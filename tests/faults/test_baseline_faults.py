@@ -17,7 +17,7 @@ from clnrm_nb.baseline.files import parse, write
 from clnrm_nb.baseline.store import BaselineStore
 from clnrm_nb.config.project import Project
 from clnrm_nb.config.settings import load_settings
-from clnrm_nb.errors import ClnrmError
+from clnrm_nb.errors import ClnrmError, UsageError
 from clnrm_nb.executor.outcome import ScenarioOutcome, TestOutcome
 from clnrm_nb.spans.canonical import canonical, canonical_bytes, trace_digest
 from clnrm_nb.spans.model import Event, Link, Resource, Span
@@ -47,9 +47,9 @@ def trace(**attributes):
     return spans
 
 
-def run(root, table, number):
+def run(root, table, number, *, complete=True):
     project = Project(root, root / ".clnrm")
-    outcome = TestOutcome(TEST, TEST, scenarios=[ScenarioOutcome("one")], spans=table)
+    outcome = TestOutcome(TEST, TEST, scenarios=[ScenarioOutcome("one")], spans=table, complete=complete)
     with State.open(project.state_dir) as state:
         return compare_run(
             [outcome],
@@ -288,3 +288,59 @@ def test_a_read_only_checkout_can_be_compared(tmp_path):
             path.chmod(0o755 if path.is_dir() else 0o644)
 
     assert comparison.code == "CLN704"
+
+
+def stored(root):
+    """Every file that decisions are kept in."""
+    return {path: path.read_bytes() for path in (root / ".clnrm" / "baselines").rglob("*") if path.is_file()}
+
+
+def test_a_trace_without_spans_is_no_baseline_and_takes_none_away(tmp_path):
+    run(tmp_path, trace(rows=1), 1)
+    accept(tmp_path)
+    before = stored(tmp_path)
+
+    (comparison,) = run(tmp_path, SpanTable(), 2)
+    with pytest.raises(UsageError, match="has no spans"):
+        accept(tmp_path)
+
+    assert (comparison.status, comparison.code) == ("changed", "CLN704")
+    assert stored(tmp_path) == before
+
+
+def test_an_incomplete_trace_is_shown_but_decides_nothing(tmp_path):
+    run(tmp_path, trace(rows=1), 1)
+    accept(tmp_path)
+    before = stored(tmp_path)
+
+    (comparison,) = run(tmp_path, trace(rows=2), 2, complete=False)
+
+    assert (comparison.status, comparison.code, comparison.is_failure) == ("incomplete", "CLN707", True)
+    assert "provisional" in comparison.diagnostics[0].message
+    assert comparison.diff
+    assert stored(tmp_path) == before
+
+
+def test_an_incomplete_trace_without_a_baseline_is_refused_with_the_reason(tmp_path):
+    run(tmp_path, trace(rows=1), 1, complete=False)
+
+    with pytest.raises(UsageError, match="is incomplete"):
+        accept(tmp_path)
+
+    assert not stored(tmp_path)
+
+
+def test_a_baseline_of_a_newer_format_stops_comparison_and_decision_and_stays(tmp_path):
+    run(tmp_path, trace(rows=1), 1)
+    accept(tmp_path)
+    path = review_of(tmp_path).store.path(ID)
+    path.write_bytes(path.read_bytes().replace(b"clnrm-trace/1", b"clnrm-trace/2"))
+    before = stored(tmp_path)
+
+    (comparison,) = run(tmp_path, trace(rows=2), 2)
+    with pytest.raises(ClnrmError, match="is not known") as caught:
+        accept(tmp_path)
+
+    assert (comparison.status, comparison.code) == ("error", "CLN703")
+    assert caught.value.code == "CLN703"
+    assert stored(tmp_path) == before

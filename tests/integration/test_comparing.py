@@ -196,3 +196,31 @@ def test_pending_differences_are_listed_and_counted(project):
     assert done.returncode == 1
     assert ID in done.stdout
     assert clnrm("baseline", "list").returncode == 0
+
+
+def test_an_update_that_writes_nothing_says_why(project):
+    file = accepted(project)
+    before = file.read_bytes()
+    text = (project / FILE).read_text(encoding="utf-8")
+    (project / FILE).write_text(f'{text}\n[[expect.span]]\nname = "never"\n', encoding="utf-8")
+
+    result = run(update_baseline=True, vars={"root": "other"})
+
+    said = "; ".join(result.diagnostics["message"])
+    assert "--update-baseline wrote nothing" in said
+    assert "not passed" in said
+    assert file.read_bytes() == before
+
+
+def test_the_report_files_of_a_test_tell_what_differs(project):
+    accepted(project)
+    text = (project / FILE).read_text(encoding="utf-8")
+    (project / FILE).write_text(f'{text}\n[report]\njson = "r.json"\nhtml = "r.html"\nmarkdown = "r.md"\n')
+
+    result = run(vars={"root": "other"})
+
+    assert [diff["status"] for diff in result.raw["data"]["diffs"]] == ["changed"]
+    assert not json.loads((project / "r.json").read_text())["passed"]
+    assert "renamed" in (project / "r.json").read_text()
+    assert "renamed" in (project / "r.md").read_text()
+    assert "renamed" in (project / "r.html").read_text()

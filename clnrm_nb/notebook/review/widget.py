@@ -1,17 +1,18 @@
 """The review as a widget: the queue at the left, the difference in view beside it, a key for every button.
 
-A thin skin over :class:`~clnrm_nb.notebook.review.queue.ReviewQueue`; nothing here decides or writes.
+A thin skin over :class:`~clnrm_nb.api.reviewqueue.ReviewQueue`; nothing here decides or writes.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from clnrm_nb.api.reviewqueue import ReviewQueue
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.notebook.models import Models
 from clnrm_nb.notebook.opened import Opened
-from clnrm_nb.notebook.review.queue import ReviewQueue
-from clnrm_nb.report.html import STYLE, escape, fragment
+from clnrm_nb.notebook.review.keys import KEYS, NO_RULES_YET, help_html
+from clnrm_nb.report.html import escape, fragment
 from clnrm_nb.report.text import clipped, one_line
 
 if TYPE_CHECKING:
@@ -19,25 +20,15 @@ if TYPE_CHECKING:
 
     from clnrm_nb.api import Context
     from clnrm_nb.api.reviewing import ReviewDesk
-    from clnrm_nb.notebook.review.queue import Item
-    from clnrm_nb.notebook.views.explorer import Explorer
+    from clnrm_nb.api.reviewqueue import Item
+    from clnrm_nb.notebook.views.explorer import Explorer, Side
+    from clnrm_nb.report.diffs import TraceDiff
 
 __all__ = ["Review", "open_review"]
 
-KEYS: Final = {
-    "a": "Accept",
-    "g": "Accept cause",
-    "r": "Reject",
-    "s": "Skip",
-    "u": "Undo",
-    "n": "Next",
-    "p": "Previous",
-}
 _SIGNS: Final = {"pending": "•", "accepted": "✓", "rejected": "✗", "skipped": "-"}
-_STYLE: Final = f"""<style>{STYLE}
-.clnrm-panel :focus-visible{{outline:2px solid var(--jp-brand-color1,#5b8def)!important}}
-.clnrm-panel select{{font-family:var(--jp-code-font-family,monospace);font-size:12px}}
-</style>"""
+_DECIDING: Final = ("a", "g", "r", "s")
+_SIDES: Final[dict[str, Side]] = {"1": "old", "2": "new", "3": "both"}
 
 _open: list[Review] = []
 
@@ -85,7 +76,20 @@ class Review(Opened):
         self._models = Models()
         self._explorer: Explorer | None = None
         self._explored: tuple[int, int] | None = None
+        self._side: Side = "both"
+        self._has_help = False
         self._is_filling = False
+        self._acts: dict[str, Callable[[], None]] = {
+            "a": self.queue.accept,
+            "g": self._accept_cause,
+            "A": self.queue.accept_all,
+            "r": self.queue.reject,
+            "s": self.queue.skip,
+            "u": self.queue.undo,
+            "n": self.queue.next,
+            "p": self.queue.previous,
+            "?": self._toggle_help,
+        }
         self._box = self._assemble()
         self._refresh()
 
@@ -112,57 +116,68 @@ class Review(Opened):
     def _assemble(self) -> Any:
         import ipywidgets
 
-        from clnrm_nb.notebook.frontend import PANEL_CLASS, FrontEnd
+        from clnrm_nb.notebook.frontend import (
+            PANEL_CLASS,
+            PANEL_STYLE,
+            STATUS_CLASS,
+            TOOLBAR_CLASS,
+            FrontEnd,
+        )
 
         own = self._models.own
         front = own(FrontEnd(shortcuts=list(KEYS), label="review of differences", takes_focus=True))
         front.on_key(self.press)
         self._head = own(ipywidgets.HTML())
-        self._list = own(ipywidgets.Select(rows=min(max(len(self._ids), 3), 10), layout={"width": "98%"}))
+        self._head.add_class(STATUS_CLASS)
+        wide = {"width": "auto", "margin": "2px"}
+        height = min(max(len(self._ids), 3), 10)
+        self._list = own(ipywidgets.Select(rows=height, tooltip="differences", layout=wide))
         self._list.observe(self._on_list, "index")
-        self._causes = own(ipywidgets.Select(rows=4, layout={"width": "98%"}))
-        self._problem = own(ipywidgets.HTML())
-        self._buttons = {key: self._button(key, label) for key, label in KEYS.items()}
+        self._causes = own(ipywidgets.Select(rows=height, tooltip="causes of this difference", layout=wide))
+        left = own(ipywidgets.VBox([self._list], layout={"flex": "1 1 45%", "min_width": "0"}))
+        right = own(ipywidgets.VBox([self._causes], layout={"flex": "1 1 53%", "min_width": "0"}))
+        lists = own(ipywidgets.HBox([left, right]))
+        self._buttons = {key: self._button(key) for key in KEYS}
         close = own(
             ipywidgets.Button(description="Close", tooltip="Keep the list of what waits in its place")
         )
         close.on_click(lambda _: self.close())
-        buttons = own(ipywidgets.HBox([*self._buttons.values(), close], layout={"flex_flow": "row wrap"}))
-        left = own(ipywidgets.VBox([self._list], layout={"flex": "1 1 45%", "min_width": "0"}))
-        right = own(ipywidgets.VBox([self._causes], layout={"flex": "1 1 53%", "min_width": "0"}))
-        lists = own(ipywidgets.HBox([left, right]))
+        buttons = own(ipywidgets.HBox([*self._buttons.values(), close]))
+        buttons.add_class(TOOLBAR_CLASS)
+        self._note = own(ipywidgets.HTML())
+        self._note.add_class(STATUS_CLASS)
+        self._help = own(ipywidgets.HTML())
         self._view = own(ipywidgets.VBox())
-        style = own(ipywidgets.HTML(_STYLE))
-        parts = [style, front, self._head, lists, buttons, self._problem, self._view]
+        style = own(ipywidgets.HTML(f"<style>{PANEL_STYLE}</style>"))
+        parts = [style, front, self._head, lists, buttons, self._note, self._help, self._view]
         box = own(ipywidgets.VBox(parts))
         box.add_class(PANEL_CLASS)
         return box
 
-    def _button(self, key: str, label: str) -> Any:
+    def _button(self, name: str) -> Any:
         import ipywidgets
 
-        style = {"a": "success", "r": "danger"}.get(key, "")
+        key = KEYS[name]
         button = self._models.own(
             ipywidgets.Button(
-                description=f"{label} ({key})", tooltip=f"{label}: key {key}", button_style=style
+                description=f"{key.label} ({key.key})",
+                tooltip=f"{key.tip} (key {key.key})",
+                button_style=key.style,
             )
         )
-        button.on_click(lambda _: self.press(key))
+        button.on_click(lambda _: self.press(name))
         return button
+
+    # ------------------------------------------------------------------------------------------- the keys
 
     def press(self, key: str) -> None:
         """What a key or its button does."""
-        acts: dict[str, Callable[[], None]] = {
-            "a": self.queue.accept,
-            "g": self._accept_cause,
-            "r": self.queue.reject,
-            "s": self.queue.skip,
-            "u": self.queue.undo,
-            "n": self.queue.next,
-            "p": self.queue.previous,
-        }
-        if key in acts:
-            acts[key]()
+        if key in _SIDES:
+            self._show_side(_SIDES[key])
+        elif key == "m":
+            self._note.value = fragment("note", f"<p>{escape(NO_RULES_YET)}</p>")
+        elif key in self._acts:
+            self._acts[key]()
             self._refresh()
 
     def _accept_cause(self) -> None:
@@ -170,17 +185,29 @@ class Review(Opened):
         if cause is not None:
             self.queue.accept_causes([cause])
 
+    def _show_side(self, side: Side) -> None:
+        self._side = side
+        if self._explorer is not None:
+            self._explorer.show_side(side)
+        self._mark_side()
+
+    def _toggle_help(self) -> None:
+        self._has_help = not self._has_help
+        self._help.value = help_html() if self._has_help else ""
+
     def _on_list(self, change: dict[str, Any]) -> None:
         if not self._is_filling and change["new"] is not None:
             self.queue.go_to(change["new"])
             self._refresh()
 
+    # ------------------------------------------------------------------------------------ what is shown
+
     def _refresh(self) -> None:
         queue = self.queue
         counts = ", ".join(f"{number} {word}" for word, number in queue.counts().items() if number)
         done = " · nothing is pending: run again to see it green" if queue.is_done else ""
-        self._head.value = fragment("review", f"<div role=status><b>{escape(counts)}</b>{done}</div>")
-        self._problem.value = self._problem_html()
+        self._head.value = fragment("review", f"<div><b>{escape(counts)}</b>{done}</div>")
+        self._note.value = self._problem_html()
         self._is_filling = True
         try:
             self._list.options = [(_label(item), item.id) for item in queue.items]
@@ -188,11 +215,19 @@ class Review(Opened):
         finally:
             self._is_filling = False
         item = queue.current
-        is_open = item is not None and item.state in ("pending", "skipped")
-        for key in "ags" + "r":
-            self._buttons[key].disabled = not is_open
+        for key in _DECIDING:
+            self._buttons[key].disabled = item is None or item.state not in ("pending", "skipped")
+        self._buttons["A"].disabled = queue.is_done
         self._buttons["u"].disabled = not queue.can_undo
+        self._mark_side()
         self._show()
+
+    def _mark_side(self) -> None:
+        """The button of the side that is drawn is marked by a word, too: the screen is not all there is."""
+        for key, side in _SIDES.items():
+            label = KEYS[key].label
+            sign = "✓ " if side == self._side else ""
+            self._buttons[key].description = f"{sign}{label} ({key})"
 
     def _problem_html(self) -> str:
         problem = self.queue.problem
@@ -210,10 +245,6 @@ class Review(Opened):
         if now == self._explored:
             return
         self._explored = now
-        if self._explorer is not None:
-            self._explorer.close_models()
-            self._explorer = None
-        self._view.children = ()
         self._causes.options = ()
         if item is None:
             return
@@ -222,19 +253,35 @@ class Review(Opened):
         except ClnrmError as error:
             self._say(f"{type(error).__name__}: {error}")
             return
-        compared = diff.comparisons[0]
-        causes = [] if compared.diff is None else [c for c in compared.diff.causes if c.counted]
-        causes = [c for c in causes if any(compared.reviews.get(edit) == "pending" for edit in c.edits)]
-        self._causes.options = [(clipped(one_line(c.message), 100), c.cause_id) for c in causes]
-        self._causes.index = 0 if causes else None
+        self._show_causes(diff)
         if len(diff.layout):
-            from clnrm_nb.notebook.views.explorer import Explorer
-
-            self._explorer = Explorer(diff, has_close=False)
-            self._view.children = (self._explorer.widget,)
+            self._show_spans(diff)
         else:
             reason = "; ".join(str(finding["message"]) for finding in diff.raw["diagnostics"])
             self._say(f"{reason or 'nothing to compare'}. Accepting makes the latest trace the baseline.")
+
+    def _show_spans(self, diff: TraceDiff) -> None:
+        """In the one explorer there is: making another for each difference would send a figure for each."""
+        if self._explorer is None:
+            from clnrm_nb.notebook.views.explorer import Explorer
+
+            self._explorer = Explorer(diff, has_close=False, side=self._side)
+        else:
+            self._explorer.show(diff)
+        self._view.children = (self._explorer.widget,)
+
+    def _show_causes(self, diff: TraceDiff) -> None:
+        """The causes that are still open, the first of them chosen."""
+        (compared,) = diff.comparisons
+        open_causes = [
+            cause
+            for cause in compared.causes
+            if any(compared.reviews.get(edit) == "pending" for edit in cause.edits)
+        ]
+        self._causes.options = [
+            (clipped(one_line(cause.message), 100), cause.cause_id) for cause in open_causes
+        ]
+        self._causes.index = 0 if open_causes else None
 
     def _say(self, text: str) -> None:
         import ipywidgets

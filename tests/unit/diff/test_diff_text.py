@@ -7,7 +7,7 @@ from dataclasses import replace
 from wcwidth import wcswidth
 
 from clnrm_nb.diff import compare
-from clnrm_nb.diff.text import markdown, tree
+from clnrm_nb.diff.text import tree
 from clnrm_nb.spans.model import Resource, Span
 from clnrm_nb.spans.table import SpanTable
 
@@ -117,19 +117,16 @@ def test_an_edit_of_a_whole_trace_stands_above_the_tree():
     assert lines[-1] == "└─ … 42 unchanged"
 
 
-def test_markdown_has_a_row_for_each_edit_up_to_a_limit():
-    text = markdown(diff(), title="checkout", max_items=3)
+def test_a_value_that_became_its_own_text_shows_both_types():
+    one, text = (SpanTable([span(1, "a", user=value)]) for value in (1, "1"))
 
-    assert text.startswith("### checkout\n")
-    assert text.count("\n| ") == 4
-    assert "… and 1 more edits" in text
-    assert "<details>" in text
+    assert 'user: 1 → "1"' in tree(compare(one, text))
 
 
-def test_markdown_of_hostile_names_stays_one_table():
-    hostile = compare(SpanTable([span(1, "a")]), SpanTable([span(1, "a|b\n<script>`x`")]))
+def test_long_values_that_differ_behind_the_cut_show_where():
+    short, long = (SpanTable([span(1, "a", note="x" * 80 + end)]) for end in ("old end", "new end"))
 
-    rows = [line for line in markdown(hostile).splitlines() if line.startswith("| ")]
+    text = tree(compare(short, long))
 
-    assert len(rows) == 2
-    assert "\\<script\\>" in rows[1]
+    assert "old end" in text
+    assert "new end" in text

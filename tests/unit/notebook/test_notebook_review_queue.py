@@ -2,8 +2,8 @@
 
 import pytest
 
+from clnrm_nb.api.reviewqueue import ReviewQueue
 from clnrm_nb.errors import UsageError
-from clnrm_nb.notebook.review.queue import ReviewQueue
 
 
 class FakeDesk:
@@ -92,6 +92,35 @@ def test_a_skipped_item_can_still_be_decided(desk):
     queue.accept()
 
     assert states(queue) == ["accepted"]
+
+
+def test_accepting_all_decides_every_pending_one_and_leaves_the_decided_alone(desk):
+    queue = ReviewQueue("abc", desk)
+    queue.reject()
+
+    queue.accept_all()
+
+    assert desk.said == [("reject", "a"), ("accept", "b"), ("accept", "c")]
+    assert queue.is_done
+
+
+def test_accepting_all_stops_at_what_the_desk_refuses_and_shows_it():
+    queue = ReviewQueue("abc", FakeDesk(refuses="b"))
+
+    queue.accept_all()
+
+    assert states(queue) == ["accepted", "pending", "pending"]
+    assert queue.current.id == "b"
+    assert "incomplete" in str(queue.problem)
+
+
+def test_undo_takes_accepting_all_back_one_by_one(desk):
+    queue = ReviewQueue("ab", desk)
+    queue.accept_all()
+
+    queue.undo()
+
+    assert states(queue) == ["accepted", "pending"]
 
 
 def test_undo_asks_the_desk_and_returns_to_the_item(desk):

@@ -575,9 +575,11 @@ def test_a_ghost_row_without_times_stands_along_its_parent() -> None:
     new = SpanTable([Span("t", "1", "top", start_ns=0, end_ns=8_000_000)])
     figure = TraceDiff([Compared("x", None, "changed", compare(old, new), old, new)]).waterfall()
 
-    ghost = figure.data[0]
-    assert (list(ghost.y), list(ghost.base), list(ghost.x)) == ([1], [0.0], [8.0])
-    assert "time unknown" in ghost.hovertext[0]
+    baseline = figure.data[0]
+    assert (list(baseline.y), list(baseline.base), list(baseline.x)) == ([0, 1], [0.0, 0.0], [8.0, 8.0])
+    assert list(baseline.marker.pattern.shape) == ["", "/"]
+    assert "time unknown" in baseline.hovertext[1]
+    assert "holds no times" in baseline.name
 
 
 def test_a_figure_holds_at_most_fourteen_hundred_bars(make_diff: Callable[..., TraceDiff]) -> None:
@@ -656,9 +658,12 @@ def contrast(first: str, second: str) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-def test_marks_of_a_figure_are_seen_on_white_and_on_black() -> None:
-    from clnrm_nb.report.difffigure import COLOURS
+@pytest.mark.parametrize("is_dark", [False, True])
+def test_marks_and_text_of_a_figure_are_seen_on_the_ground_of_their_theme(*, is_dark: bool) -> None:
+    from clnrm_nb.report.palette import GROUNDS, INK, palette
 
-    ratios = [contrast(colour, ground) for colour in COLOURS.values() for ground in ("#ffffff", "#111111")]
+    ratios = {word: contrast(colour, GROUNDS[is_dark]) for word, colour in palette(is_dark=is_dark).items()}
 
-    assert min(ratios) >= 3
+    # The specification's own dark purple and violet mark what moved; a double edge says so, too.
+    assert {word: ratio for word, ratio in ratios.items() if ratio < 3} == {}
+    assert contrast(INK[is_dark], GROUNDS[is_dark]) >= 4.5

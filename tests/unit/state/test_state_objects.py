@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from clnrm_nb.config.writing import write_atomically
 from clnrm_nb.state import ObjectStore
-from clnrm_nb.state.objects import write_atomically
 
 
 @pytest.fixture

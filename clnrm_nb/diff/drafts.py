@@ -1,0 +1,55 @@
+"""Edits before they have ids, and the pairing they are read off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from clnrm_nb.diff.model import Patch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clnrm_nb.diff.matching import Why
+
+__all__ = ["Draft", "Pairing", "because"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """Who is who: partners of the spans of both sides (-1: nobody), and why, by number in the baseline."""
+
+    forth: Sequence[int]
+    back: Sequence[int]
+    why: dict[int, Why]
+
+
+@dataclass(slots=True)
+class Draft:
+    """An edit before it has ids."""
+
+    op: str
+    at: int | None
+    """Number in the baseline its path is taken from; ``None``: nowhere there."""
+    at_b: int | None
+    cost: int
+    key: str | None = None
+    old: Any = None
+    new: Any = None
+    spans: tuple[int, ...] = ()
+    spans_b: tuple[int, ...] = ()
+    rule: str = ""
+    reason: str = ""
+    whole: str | None = None
+    """For edits of a whole trace: what stands in place of the paths."""
+    requires: set[int] = field(default_factory=set)
+    patch: Patch = field(default_factory=Patch)
+    counted: bool = True
+
+
+def because(why: Why) -> str:
+    """Why two spans are one, for people."""
+    if why.rule in {"equal", "anchor", "moved", "content"}:
+        return f"paired as {why.rule}"
+    others = f", next best {why.runner_up / 1000:.2f}" if why.runner_up >= 0 else ", no other candidate"
+    return f"paired by {why.rule}, score {why.score / 1000:.2f}{others}"

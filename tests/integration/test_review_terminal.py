@@ -1,0 +1,178 @@
+"""``clnrm review`` at a real terminal: keys decide, undo restores, what nobody decided still waits."""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import shutil
+import subprocess
+import sys
+import termios
+import time
+from importlib import resources
+
+import pytest
+
+import clnrm_nb
+
+FILE = "green.clnrm.toml.tera"
+PATIENCE_S = 60.0
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """An accepted baseline, and a run that differs from it and waits."""
+    (tmp_path / ".clnrm").mkdir()
+    with resources.as_file(resources.files("clnrm_nb.self_test")) as source:
+        shutil.copy(source / FILE, tmp_path / FILE)
+    monkeypatch.chdir(tmp_path)
+    run(update_baseline=True)
+    run(vars={"root": "other"})
+    return tmp_path
+
+
+def run(**options):
+    return clnrm_nb.run(FILE, backend="process", baseline=True, **options)
+
+
+def baseline(project):
+    (file,) = (project / ".clnrm" / "baselines").glob("*.json")
+    return file.read_bytes()
+
+
+class Terminal:
+    """A command at a pseudo-terminal of its own."""
+
+    def __init__(self, *words):
+        self._end, inside = pty.openpty()
+        environ = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40", "NO_COLOR": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "clnrm_nb", *words],
+            stdin=inside,
+            stdout=inside,
+            stderr=inside,
+            env=environ,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509  # One thread, one call.
+        )
+        os.close(inside)
+        self.seen = ""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._process.kill()
+        self._process.wait()
+        os.close(self._end)
+
+    def await_text(self, pattern):
+        """What has been written since the last such call, once it holds `pattern`."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not re.search(pattern, self.seen):
+            assert select.select([self._end], [], [], max(deadline - time.monotonic(), 0))[0], self.seen
+            assert self._read(), self.seen
+        found, self.seen = self.seen, ""
+        return found
+
+    def press(self, key):
+        os.write(self._end, key.encode())
+
+    def exit_code(self):
+        while select.select([self._end], [], [], PATIENCE_S)[0] and self._read():
+            pass
+        return self._process.wait(PATIENCE_S)
+
+    def _read(self):
+        try:
+            text = os.read(self._end, 65_536).decode(errors="replace")
+        except OSError:  # The other end is closed: the command has ended.
+            return False
+        self.seen += text
+        return bool(text)
+
+
+def picture(screen):
+    return screen.partition("causes:")[0]
+
+
+def test_a_change_is_accepted_by_key_and_the_next_run_is_green(project):
+    with Terminal("review", "-m", "new name") as terminal:
+        shown = terminal.await_text("q quit")
+        terminal.press("a")
+        done = terminal.await_text("Nothing is pending")
+        terminal.press("q")
+        exit_code = terminal.exit_code()
+
+    assert "renamed" in shown
+    assert "accepted" in done
+    assert exit_code == 0
+    assert run(vars={"root": "other"}).ok
+
+
+def test_undo_restores_the_file_byte_for_byte(project):
+    before = baseline(project)
+
+    with Terminal("review") as terminal:
+        terminal.await_text("q quit")
+        terminal.press("g")
+        terminal.await_text("accepted")
+        assert baseline(project) != before
+        terminal.press("u")
+        terminal.await_text("pending")
+        terminal.press("q")
+        exit_code = terminal.exit_code()
+
+    assert baseline(project) == before
+    assert exit_code == 1
+
+
+def test_rejected_stays_red_and_no_longer_waits(project):
+    with Terminal("review") as terminal:
+        terminal.await_text("q quit")
+        terminal.press("r")
+        terminal.await_text("rejected")
+        terminal.press("q")
+        assert terminal.exit_code() == 0
+
+    again = run(vars={"root": "other"})
+    assert not again.ok
+    assert "CLN705" in again.diagnostics["code"].tolist()
+
+
+def test_both_sides_can_be_looked_at_and_the_keys_explained(project):
+    with Terminal("review") as terminal:
+        terminal.await_text("q quit")
+        terminal.press("1")
+        assert "other" not in picture(terminal.await_text(r"the baseline:[\s\S]*q quit"))
+        terminal.press("2")
+        assert "other" in picture(terminal.await_text(r"the run:[\s\S]*q quit"))
+        terminal.press("?")
+        terminal.await_text("files byte for byte")
+
+
+def test_ctrl_c_decides_nothing_and_says_so(project):
+    before = baseline(project)
+
+    with Terminal("review") as terminal:
+        terminal.await_text("q quit")
+        terminal.press("\x03")
+        exit_code = terminal.exit_code()
+
+    assert exit_code == 130
+    assert "interrupted" in terminal.seen
+    assert baseline(project) == before
+
+
+@pytest.mark.parametrize("flag", ["--ci", "--list"])
+def test_under_ci_and_on_request_it_only_lists_with_exit_status_1(project, flag):
+    before = baseline(project)
+
+    with Terminal("review", flag) as terminal:
+        exit_code = terminal.exit_code()
+
+    assert exit_code == 1
+    assert "prints" in terminal.seen
+    assert "q quit" not in terminal.seen
+    assert baseline(project) == before
