@@ -25,6 +25,7 @@ from clnrm_nb.scenario.model import (
 )
 from clnrm_nb.scenario.older import add_assertions, add_otel_expectations, add_otel_validation
 from clnrm_nb.scenario.records import Record
+from clnrm_nb.scenario.repairs import Insert, Repair
 from clnrm_nb.scenario.services import build_services
 from clnrm_nb.scenario.tables import EXPORTERS_NOT_IMPLEMENTED, FILE, METADATA
 from clnrm_nb.scenario.tolerance import build_tolerance
@@ -130,7 +131,11 @@ def _metadata(file: Record, findings: Findings) -> Metadata:
     title = {"meta": "[meta]", "metadata": "[test.metadata]"}.get(str(head.path[-1]), "[test]")
     for key in ("name", "version") if "meta" in file.values else ("name",):
         if not any(key in level for level in levels):
-            findings.add("CLN304", head.path, f"`{title}` needs `{key}`", part="header")
+            repair = Repair('Add `version = "1"`', (Insert(head.path, key, '"1"', after="name"),))
+            findings.add(
+                "CLN304", head.path, f"`{title}` needs `{key}`", part="header",
+                repair=repair if key == "version" else None,
+            )  # fmt: skip
     values: dict[str, Any] = {}
     for level in reversed(levels):
         values |= level.some(*(key.name for key in METADATA.keys if not key.name.startswith("timeout")))

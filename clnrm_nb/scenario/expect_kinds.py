@@ -22,6 +22,7 @@ from clnrm_nb.scenario.kinds import (
 )
 from clnrm_nb.scenario.model import AttributeCheck, Bound
 from clnrm_nb.scenario.records import Key, Table
+from clnrm_nb.scenario.repairs import Delete, JoinKeys, Rename, Repair, Rewrite, basic_string
 from clnrm_nb.scenario.spelling import check_glob, flatten
 
 if TYPE_CHECKING:
@@ -58,9 +59,10 @@ class BoundOf:
             read = self.number.read(value, path, findings)
             if read is INVALID:
                 return INVALID
-            findings.add("CLN308", path, f"`{value}` is spelled `{{ eq = {value} }}`")
+            repair = Repair("Write a bound", (Rewrite(path, ("{ eq = ", path, " }")),))
+            findings.add("CLN308", path, f"`{value}` is spelled `{{ eq = {value} }}`", repair=repair)
             return Bound(eq=read)
-        record = _bound_table(self.number).read(value, path, findings)
+        record = bound_table(self.number).read(value, path, findings)
         limits = record.values
         if not value:
             findings.add("CLN305", path, f"`{label(path)}` must not be empty")
@@ -73,13 +75,15 @@ class BoundOf:
                 record.at("gte" if "gte" in record else "gt"),
                 record.at("lte" if "lte" in record else "lt"),
             )
-            findings.add("CLN319", low, f"`{low[-1]}` {lower:g} is greater than `{high[-1]}` {upper:g}")
+            swap = Repair("Swap the two", (Rewrite(low, (high,)), Rewrite(high, (low,))), safe=False)
+            message = f"`{low[-1]}` {lower:g} is greater than `{high[-1]}` {upper:g}"
+            findings.add("CLN319", low, message, repair=swap)
             return INVALID
         return Bound(**limits)
 
 
 @cache
-def _bound_table(number: Kind) -> Table:
+def bound_table(number: Kind) -> Table:
     return Table(
         "",
         (
@@ -127,7 +131,10 @@ class EdgeOf:
     def read(self, value: Any, path: KeyPath, findings: Findings) -> Any:
         """The pair of patterns."""
         if isinstance(value, dict):
-            findings.add("CLN308", path, f"an edge is spelled `[{self.first}, {self.second}]`", part="value")
+            ends = ((*path, self.first), (*path, self.second))
+            repair = Repair("Write an array", (Rewrite(path, ("[", ends[0], ", ", ends[1], "]")),))
+            message = f"an edge is spelled `[{self.first}, {self.second}]`"
+            findings.add("CLN308", path, message, repair=repair)
             names = [(value[key], (*path, key)) for key in (self.first, self.second) if key in value]
         elif isinstance(value, list):
             names = [(item, (*path, index)) for index, item in enumerate(value)]
@@ -146,7 +153,7 @@ class EdgeOf:
 
 
 @dataclass(frozen=True, slots=True)
-class _Scalar:
+class Scalar:
     """An attribute's value: string, boolean, number, or an array of these."""
 
     def read(self, value: Any, path: KeyPath, findings: Findings) -> Any:
@@ -158,12 +165,12 @@ class _Scalar:
         return INVALID
 
 
-_OPERATOR_TABLE: Final = Table(
+OPERATOR_TABLE: Final = Table(
     "",
     (
-        *(Key(name, _Scalar()) for name in ("eq", "ne")),
+        *(Key(name, Scalar()) for name in ("eq", "ne")),
         *(Key(name, Num()) for name in ("gt", "gte", "lt", "lte")),
-        Key("in", ArrayOf(_Scalar())),
+        Key("in", ArrayOf(Scalar())),
         Key("glob", GLOB),
         Key("regex", REGEX),
         Key("exists", Flag()),
@@ -184,7 +191,8 @@ class AttributeChecks:
             findings.add("CLN305", path, f"`{label(path)}` must not be empty")
             return INVALID
         if self.lines and isinstance(value, list):
-            findings.add("CLN308", path, f"`{label(path)}` is spelled as a table")
+            repair = _as_checks(value, path)
+            findings.add("CLN308", path, f"`{label(path)}` is spelled as a table", repair=repair)
             texts = ArrayOf(Text(blank=False), expected="array of strings").read(value, path, findings)
             return tuple(_check_of_line(text) for text in texts)
         if not isinstance(value, dict):
@@ -199,15 +207,30 @@ class AttributeChecks:
         checks = []
         for name, item, where in flatten(value, path, OPERATORS):
             if len(where) > len(path) + 1:
-                findings.add("CLN308", where, f'spelled `"{name}"`', part="key")
+                repair = Repair(f'Write `"{name}"`', (JoinKeys(where, len(where) - len(path)),))
+                findings.add("CLN308", where, f'spelled `"{name}"`', part="key", repair=repair)
             if isinstance(item, dict) and item:
                 check = _check_of_operators(name, item, where, findings)
             else:
-                read = _Scalar().read(item, where, findings)
+                read = Scalar().read(item, where, findings)
                 check = None if read is INVALID else AttributeCheck(key=name, eq=read)
             if check is not None:
                 checks.append(check)
         return tuple(checks)
+
+
+def _as_checks(lines: list[Any], path: KeyPath) -> Repair | None:
+    """``["key=value", "key"]`` as the table it stands for."""
+    if not all(isinstance(line, str) for line in lines):
+        return None
+    split = [line.partition("=") for line in lines]
+    if len({key for key, _, _ in split}) != len(split):
+        return None
+    entries = [
+        f"{basic_string(key)} = {basic_string(value) if separator else '{ exists = true }'}"
+        for key, separator, value in split
+    ]
+    return Repair("Write a table", (Rewrite(path, (f"{{ {', '.join(entries)} }}",)),))
 
 
 def _check_of_line(text: str) -> AttributeCheck:
@@ -218,7 +241,7 @@ def _check_of_line(text: str) -> AttributeCheck:
 def _check_of_operators(
     name: str, table: dict[str, Any], path: KeyPath, findings: Findings
 ) -> AttributeCheck | None:
-    record = _OPERATOR_TABLE.read(table, path, findings)
+    record = OPERATOR_TABLE.read(table, path, findings)
     operators = dict(record.values)
     if len(operators) != len(table):
         return None
@@ -228,14 +251,14 @@ def _check_of_operators(
 
 
 @cache
-def _all_any_table(every: Kind, some: Kind) -> Table:
+def all_any_table(every: Kind, some: Kind) -> Table:
     return Table("", (Key("all", every), Key("any", some), Key("description", Free())))
 
 
 def _all_and_any(
     value: dict[str, Any], path: KeyPath, findings: Findings, every: Kind, some: Kind
 ) -> tuple[Any, Any]:
-    record = _all_any_table(every, some).read(value, path, findings)
+    record = all_any_table(every, some).read(value, path, findings)
     return record.get("all", ()), record.get("any", ())
 
 
@@ -252,7 +275,8 @@ class Attributes:
             return _all_and_any(
                 value, path, findings, AttributeChecks(), AttributeChecks(lines=True, filled=True)
             )
-        findings.add("CLN308", path, f"`{label(path)}` is spelled `attrs.all`", part="key")
+        repair = Repair("Rename to `attrs.all`", (Rename(path, "attrs.all"),))
+        findings.add("CLN308", path, f"`{label(path)}` is spelled `attrs.all`", part="key", repair=repair)
         return AttributeChecks().of_entries(value, path, findings), ()
 
 
@@ -264,7 +288,10 @@ class EventChecks:
         """The pair of (names that must all be there, names of which one must be there)."""
         names = ArrayOf(Pattern(), expected="array of strings")
         if isinstance(value, list):
-            findings.add("CLN308", path, f"`{label(path)}` is spelled `events.all`", part="key")
+            repair = Repair("Rename to `events.all`", (Rename(path, "events.all"),))
+            findings.add(
+                "CLN308", path, f"`{label(path)}` is spelled `events.all`", part="key", repair=repair
+            )
             return names.read(value, path, findings), ()
         if not isinstance(value, dict):
             findings.wrong_type(path, "table or array of strings", value)
@@ -285,7 +312,10 @@ class MustMatch:
         nested = value.get("must_match", {})
         flat = {name: item for name, item in value.items() if name != "must_match"}
         if flat:
-            findings.add("CLN308", path, f"`{label(path)}` is spelled `{label(path)}.must_match`", part="key")
+            better = f"{label(path).removesuffix('_must_match')}.must_match"
+            repair = Repair(f"Rename to `{better}`", (Rename(path, better),)) if not nested else None
+            message = f"`{label(path)}` is spelled `{label(path)}.must_match`"
+            findings.add("CLN308", path, message, part="key", repair=repair)
         inner = AttributeChecks().read(nested, (*path, "must_match"), findings)
         if inner is INVALID:
             return INVALID
@@ -293,7 +323,7 @@ class MustMatch:
 
 
 _GLOBS: Final = ArrayOf(GLOB, expected="array of strings")
-_FORBID_TABLE: Final = Table("span_attrs", (Key("forbid_keys", _GLOBS),))
+FORBID_TABLE: Final = Table("span_attrs", (Key("forbid_keys", _GLOBS),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +334,7 @@ class ForbiddenKeys:
         """The globs."""
         if isinstance(value, list):
             return _GLOBS.read(value, path, findings)
-        record = _FORBID_TABLE.read(value, path, findings)
+        record = FORBID_TABLE.read(value, path, findings)
         return INVALID if record is INVALID else record.get("forbid_keys", ())
 
 
@@ -329,7 +359,8 @@ class Assertions:
                 continue
             entries.extend((name, item, (*where, name)) for name, item in table.items())
         if value in ({}, []):
-            findings.add("CLN317", path, f"`[{label(path)}]` is empty", part="header")
+            repair = Repair("Take it out", (Delete(path),))
+            findings.add("CLN317", path, f"`[{label(path)}]` is empty", part="header", repair=repair)
         return tuple(entry for entry in entries if self._is_valid(entry, findings))
 
     def _is_valid(self, entry: tuple[str, Any, KeyPath], findings: Findings) -> bool:

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from clnrm_nb.codes import CODES
-from clnrm_nb.errors import Diagnostic, Location, Related
+from clnrm_nb.errors import Diagnostic, Fix, Location, Related
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from clnrm_nb.codes import Severity
     from clnrm_nb.scenario.model import KeyPath
+    from clnrm_nb.scenario.repairs import Repair
 
 __all__ = ["Finding", "Findings", "Locator", "Part", "label", "locate_all", "type_name"]
 
@@ -35,10 +36,14 @@ class Locator(Protocol):
         """`finding` at `part` of `path`, with the place in the rendered text where that is another one."""
         ...
 
+    def fix(self, repair: Repair) -> Fix | None:
+        """`repair` as edits of the file; ``None`` where it would touch what is not typed there."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing to say about a key path."""
+    """One thing to say about a key path, and what would put it right."""
 
     code: str
     path: KeyPath
@@ -47,6 +52,7 @@ class Finding:
     hint: str | None = None
     severity: Severity | None = None
     related: tuple[tuple[KeyPath, str], ...] = ()
+    repair: Repair | None = None
 
 
 @dataclass(slots=True)
@@ -65,13 +71,15 @@ class Findings:
         hint: str | None = None,
         severity: Severity | None = None,
         related: tuple[tuple[KeyPath, str], ...] = (),
+        repair: Repair | None = None,
     ) -> None:
         """Note one finding."""
-        self.items.append(Finding(code, path, message, part, hint, severity, related))
+        self.items.append(Finding(code, path, message, part, hint, severity, related, repair))
 
-    def wrong_type(self, path: KeyPath, expected: str, value: object) -> None:
+    def wrong_type(self, path: KeyPath, expected: str, value: object, repair: Repair | None = None) -> None:
         """CLN303: `value` at `path` is not `expected`."""
-        self.add("CLN303", path, f"`{label(path)}`: expected {expected}, got {type_name(value)}")
+        message = f"`{label(path)}`: expected {expected}, got {type_name(value)}"
+        self.add("CLN303", path, message, repair=repair)
 
 
 def label(path: KeyPath) -> str:
@@ -112,7 +120,8 @@ def _located(finding: Finding, locator: Locator) -> Diagnostic:
     severity = finding.severity or CODES[finding.code].severity
     bare = Diagnostic(finding.code, finding.message, hint=finding.hint, severity=severity)
     related = tuple(_related(path, message, locator) for path, message in finding.related)
-    return replace(locator.put(bare, finding.path, finding.part), related=related)
+    fix = locator.fix(finding.repair) if finding.repair is not None else None
+    return replace(locator.put(bare, finding.path, finding.part), related=related, fix=fix)
 
 
 def _related(path: KeyPath, message: str, locator: Locator) -> Related:

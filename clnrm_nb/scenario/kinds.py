@@ -20,6 +20,18 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from clnrm_nb.config.duration import parse_duration
 from clnrm_nb.scenario.findings import label
 from clnrm_nb.scenario.model import NamePattern
+from clnrm_nb.scenario.offers import (
+    as_array,
+    as_boolean,
+    as_integer,
+    as_number,
+    as_text,
+    better_duration,
+    better_instant,
+    better_spelling,
+    meant_word,
+)
+from clnrm_nb.scenario.repairs import Repair, Reword, Rewrite, bare_or_quoted, basic_string
 from clnrm_nb.scenario.spelling import (
     MisspelledError,
     check_glob,
@@ -107,7 +119,7 @@ class Text:
     def read(self, value: Any, path: KeyPath, findings: Findings) -> Any:
         """The string."""
         if not isinstance(value, str):
-            findings.wrong_type(path, "string", value)
+            findings.wrong_type(path, "string", value, as_text(path, value))
             return INVALID
         if not self.blank and not value.strip():
             findings.add("CLN305", path, f"`{label(path)}` must not be blank")
@@ -123,7 +135,7 @@ class Flag:
         """The boolean."""
         if isinstance(value, bool):
             return value
-        findings.wrong_type(path, "boolean", value)
+        findings.wrong_type(path, "boolean", value, as_boolean(path, value))
         return INVALID
 
 
@@ -137,7 +149,7 @@ class Whole:
     def read(self, value: Any, path: KeyPath, findings: Findings) -> Any:
         """The integer."""
         if isinstance(value, bool) or not isinstance(value, int):
-            findings.wrong_type(path, "integer", value)
+            findings.wrong_type(path, "integer", value, as_integer(path, value))
             return INVALID
         return _within(value, self.minimum, self.maximum, path, findings)
 
@@ -152,7 +164,7 @@ class Num:
     def read(self, value: Any, path: KeyPath, findings: Findings) -> Any:
         """The number, as a float."""
         if isinstance(value, bool) or not isinstance(value, int | float):
-            findings.wrong_type(path, "number", value)
+            findings.wrong_type(path, "number", value, as_number(path, value))
             return INVALID
         if not math.isfinite(value):
             findings.add("CLN307", path, f"`{label(path)}` must be finite")
@@ -196,11 +208,14 @@ class Word:
         word = value.lower() if self.any_case else value
         other = dict(self.also).get(word)
         if other is not None:
-            findings.add("CLN308", path, f"`{value}` is spelled `{other}`", part="value")
+            repair = Repair(f"Write `{other}`", (Reword(path, other),))
+            findings.add("CLN308", path, f"`{value}` is spelled `{other}`", part="value", repair=repair)
             return other
         if word in self.words:
             if self.preferred is not None and value != self.preferred(word):
-                findings.add("CLN308", path, f"`{value}` is spelled `{self.preferred(word)}`")
+                better = self.preferred(word)
+                respelled = better_spelling(path, value, better)
+                findings.add("CLN308", path, f"`{value}` is spelled `{better}`", repair=respelled)
             return word
         guess = nearest(word, self.words)
         hint = f"; did you mean `{guess}`?" if guess else ""
@@ -209,27 +224,34 @@ class Word:
             path,
             f"`{label(path)}`: `{value}` is not a {self.what}{hint}",
             hint=f"one of {', '.join(self.words)}",
+            repair=meant_word(path, value, [self._written(known) for known in self.words]),
         )
         return INVALID
+
+    def _written(self, word: str) -> str:
+        return self.preferred(word) if self.preferred is not None else word
 
 
 @dataclass(frozen=True, slots=True)
 class Spelled:
-    """A value that one function of :mod:`clnrm_nb.scenario.spelling` reads."""
+    """A value that one function of :mod:`clnrm_nb.scenario.spelling` reads; ``mend`` repairs it if it can."""
 
     accepts: tuple[type, ...]
     expected: str
     parse: Callable[[Any], Any]
+    mend: Callable[[KeyPath, Any], Repair | None] | None = None
 
     def read(self, value: Any, path: KeyPath, findings: Findings) -> Any:
         """What the function makes of it."""
         if isinstance(value, bool) or not isinstance(value, self.accepts):
-            findings.wrong_type(path, self.expected, value)
+            quoted = as_text(path, value) if self.accepts == (str,) else None
+            findings.wrong_type(path, self.expected, value, quoted)
             return INVALID
         try:
             return self.parse(value)
         except MisspelledError as error:
-            findings.add(error.code, path, f"`{label(path)}`: {error}")
+            repair = self.mend(path, value) if self.mend is not None else None
+            findings.add(error.code, path, f"`{label(path)}`: {error}", repair=repair)
             return INVALID
 
 
@@ -252,10 +274,10 @@ def _compiled(text: str) -> str:
     return text
 
 
-DURATION: Final = Spelled((str, int, float), "duration", _seconds)
+DURATION: Final = Spelled((str, int, float), "duration", _seconds, better_duration)
 """Seconds of a duration, CLN312."""
 
-INSTANT: Final = Spelled((str, datetime), "date-time", parse_instant)
+INSTANT: Final = Spelled((str, datetime), "date-time", parse_instant, better_instant)
 """An RFC 3339 date-time, CLN313."""
 
 REGEX: Final = Spelled((str,), "string", _compiled)
@@ -271,7 +293,7 @@ class Pattern:
         if isinstance(value, dict):
             return self._of_table(value, path, findings)
         if not isinstance(value, str):
-            findings.wrong_type(path, "string, `{exact}` or `{regex}`", value)
+            findings.wrong_type(path, "string, `{exact}` or `{regex}`", value, as_text(path, value))
             return INVALID
         if not value.strip():
             findings.add("CLN305", path, f"`{label(path)}` must not be blank")
@@ -328,7 +350,7 @@ class ArrayOf:
             if self.single:
                 only = self.item.read(value, path, findings)
                 return INVALID if only is INVALID else (only,)
-            findings.wrong_type(path, self.expected, value)
+            findings.wrong_type(path, self.expected, value, as_array(path, value))
             return INVALID
         if self.filled and not value:
             findings.add("CLN305", path, f"`{label(path)}` must not be empty")
@@ -349,7 +371,8 @@ class Choice:
         for accepted, kind in self.by_type:
             if isinstance(value, accepted):
                 return kind.read(value, path, findings)
-        findings.wrong_type(path, self.expected, value)
+        takes_array = any(accepted is list for accepted, _ in self.by_type)
+        findings.wrong_type(path, self.expected, value, as_array(path, value) if takes_array else None)
         return INVALID
 
 
@@ -367,7 +390,7 @@ class TextMap:
             if isinstance(text, str):
                 texts[name] = text
             else:
-                findings.wrong_type(where, "string", text)
+                findings.wrong_type(where, "string", text, as_text(where, text))
         return texts
 
 
@@ -389,12 +412,19 @@ class Environment:
             elif isinstance(entry, int | float):
                 variables[name] = str(entry).lower() if isinstance(entry, bool) else str(entry)
                 # The value stays out of the message: it may be a secret.
-                findings.add("CLN308", (*path, name), f"`{name}` is spelled as text, in quotes")
+                where = (*path, name)
+                quoted = Repair("Write it in quotes", (Rewrite(where, (basic_string(variables[name]),)),))
+                findings.add("CLN308", where, f"`{name}` is spelled as text, in quotes", repair=quoted)
             else:
                 findings.wrong_type((*path, name), "string, number or boolean", entry)
         return variables
 
     def _of_lines(self, lines: list[Any], path: KeyPath, findings: Findings) -> dict[str, str]:
-        findings.add("CLN308", path, f"`{label(path)}` is spelled as a table", part="key")
         kind = ArrayOf(Spelled((str,), "string", parse_environment_line))
-        return dict(kind.read(lines, path, findings))
+        variables = dict(kind.read(lines, path, findings))
+        repair = None
+        if len(variables) == len(lines):
+            entries = ", ".join(f"{bare_or_quoted(k)} = {basic_string(v)}" for k, v in variables.items())
+            repair = Repair("Write a table", (Rewrite(path, (f"{{ {entries} }}",)),))
+        findings.add("CLN308", path, f"`{label(path)}` is spelled as a table", part="key", repair=repair)
+        return variables

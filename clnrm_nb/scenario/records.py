@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from clnrm_nb.scenario.findings import label
 from clnrm_nb.scenario.kinds import INVALID, ArrayOf, Free, Kind
+from clnrm_nb.scenario.offers import meant_key
+from clnrm_nb.scenario.repairs import Delete, Rename, Repair
 from clnrm_nb.scenario.spelling import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from clnrm_nb.scenario.findings import Findings
     from clnrm_nb.scenario.model import KeyPath
@@ -41,6 +43,8 @@ class Key:
         Missing is CLN304.
     older : str, optional
         The key is itself an older spelling of that one (CLN308), kept apart because both may stand together.
+    lower : callable, optional
+        The repair that writes an older key of another shape as the current one.
     """
 
     name: str
@@ -48,6 +52,7 @@ class Key:
     aliases: tuple[str, ...] = ()
     required: bool = False
     older: str | None = None
+    lower: Callable[[KeyPath, Any], Repair | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +136,9 @@ class Table:
         for name, item in value.items():
             key = self._by_spelling.get(name)
             if key is None:
-                self._other(name, record, findings)
+                self._other(name, item, record, findings)
             else:
-                self._known(key, name, item, record, findings)
+                self._known(key, name, value, record, findings)
         for name in self._required:
             if name not in record.written:
                 findings.add("CLN304", path, f"{self._called(path)} needs `{name}`", part="header")
@@ -146,7 +151,9 @@ class Table:
             return f"`{label(path)}`"
         return f"`[[{self.title}]]`" if path and isinstance(path[-1], int) else f"`[{self.title}]`"
 
-    def _known(self, key: Key, name: str, item: Any, record: Record, findings: Findings) -> None:
+    def _known(
+        self, key: Key, name: str, siblings: dict[str, Any], record: Record, findings: Findings
+    ) -> None:
         where = (*record.path, name)
         if key.name in record.written:
             first = record.written[key.name]
@@ -156,21 +163,48 @@ class Table:
                 f"`{first[-1]}` and `{name}` both given",
                 part="key",
                 related=((first, "the other spelling"),),
+                repair=Repair(f"Keep `{first[-1]}` only", (Delete(where),), safe=False),
             )
             return
         record.written[key.name] = where
         canonical = key.older or (key.name if name != key.name else None)
         if canonical is not None:
-            findings.add("CLN308", where, f"`{name}` is spelled `{canonical}`", part="key")
-        read = key.kind.read(item, where, findings)
+            repair = self._respelled(key, where, canonical, siblings)
+            findings.add("CLN308", where, f"`{name}` is spelled `{canonical}`", part="key", repair=repair)
+        read = key.kind.read(siblings[name], where, findings)
         if read is not INVALID:
             record.values[key.name] = read
 
-    def _other(self, name: str, record: Record, findings: Findings) -> None:
+    def _respelled(self, key: Key, where: KeyPath, canonical: str, siblings: dict[str, Any]) -> Repair | None:
+        """A current spelling that takes no more than another name for a key, or for its table."""
+        holder, dot, _ = canonical.rpartition(".")
+        renamed = Repair(f"Rename to `{canonical}`", (Rename(where, canonical),))
+        if key.older is None:
+            return renamed
+        if not dot:
+            current = self._by_spelling.get(canonical)
+            is_same = current is not None and current.kind == key.kind
+            if is_same and canonical in siblings:
+                return Repair(f"Take it out: `{canonical}` counts", (Delete(where),))
+            return renamed if is_same else self._lowered(key, where, siblings)
+        if len(where) == 1:
+            return renamed if holder in siblings else None
+        is_whole = all(other.older for name, other in self._by_spelling.items() if name in siblings)
+        if holder in siblings or not is_whole:
+            return None
+        table = f"{where[-2]}.{holder}"
+        return Repair(f"Rename to `[{table}]`", (Rename(where[:-1], table),))
+
+    @staticmethod
+    def _lowered(key: Key, where: KeyPath, siblings: dict[str, Any]) -> Repair | None:
+        return key.lower(where, siblings[str(where[-1])]) if key.lower and key.older not in siblings else None
+
+    def _other(self, name: str, value: Any, record: Record, findings: Findings) -> None:
         where = (*record.path, name)
         for ignored in self.ignored:
             if ignored.covers(name):
-                findings.add("CLN302", where, f"`{name}` has no effect", part="key")
+                repair = Repair("Take it out", (Delete(where),), safe=not ignored.expected)
+                findings.add("CLN302", where, f"`{name}` has no effect", part="key", repair=repair)
                 if ignored.expected:
                     record.not_evaluated.append(where)
                 return
@@ -178,7 +212,11 @@ class Table:
             return
         guess = nearest(name, self._by_spelling)
         meant = f"; did you mean `{guess}`?" if guess else ""
-        findings.add("CLN301", where, f"unknown key `{name}`{meant}", part="key")
+        # Two arrays of tables with headers of their own become one; other keys must not meet.
+        many = isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
+        free = [known for known, key in self._by_spelling.items() if many or key.name not in record.written]
+        renamed = meant_key(where, name, free)
+        findings.add("CLN301", where, f"unknown key `{name}`{meant}", part="key", repair=renamed)
 
     def _only_one(self, group: tuple[str, ...], record: Record, findings: Findings) -> None:
         given = [name for name in record.written if name in group]
@@ -189,6 +227,7 @@ class Table:
                 f"`{given[0]}` and `{name}` both given",
                 part="key",
                 related=((record.at(given[0]), "the other one"),),
+                repair=Repair(f"Keep `{given[0]}` only", (Delete(record.at(name)),), safe=False),
             )
 
 

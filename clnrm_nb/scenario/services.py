@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.scenario.model import HealthCheck, Limits, NetworkPolicy, Service
+from clnrm_nb.scenario.offers import better_spelling, meant_word
 from clnrm_nb.scenario.records import Record
 
 if TYPE_CHECKING:
     from clnrm_nb.scenario.findings import Findings
     from clnrm_nb.scenario.model import KeyPath
 
-__all__ = ["GENERIC", "NETWORK_SERVICE", "build_services"]
+__all__ = ["GENERIC", "NETWORK_SERVICE", "SERVICE_NAME", "build_services"]
 
 GENERIC: Final = "generic_container"
 NETWORK_SERVICE: Final = "network_service"
 
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+SERVICE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def build_services(file: Record, findings: Findings) -> dict[str, Service]:
                     related=((services[name].source, "the other definition"),),
                 )
                 continue
-            if _NAME.fullmatch(name) is None:
+            if SERVICE_NAME.fullmatch(name) is None:
                 findings.add(
                     "CLN307", record.path, f"`{name}` is not a service name", part="key",
                     hint="letters, digits, `_`, `.` and `-`; it is the host name in the test's network",
@@ -108,9 +109,11 @@ def _plugin(record: Record, findings: Findings) -> str:
         if "image" not in record:
             _missing(record.path, "image", findings)
     elif "image" in record:
-        findings.add("CLN321", record.at(key), f"plugin `{word}` is run as `{GENERIC}`")
+        repair = better_spelling(record.at(key), word, GENERIC)
+        findings.add("CLN321", record.at(key), f"plugin `{word}` is run as `{GENERIC}`", repair=repair)
     else:
-        findings.add("CLN322", record.at(key), f"unknown plugin `{word}` and no `image`")
+        repair = meant_word(record.at(key), word, [*PRESETS, NETWORK_SERVICE])
+        findings.add("CLN322", record.at(key), f"unknown plugin `{word}` and no `image`", repair=repair)
     return GENERIC
 
 

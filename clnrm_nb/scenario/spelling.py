@@ -22,6 +22,7 @@ __all__ = [
     "MisspelledError",
     "check_glob",
     "flatten",
+    "is_clear",
     "nearest",
     "parse_artifact",
     "parse_cpu_millicores",
@@ -49,9 +50,10 @@ _PORT = re.compile(r"(?:(?:(\[[^\]]*\]|[^:/]+):)?([0-9]+):)?([0-9]+)(?:/(tcp|udp
 _VOLUME = re.compile(r"(.+?):([^:]+?)(?::(ro|rw))?", re.DOTALL)
 _MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
 _MEMORY_MB = {"": 1 / 1_048_576, "k": 1 / 1_024, "m": 1.0, "g": 1_024.0, "t": 1_048_576.0}
-_INSTANT = re.compile(
+INSTANT_PATTERN = (
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
+_INSTANT = re.compile(INSTANT_PATTERN)
 
 
 class MisspelledError(ValueError):
@@ -289,6 +291,15 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
             ):
                 best = (distance, name)
     return best[1] if best else None
+
+
+def is_clear(word: str, guess: str, known: Iterable[str]) -> bool:
+    """Whether no other name in `known` is as near to `word` as `guess` is."""
+    limit = _distance(word, guess)
+    return not any(
+        name != guess and abs(len(name) - len(word)) <= limit and _distance(word, name) <= limit
+        for name in known
+    )
 
 
 def _distance(left: str, right: str) -> int:

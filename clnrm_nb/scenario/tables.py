@@ -32,6 +32,7 @@ from clnrm_nb.scenario.kinds import (
     Word,
 )
 from clnrm_nb.scenario.model import Volume
+from clnrm_nb.scenario.offers import as_limits, better_artifact, better_image
 from clnrm_nb.scenario.records import Ignored, Key, Record, Table, TableOf, TablesByName, TablesOf
 from clnrm_nb.scenario.spelling import (
     parse_artifact,
@@ -158,7 +159,7 @@ SERVICE: Final = Table(
     (
         Key("plugin", Text(blank=False)),
         Key("type", Text(blank=False), older="plugin"),
-        Key("image", Spelled((str,), "string", parse_image)),
+        Key("image", Spelled((str,), "string", parse_image, better_image)),
         Key("args", Command(), aliases=("command",)),
         Key("entrypoint", Command()),
         Key("env", Environment(), aliases=("environment", "env_vars")),
@@ -181,7 +182,7 @@ SERVICE: Final = Table(
         Key("wait_for_ready", Flag()),
         Key("timeout", DURATION, aliases=("startup_timeout",)),
         Key("limits", TableOf(LIMITS)),
-        Key("resources", TableOf(RESOURCES), older="limits"),
+        Key("resources", TableOf(RESOURCES), older="limits", lower=as_limits),
         Key("capabilities", NAMES),
         Key("privileged", Flag()),
         Key("devices", NAMES),
@@ -253,7 +254,7 @@ POLICY: Final = Table(
 )
 ARTIFACTS: Final = Table(
     "artifacts",
-    (Key("collect", ArrayOf(Spelled((str,), "string", parse_artifact)), required=True),),
+    (Key("collect", ArrayOf(Spelled((str,), "string", parse_artifact, better_artifact)), required=True),),
 )
 
 

@@ -12,7 +12,7 @@ from clnrm_nb.scenario.records import Key, Table, TableOf
 if TYPE_CHECKING:
     from clnrm_nb.scenario.model import KeyPath
 
-__all__ = ["RULE_WORDS", "build_tolerance"]
+__all__ = ["RULE", "RULE_WORDS", "build_tolerance"]
 
 RULE_WORDS: Final = (
     "ignore", "template", "redact", "one_of", "range", "tolerance", "count", "optional", "alias",
@@ -26,7 +26,7 @@ _SELECT: Final = Table(
         for name in ("scenario", "service", "scope", "kind", "span", "path", "key")
     ),
 )
-_RULE: Final = Table(
+RULE: Final = Table(
     "tolerance",
     (
         Key("id", Text(blank=False)),
@@ -56,7 +56,7 @@ def build_tolerance(rules: list[Any], path: KeyPath, findings: Findings) -> tupl
             findings.add("CLN325", where, f"a tolerance rule is a table, got {type_name(rule)}")
             continue
         before = len(findings.items)
-        _RULE.read(rule, where, findings)
+        RULE.read(rule, where, findings)
         for problem in _problems(rule, ids, where):
             findings.add("CLN325", where, problem, part="header")
         if len(findings.items) == before:

@@ -73,7 +73,7 @@ _DIRECTIVE: Final = re.compile(r"%([-_0])?(?:(\.?[369]?)f|(:{0,3})z|([A-Za-z%+])
 def format_date(value: Any, pattern: str, zone: str | None) -> str:
     """The ``date`` filter."""
     moment = _moment(value)
-    if zone is not None:
+    if zone is not None and not (isinstance(value, str) and _DATE.fullmatch(value.strip())):
         moment = moment.astimezone(_named_zone(zone))
     return _DIRECTIVE.sub(lambda match: _directive(match, moment), pattern)
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.template.dates import format_date
 from clnrm_nb.template.faults import Fault, did_you_mean
+from clnrm_nb.template.filters_text import pattern_text
+from clnrm_nb.template.signature import ABSENT
 from clnrm_nb.template.values import (
     UNDEFINED,
     equal,
@@ -36,6 +38,7 @@ def member(value: Any, path: str) -> Any:
 
 
 def _join(run: Any, items: list[Any], separator: str) -> str:
+    separator = pattern_text(separator)
     texts = [text_of(item) for item in items]
     size = sum(map(len, texts)) + len(separator) * len(texts)
     if size > 16 * 1024 * 1024:
@@ -143,12 +146,9 @@ def _nth(items: list[Any], n: int) -> Any:
 def _get(value: dict[str, Any], key: str, default: Any) -> Any:
     if key in value:
         return value[key]
-    if default is _NOTHING:
+    if default is ABSENT:
         raise Fault("CLN105", f"`get`: no key `{key}`{did_you_mean(key, value)}", "give it a `default`")
     return default
-
-
-_NOTHING: Final = None
 
 
 def _default(value: Any, other: Any) -> Any:
@@ -168,14 +168,16 @@ def register(registry: Registry) -> None:
     define("filter", "length", "value:sized")(len)
     define("filter", "reverse", "value:str_or_list")(_reverse)
     define("filter", "slice", "value:list", "start:num=0", "end:num")(_slice)
-    define("filter", "join", "value:list", 'sep:str=""', needs_run=True)(_join)
-    define("filter", "sort", "value:list", 'attribute:str=""')(_sort)
-    define("filter", "unique", "value:list", 'attribute:str=""', "case_sensitive:bool=false")(_unique)
-    define("filter", "group_by", "value:list", "attribute:str*")(_group_by)
-    define("filter", "filter", "value:list", "attribute:str*", "value:any")(_filter)
-    define("filter", "map", "value:list", "attribute:str*")(_map)
+    define("filter", "join", "value:list", 'sep:str=""', needs_run=True, weight=64)(_join)
+    define("filter", "sort", "value:list", 'attribute:str=""', weight=64)(_sort)
+    define("filter", "unique", "value:list", 'attribute:str=""', "case_sensitive:bool=false", weight=64)(
+        _unique
+    )
+    define("filter", "group_by", "value:list", "attribute:str*", weight=64)(_group_by)
+    define("filter", "filter", "value:list", "attribute:str*", "value:any", weight=64)(_filter)
+    define("filter", "map", "value:list", "attribute:str*", weight=64)(_map)
     define("filter", "concat", "value:list", "with:any*")(_concat)
-    define("filter", "get", "value:map", "key:str*", "default:any")(_get)
+    define("filter", "get", "value:map", "key:str*", "default:any=...")(_get)
     define("filter", "default", "value:any", "value|default_value:any*")(_default)
     define("filter", "json_encode", "value:any", "pretty:bool=false", needs_run=True)(
         lambda run, value, pretty: run.produce(json_text(value, pretty=pretty))

@@ -48,21 +48,24 @@ class Source:
         All its other arguments, defaults filled in.
     """
 
-    __slots__ = ("_count", "_prefix", "_run")
+    __slots__ = ("_count", "_hash", "_run")
 
     def __init__(self, run: Rendering, seed: Any, function: str, arguments: dict[str, Any]) -> None:
         own = run.seed_for_call() if seed is None else int(seed)
         self._run = run
-        self._prefix = f"clnrm1|{own}|{function}|{json_text(arguments)}|"
+        prefix = f"clnrm1|{own}|{function}|{json_text(arguments)}|"
+        # The prefix is hashed once: it may hold a long array, which each value of `shuffle` would hash again.
+        self._hash = hashlib.sha256(prefix.encode("utf-8", "surrogatepass"))
         self._count = 0
 
     def bytes(self) -> bytes:
         """The next 32 bytes."""
         self._run.turns += _TURNS_A_VALUE
         self._run.take_turn()
-        text = f"{self._prefix}{self._count}"
+        value = self._hash.copy()
+        value.update(str(self._count).encode())
         self._count += 1
-        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+        return value.digest()
 
     def integer(self, low: int, high: int) -> int:
         """An int from `low` up to, not including, `high`; `low` if both are equal."""
@@ -137,7 +140,9 @@ def _uuid_v5(namespace: str, name: str) -> str:
         except ValueError:
             message = f"`uuid_v5` needs a UUID or dns, url, oid, x500 for `ns`, got `{namespace}`"
             raise Fault("CLN104", message) from None
-    return str(uuid.uuid5(known, name))
+    # Not `uuid.uuid5`, which cannot take a lone surrogate.
+    digest = hashlib.sha1(known.bytes + name.encode("utf-8", "surrogatepass"), usedforsecurity=False).digest()
+    return str(uuid.UUID(bytes=digest[:16], version=5))
 
 
 def _nonzero_hex(source: Source, digits: int) -> str:

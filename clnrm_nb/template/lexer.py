@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Final, Literal, NamedTuple
 
 from clnrm_nb.template.values import WHITE
@@ -74,6 +75,8 @@ class Scan:
     """Ranges of every marker, comment and raw section, in order: not TOML for who reads tables."""
     warnings: list[tuple[str, str, int, int]] = field(default_factory=list)
     """Code, message, start and end offset."""
+    comments_end: int = 0
+    """Where the comments that begin the file end, as far as they stand directly behind each other."""
 
 
 _OPENER: Final = re.compile(r"\{[{%#]")
@@ -137,8 +140,10 @@ def _read_marker(result: Scan, opener: str, start: int) -> int:
         comment = Segment("text", end, end)
         comment.strips_left = source.startswith("-", start + 2)
         comment.strips_right = end - start > 4 and source[end - 3] == "-"  # noqa: PLR2004 - "{##}"
-        if _only_comments_before(result, start):
+        if start == result.comments_end:
+            # A quirk of Tera: comments at the very start, one directly behind the other, do not strip.
             comment.strips_left = comment.strips_right = False
+            result.comments_end = end
         result.segments.append(comment)
         result.opaque.append((start, end))
         return end
@@ -150,13 +155,6 @@ def _read_marker(result: Scan, opener: str, start: int) -> int:
         return _read_raw(result, segment)
     result.segments.append(segment)
     return segment.end
-
-
-def _only_comments_before(result: Scan, start: int) -> bool:
-    """Comments at the very start of a file, one directly behind the other, do not strip (a quirk of Tera)."""
-    return sum(end - begin for begin, end in result.opaque) == start and not any(
-        segment.kind != "text" for segment in result.segments
-    )
 
 
 def _read_raw(result: Scan, opening: Segment) -> int:
@@ -199,7 +197,9 @@ def _tokenise(source: str, segment: Segment, position: int, closer: str) -> None
             braces += {"{": 1, "}": -1}.get(match.group(), 0)
             braces = max(braces, 0)
         elif kind == "int" and not -_INT64 <= _integer(tokens[-1]) < _INT64:
-            segment.problem = ("CLN101", f"integer out of range: `{tokens[-1].value}`")
+            segment.problem = ("CLN101", f"integer out of range: `{_cut(match.group())}`")
+        elif kind == "float" and not isfinite(float(tokens[-1].value)):
+            segment.problem = ("CLN101", f"number out of range: `{_cut(match.group())}`")
     opening = source[segment.start : segment.start + 2]
     segment.end = source.find(closer, segment.start) + 2
     segment.problem = ("CLN101", f"expected `{closer}` to close `{opening}`")
@@ -208,6 +208,10 @@ def _tokenise(source: str, segment: Segment, position: int, closer: str) -> None
 def _integer(token: Token) -> int:
     assert isinstance(token.value, int)
     return token.value
+
+
+def _cut(digits: str) -> str:
+    return digits if len(digits) <= 40 else f"{digits[:40]}…"  # noqa: PLR2004 - enough to be found again
 
 
 def _add_token(source: str, tokens: list[Token], match: re.Match[str]) -> int:

@@ -93,6 +93,7 @@ class Loader:
         self.files: dict[str, str] = {}
         self.missing: list[str] = []
         self._loaded: dict[Path, TemplateFile] = {}
+        self._found: dict[tuple[str, Path], TemplateFile] = {}
 
     @cached_property
     def _real_root(self) -> Path:
@@ -106,10 +107,14 @@ class Loader:
         Unfindable
             CLN107 if there is none, or it lies outside the project.
         """
+        known = self._found.get((name, asking.path))
+        if known is not None:
+            return known
         self._refuse_odd(name)
         for candidate in self._candidates(name, asking):
             found = self._at(candidate, name)
             if found is not None:
+                self._found[name, asking.path] = found
                 return found
         if name == BUILTIN_LIBRARY:
             return _builtin()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,3 +141,5 @@ class Rendered:
     dependencies: Dependencies
     diagnostics: list[Diagnostic]
     matrix: dict[str, Any]
+    again: Callable[[str], Rendered] | None = field(default=None, repr=False, compare=False)
+    """Renders another text in place of the source, everything else being equal."""

@@ -218,6 +218,13 @@ def _eq(_active: Active, left: Any, right: Any) -> bool:
 
 @_operation("ne")
 def _ne(_active: Active, left: Any, right: Any) -> bool:
+    # Tera does not compare a number with what is none: `1 != "a"` is as false as `1 == "a"`.
+    if (
+        is_number(left) != is_number(right)
+        and not isinstance(left, Missing)
+        and not isinstance(right, Missing)
+    ):
+        return False
     return not _equals(left, right)
 
 
@@ -240,9 +247,14 @@ def _order(_active: Active, left: Any, symbol: str, right: Any) -> bool:
     return _ORDERS[symbol](left, right)
 
 
+_COMPARED: Final = 64
+"""What comparing an element costs, in characters copied (:meth:`Rendering.spend`)."""
+
+
 @_operation("in")
-def _in(_active: Active, left: Any, right: Any) -> bool:
+def _in(active: Active, left: Any, right: Any) -> bool:
     if type(right) is list:
+        active.run.spend(len(right) * _COMPARED)
         return any(equal(left, item) for item in right)
     if type(right) in (str, dict):
         if type(left) is not str:

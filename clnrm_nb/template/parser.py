@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Macro", "Parsed", "Problem", "TemplateParser"]
 
 _MAX_OPEN: Final = 64
+_MAX_PROBLEMS: Final = 100
 _MAX_OPEN_LOOPS: Final = 16
 """Python compiles at most 20 nested loops in one function (CPython 3.11)."""
 
@@ -58,7 +59,7 @@ class Parsed:
     Parameters
     ----------
     tree : nodes.Template
-        Line numbers are segment numbers.
+        Line numbers are segment numbers; None once it has been compiled.
     segments : list of Segment
         Number n is ``segments[n - 1]``.
     macros, blocks : dict
@@ -75,7 +76,7 @@ class Parsed:
         Mistakes; the tree is of use only where there are none.
     """
 
-    tree: nodes.Template
+    tree: nodes.Template | None
     segments: list[Segment]
     macros: dict[str, Macro] = field(default_factory=dict)
     blocks: dict[str, str] = field(default_factory=dict)
@@ -155,6 +156,10 @@ class TemplateParser:
             ):
                 ahead = self._open_statement(pending.pop(), number)
             self._segment(segment, number)
+            if len(self.stack) > _MAX_OPEN or len(self.result.problems) >= _MAX_PROBLEMS:
+                del self.stack[1:]  # what follows would be said of a file that nobody means
+                ahead = None
+                break
         if ahead:
             self._close_statement(ahead[0])
         for opened in self.stack[1:]:
@@ -162,6 +167,7 @@ class TemplateParser:
                 self._problem(
                     opened.at, f"`{opened.kind}` is never closed; expected `{_OPENING[opened.kind]}`"
                 )
+        assert self.result.tree is not None
         self.result.tree.body = _output_merged(self.stack[0].body)
         self._keep_one_limit()
         return self.result
@@ -570,8 +576,9 @@ def _output_merged(body: list[nodes.Node]) -> list[nodes.Node]:
     """Neighbouring outputs as one node, which compiles faster."""
     merged: list[nodes.Node] = []
     for node in body:
-        if isinstance(node, nodes.Output) and merged and isinstance(merged[-1], nodes.Output):
-            merged[-1] = nodes.Output([*merged[-1].nodes, *node.nodes], lineno=merged[-1].lineno)
+        last = merged[-1] if merged else None
+        if isinstance(node, nodes.Output) and isinstance(last, nodes.Output):
+            last.nodes += node.nodes
         else:
             merged.append(node)
     return merged

@@ -44,7 +44,7 @@ def _text(name: str, value: Any) -> str:
 
 
 def _odd(value: Any) -> bool:
-    return bool(_number("odd", value) % 2 == 1)
+    return bool(_number("odd", value) % 2 != 0)  # as in Tera, 2.5 is odd
 
 
 def _even(value: Any) -> bool:

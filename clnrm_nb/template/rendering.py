@@ -125,6 +125,7 @@ def _unrendered(
         dependencies=Dependencies(files={request.file: _digest(source)}),
         diagnostics=diagnostics,
         matrix=dict(request.matrix),
+        again=lambda text: render(replace(request, text=text)),
     )
 
 
@@ -204,6 +205,7 @@ class _Job:
             dependencies=self._dependencies(prepared),
             diagnostics=_sorted(diagnostics),
             matrix=dict(request.matrix),
+            again=lambda text: render(replace(request, text=text)),
         )
 
     def _diagnostic(self, unit: Unit, code: str, message: str, start: int, end: int) -> Diagnostic:

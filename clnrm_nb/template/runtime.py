@@ -29,7 +29,9 @@ NAMESPACES: Final = ("vars", "matrix", "otel", "params")
 
 MAX_OUTPUT_CHARS: Final = 16 * 1024 * 1024
 MAX_PRODUCED_CHARS: Final = 64 * 1024 * 1024
-"""All texts an operation makes in one rendering together: 16 MiB of output kept many times is no output."""
+"""Work on long values in one rendering: 16 MiB of output kept or handled many times is no output."""
+MAX_FAULTS: Final = 500
+"""Rendering stops going on behind faults after so many: a hundred are shown."""
 MAX_TURNS: Final = 1_000_000
 MAX_DEPTH: Final = 64
 MAX_SECONDS: Final = 10.0
@@ -190,7 +192,7 @@ class Active:
         try:
             return body()
         except Fault as fault:
-            if fault.code == "CLN108":
+            if fault.code == "CLN108" or len(self.run.faults) >= MAX_FAULTS:
                 raise  # a limit is the end, not one mistake among others
             self.run.frames = frames
             del frames[size:]
@@ -393,10 +395,24 @@ class Rendering:
         """Count a text that an operation has made."""
         size = len(text)
         if size > 1024:  # noqa: PLR2004 - small texts are bounded by the limit on turns
-            self.produced += size
-            if size > MAX_OUTPUT_CHARS or self.produced > MAX_PRODUCED_CHARS:
+            if size > MAX_OUTPUT_CHARS:
                 raise Fault("CLN108", f"a value grows beyond {MAX_OUTPUT_CHARS >> 20} MiB")
+            self.spend(size)
         return text
+
+    def spend(self, work: int) -> None:
+        """Count work on long texts and arrays, in characters copied.
+
+        Raises
+        ------
+        Fault
+            CLN108 where it comes to more than a rendering has any use for.
+        """
+        self.produced += work
+        if self.produced > MAX_PRODUCED_CHARS:
+            raise Fault(
+                "CLN108", f"values grow beyond {MAX_OUTPUT_CHARS >> 20} MiB, or are handled too often"
+            )
 
     def enter(self) -> None:
         """Count one level of macros and includes."""

@@ -2,8 +2,9 @@
 
 Arguments are bound when a template is compiled, because names and positions are known then; types are
 checked when it renders. A parameter is written ``name:kind``, with ``*`` for required or ``=default``
-(JSON), and further spellings behind ``|``: ``"list|array:list*"``, ``"start:int=0"``. In filters and
-tests the first parameter is the value on the left.
+(JSON, or ``...`` where the body must tell an argument that was not given from null), and further spellings
+behind ``|``: ``"list|array:list*"``, ``"start:int=0"``. In filters and tests the first parameter is the value
+on the left.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ __all__ = ["ABSENT", "Operation", "Parameter", "Registry"]
 ABSENT: Final = ...
 """Stands for an argument that was not given; ``Ellipsis`` because compiled templates can spell it."""
 
+_SIZED: Final = frozenset((str, list))
+_SHORT: Final = 1024
+"""Characters or elements that cost nothing: the limit on turns bounds how often they are handled."""
 _SEED: Final = re.compile(r"[0-9]{1,20}")
 
 
@@ -77,7 +81,9 @@ class Parameter:
         spelling, _, rest = text.partition(":")
         kind, has_default, default = rest.partition("=")
         required = kind.endswith("*")
-        value = json.loads(default) if has_default else None
+        value: Any = ABSENT
+        if default != "...":
+            value = json.loads(default) if has_default else None
         return cls(tuple(spelling.split("|")), kind.rstrip("*"), required, value)
 
 
@@ -97,6 +103,8 @@ class Operation:
         Called with the rendering (where `needs_run`) and one value a parameter.
     needs_run : bool
         Whether it reads clock, seed, environment or counters.
+    weight : int
+        What one character or element of a long argument costs, against copying a character.
     """
 
     role: str
@@ -104,6 +112,7 @@ class Operation:
     parameters: tuple[Parameter, ...]
     body: Callable[..., Any]
     needs_run: bool
+    weight: int = 1
 
     @property
     def has_subject(self) -> bool:
@@ -141,7 +150,9 @@ class Operation:
 
     def _usage(self, parameters: Sequence[Parameter]) -> str:
         listed = ", ".join(
-            p.name if p.required else f"{p.name}={'…' if p.default is None else json.dumps(p.default)}"
+            p.name
+            if p.required
+            else f"{p.name}={'…' if p.default in (None, ABSENT) else json.dumps(p.default)}"
             for p in parameters
         )
         return f"`{self.name}({listed})`"
@@ -156,6 +167,8 @@ class Operation:
             expected, accepts = _KINDS[parameter.kind]
             if not accepts(value):
                 raise self._mistyped(index, parameter, expected, value)
+            if type(value) in _SIZED and len(value) > _SHORT:
+                active.run.spend(len(value) * self.weight)
             checked.append(value)
         return self.body(*checked)
 
@@ -164,6 +177,10 @@ class Operation:
         if index == 0 and self.has_subject:
             return Fault("CLN105", f"`{self.name}` needs {expected}, got {got}")
         return Fault("CLN104", f"`{self.name}` needs {expected} for `{parameter.name}`, got {got}")
+
+
+def _default_text(value: Any) -> str:
+    return "…" if value is None or value is ABSENT else json.dumps(value)
 
 
 def _count(number: int) -> str:
@@ -185,14 +202,14 @@ class Registry:
         return {"function": self.functions, "filter": self.filters, "test": self.tests}[role]
 
     def define(
-        self, role: str, names: str, *parameters: str, needs_run: bool = False
+        self, role: str, names: str, *parameters: str, needs_run: bool = False, weight: int = 1
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Register the decorated callable under each of the blank-separated `names`."""
         parsed = tuple(Parameter.parse(text) for text in parameters)
 
         def register(body: Callable[..., Any]) -> Callable[..., Any]:
             for name in names.split():
-                self.of(role)[name] = Operation(role, name, parsed, body, needs_run)
+                self.of(role)[name] = Operation(role, name, parsed, body, needs_run, weight)
             return body
 
         return register

@@ -36,6 +36,7 @@ _STRING_ENDS: Final = {
     '"""': re.compile(r'(?:\\.)|(""")', re.DOTALL),
     "'''": re.compile(r"(''')"),
 }
+_OUR_HEADER: Final = re.compile(r"\[[ \t]*(?:vars|template|matrix|determinism)\b")
 _HEADER: Final = re.compile(r"\[[^\[\]\n]+\][ \t]*(?:#[^\n]*)?\r?$")
 
 
@@ -111,9 +112,9 @@ class _Reader:
     def search(self, pattern: re.Pattern[str], position: int) -> re.Match[str] | None:
         """The first match outside markers."""
         while True:
-            match = pattern.search(self.source, position)
             start, end = self.marker_from(position)
-            if match is None or match.start() < start:
+            match = pattern.search(self.source, position, start)
+            if match or start == end:
                 return match
             position = end
 
@@ -156,13 +157,12 @@ _LINE_BREAK: Final = re.compile(r"\n")
 
 def find_statements(source: str, opaque: Sequence[tuple[int, int]]) -> list[Statement]:
     """Every statement of the tables of ``format.md`` 3.3, in file order."""
-    if not any(f"[{table[0]}" in source.replace(" ", "") for table in _TABLES):
-        return []
+    last_header = max((match.start() for match in _OUR_HEADER.finditer(source)), default=-1)
     reader = _Reader(source, opaque)
     found: list[Statement] = []
     region: tuple[tuple[str, ...], tuple[str, ...]] | None = None
     position, size = 0, len(source)
-    while position < size:
+    while position < size and (region or position <= last_header):
         start = _skip_blanks(source, position)
         marker_start, marker_end = reader.marker_from(start)
         if marker_start == start and source.startswith("{#", start):

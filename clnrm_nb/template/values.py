@@ -9,6 +9,7 @@ Nothing here recurses, because the values come from people's files.
 from __future__ import annotations
 
 import math
+import re
 from decimal import Decimal
 from typing import Any, Final
 
@@ -40,6 +41,8 @@ WHITE: Final = (
 """White space as Unicode defines it; ``str.strip()`` alone would also take U+001C to U+001F."""
 
 _MAX_NESTING: Final = 512
+_MAX_PARTS: Final = 500_000
+"""Of a value that is written or compared. Sixty arrays that hold each other twice have 10^18 parts."""
 
 
 class Undefined:
@@ -105,8 +108,11 @@ def shown(value: object, limit: int = 60) -> str:
 def equal(left: object, right: object) -> bool:
     """Equality by value inside arrays and objects: types must agree, int and float included."""
     pending = [(left, right)]
+    compared = 0
     while pending:
         a, b = pending.pop()
+        compared += 1
+        _check_parts(compared)
         if type(a) is not type(b):
             return False
         if isinstance(a, list) and isinstance(b, list):
@@ -198,6 +204,7 @@ def _array_text(array: list[Any]) -> str:
             first[-1] = False
             if type(item) is list:
                 _check_nesting(len(open_arrays))
+                _check_parts(len(parts))
                 parts.append("[")
                 open_arrays.append(iter(item))
                 first.append(True)
@@ -213,6 +220,11 @@ def _array_text(array: list[Any]) -> str:
 def _check_nesting(depth: int) -> None:
     if depth >= _MAX_NESTING:
         raise Fault("CLN108", f"a value is nested deeper than {_MAX_NESTING}")
+
+
+def _check_parts(count: int) -> None:
+    if count > _MAX_PARTS:
+        raise Fault("CLN108", f"a value has more than {_MAX_PARTS} parts")
 
 
 class _Style:
@@ -253,6 +265,7 @@ def _write(value: object, style: _Style) -> str:
                 parts.append(style.empty_object if isinstance(item, dict) else style.scalar(item))
                 continue
             _check_nesting(len(frames))
+            _check_parts(len(parts))
             fresh.append(True)
             break
         else:
@@ -320,27 +333,24 @@ def json_text(value: object, *, pretty: bool = False) -> str:
     return _indented(compact) if pretty else compact
 
 
+_JSON_PIECE: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[\]{}:,]|[^"\[\]{}:,]+')
+
+
 def _indented(compact: str) -> str:
     """Compact JSON laid out over lines; strings are copied, brackets and commas break lines."""
     parts: list[str] = []
     depth = 0
-    in_string = escaped = False
     previous = ""
-    for char in compact:
-        if in_string:
-            parts.append(char)
-            in_string = escaped or char != '"'
-            escaped = char == "\\" and not escaped
-        elif char in "]}":
+    for piece in _JSON_PIECE.findall(compact):
+        if piece in "]}":
             depth -= 1
-            parts.append(char if previous in "[{" else f"\n{'  ' * depth}{char}")
+            parts.append(piece if previous in ("[", "{") else f"\n{'  ' * depth}{piece}")
         else:
-            if previous and previous in "[{,":
+            if previous in ("[", "{", ","):
                 parts.append("\n" + "  " * depth)
-            parts.append(": " if char == ":" else char)
-            in_string = char == '"'
-            depth += char in "[{"
-        previous = char
+            parts.append(": " if piece == ":" else piece)
+            depth += piece in "[{"
+        previous = piece
     return "".join(parts)
 
 

@@ -13,10 +13,14 @@ from clnrm_nb.errors import Diagnostic, Location
 from clnrm_nb.scenario.build import draft
 from clnrm_nb.scenario.findings import Findings, locate_all
 from clnrm_nb.scenario.parse import Parsed, parse
+from clnrm_nb.validation.consequences import without_consequences
 from clnrm_nb.validation.cycles import check_cycles
+from clnrm_nb.validation.markers import with_fixes
+from clnrm_nb.validation.partial import render_rest
 from clnrm_nb.validation.plausibility import check_plausibility
 from clnrm_nb.validation.references import check_references
 from clnrm_nb.validation.silence import unsilenced
+from clnrm_nb.validation.style import check_order, check_spacing, check_style
 from clnrm_nb.validation.surroundings import check_surroundings
 
 if TYPE_CHECKING:
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from clnrm_nb.scenario.findings import Part
     from clnrm_nb.scenario.model import KeyPath, TestFile
     from clnrm_nb.template import Rendered
+    from clnrm_nb.validation.partial import Partial
 
 __all__ = ["Checked", "check"]
 
@@ -73,7 +78,13 @@ class Checked:
         return self.parsed.locate(path, part)
 
 
-def check(rendered: Rendered, *, strict_toml: str = "1.1", known_spans: Collection[str] = ()) -> Checked:
+def check(
+    rendered: Rendered,
+    *,
+    strict_toml: str = "1.1",
+    known_spans: Collection[str] = (),
+    style: bool = False,
+) -> Checked:
     """Check a rendered file.
 
     Parameters
@@ -84,6 +95,8 @@ def check(rendered: Rendered, *, strict_toml: str = "1.1", known_spans: Collecti
         ``"1.0"`` refuses what only TOML 1.1 knows (CLN203).
     known_spans : collection of str
         Span names of the accepted baseline or the last stored trace, which expectations may name (CLN414).
+    style : bool
+        Also report what is not wrong and could be better (CLN501 to CLN508), for ``lint`` and editors.
 
     Returns
     -------
@@ -92,21 +105,49 @@ def check(rendered: Rendered, *, strict_toml: str = "1.1", known_spans: Collecti
     """
     if rendered.library:
         info = Diagnostic("CLN006", "library file, syntax checked only", rendered.file, 1, 1)
-        return _checked(rendered, [info], kind="library")
+        layout = check_spacing(rendered) if style else ()
+        return _checked(rendered, [info, *layout], kind="library")
     if rendered.text is None:
-        return _checked(rendered, [])
+        partial = render_rest(rendered)
+        rest = _of_the_rest(rendered, partial, strict_toml, known_spans)
+        return _checked(rendered, rest, template=partial.template_findings)
     parsed = parse(rendered, strict_toml=strict_toml)
     if parsed.document is None:
         return _checked(rendered, parsed.diagnostics, parsed=parsed)
     if parsed.document.keys() >= _COVERAGE_TABLES:
         info = Diagnostic("CLN007", "coverage manifest, skipped", rendered.file, 1, 1)
         return _checked(rendered, [*parsed.diagnostics, info], parsed=parsed, kind="coverage")
-    test, findings = _check_document(rendered, parsed, parsed.document, known_spans)
-    return _checked(rendered, [*parsed.diagnostics, *findings], parsed=parsed, test=test)
+    test, findings = _check_document(rendered, parsed, parsed.document, known_spans, style=style)
+    layout = check_spacing(rendered) if style and not parsed.holes else ()
+    return _checked(rendered, [*parsed.diagnostics, *findings, *layout], parsed=parsed, test=test)
+
+
+def _of_the_rest(
+    rendered: Rendered, partial: Partial, strict_toml: str, known_spans: Collection[str]
+) -> list[Diagnostic]:
+    """What is wrong in a file besides the markers that keep it from being rendered."""
+    if partial.rendered is None:
+        return []
+    parsed = parse(partial.rendered, strict_toml=strict_toml)
+    found = list(parsed.diagnostics)
+    if parsed.document is not None:
+        findings = Findings()
+        test = draft(parsed.document, rendered.file, rendered.matrix, findings)
+        check_references(test, parsed.document, findings)
+        check_cycles(test, parsed.document, findings)
+        check_surroundings(test, findings)
+        check_plausibility(test, parsed, findings, known_spans=known_spans)
+        found += locate_all(without_consequences(findings.items, parsed, partial), parsed)
+    return [finding for finding in found if finding.line not in partial.lines]
 
 
 def _check_document(
-    rendered: Rendered, parsed: Parsed, document: dict[str, Any], known_spans: Collection[str]
+    rendered: Rendered,
+    parsed: Parsed,
+    document: dict[str, Any],
+    known_spans: Collection[str],
+    *,
+    style: bool,
 ) -> tuple[TestFile, list[Diagnostic]]:
     findings = Findings()
     test = draft(document, rendered.file, rendered.matrix, findings)
@@ -114,22 +155,29 @@ def _check_document(
     check_cycles(test, document, findings)
     check_surroundings(test, findings)
     check_plausibility(test, parsed, findings, known_spans=known_spans)
-    return test, locate_all(findings.items, parsed)
+    if style and not parsed.holes:
+        check_style(test, parsed, rendered, findings)
+        check_order(parsed, findings)
+    return test, locate_all(without_consequences(findings.items, parsed), parsed)
 
 
 def _checked(
     rendered: Rendered,
     diagnostics: Iterable[Diagnostic],
     *,
+    template: Iterable[Diagnostic] | None = None,
     parsed: Parsed | None = None,
     test: TestFile | None = None,
     kind: FileKind = "scenario",
 ) -> Checked:
     """The result: findings each once, unsilenced and in order; no test beside an error."""
+    of_template = with_fixes(
+        rendered.diagnostics if template is None else template, rendered.source, rendered.file
+    )
     # A loop or macro that writes the same mistake many times has been typed once.
     once = {
         (finding.code, finding.file, finding.line, finding.column, finding.message): finding
-        for finding in reversed([*rendered.diagnostics, *diagnostics])
+        for finding in reversed([*of_template, *diagnostics])
     }
     found = sorted(unsilenced(once.values(), rendered.source, rendered.file), key=_place)
     has_error = any(finding.severity == "error" for finding in found)

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from clnrm_nb.scenario.model import NamePattern
+from clnrm_nb.scenario.offers import meant_word
 from clnrm_nb.scenario.spelling import nearest
 from clnrm_nb.validation.walk import all_expects
 
@@ -115,9 +116,9 @@ def _check_names(test: TestFile, parsed: Parsed, findings: Findings, known_spans
         first = min(paths, key=parsed.positions.find)
         guess = nearest(pattern.text, (name.text for name in known))
         meant = f"; did you mean `{guess}`?" if guess else ""
-        findings.add(
-            "CLN414", first, f"no expectation or stored trace knows the span `{pattern.text}`{meant}"
-        )
+        message = f"no expectation or stored trace knows the span `{pattern.text}`{meant}"
+        repair = meant_word(first, pattern.text, [name.text for name in known])
+        findings.add("CLN414", first, message, repair=repair)
 
 
 def _is_known(pattern: NamePattern, known: Collection[NamePattern]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from clnrm_nb.scenario.offers import better_spelling, meant_key, meant_word
 from clnrm_nb.scenario.spelling import nearest
 from clnrm_nb.validation.walk import all_steps, is_written
 
@@ -23,7 +24,9 @@ def check_references(test: TestFile, document: Document, findings: Findings) -> 
         if name not in test.services:
             guess = nearest(name, test.services)
             meant = f"; did you mean `{guess}`?" if guess else ""
-            findings.add("CLN401", path, f"no service `{name}`{meant}")
+            meant_name = meant_key if path[-1] == name else meant_word
+            repair = meant_name(path, name, test.services)
+            findings.add("CLN401", path, f"no service `{name}`{meant}", repair=repair)
     _check_scenario_names(test, findings)
 
 
@@ -56,4 +59,5 @@ def _check_scenario_names(test: TestFile, findings: Findings) -> None:
                 path,
                 f"scenario `{scenario.name}` is defined twice",
                 related=((first[scenario.name], "the first one"),),
+                repair=better_spelling(path, scenario.name, f"{scenario.name}-2", safe=False),
             )

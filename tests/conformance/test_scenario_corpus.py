@@ -13,6 +13,7 @@ from clnrm_nb.template import TemplateRequest, render
 from clnrm_nb.validation import check
 
 CORPUS = Path(os.environ.get("CLNRM_CORPUS") or Path(__file__).parents[3] / "shared" / "corpus") / "scenarios"
+TOML_CODES = ("CLN201", "CLN202", "CLN204")
 MISSING = f"no scenario corpus at {CORPUS}; set CLNRM_CORPUS to the folder that holds `scenarios/`"
 
 
@@ -47,13 +48,17 @@ def test_a_public_file_has_the_outcome_of_the_manifest(row, tmp_path):
         )
     )
 
-    errors = [finding for finding in checked.diagnostics if finding.severity == "error"]
+    findings = checked.diagnostics
+    if row["code"] in TOML_CODES:
+        # The manifest stops at what is not TOML; what recovery finds elsewhere is not in its columns.
+        findings = [finding for finding in findings if finding.code in TOML_CODES]
+    errors = [finding for finding in findings if finding.severity == "error"]
     first = (errors[0].code, str(errors[0].line)) if errors else ("", "")
     assert {
         "expected": checked.outcome,
         "first error": first,
-        "error_codes": _codes(checked.diagnostics, "error"),
-        "warning_codes": _codes(checked.diagnostics, "warning"),
+        "error_codes": _codes(findings, "error"),
+        "warning_codes": _codes(findings, "warning"),
     } == {
         "expected": row["expected"],
         "first error": (row["code"], row["line"]),

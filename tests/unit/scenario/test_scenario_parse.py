@@ -28,6 +28,7 @@ class Text:
     text: str | None
     file: str = "a.clnrm.toml"
     templated: bool = False
+    source: str = ""
     source_map: Shifted = field(default_factory=Shifted)
 
 
@@ -46,9 +47,9 @@ def test_toml_1_1_is_what_the_authority_speaks():
     [
         ("a = 1\nb = = 2\n", "CLN201@2:5"),
         ("a = 1\n[b\n", "CLN201@2:3"),
-        ("a = 1\nb = 'x\nc = 2\n", "CLN201@2:1"),
-        ('a = 1\nb = """x\nc = 2\n', "CLN201@2:1"),
-        ("a = 1\nb = [1,\n\n", "CLN201@2:1"),
+        ("a = 1\nb = 'x\nc = 2\n", "CLN201@2:5"),
+        ('a = 1\nb = """x\nc = 2\n', "CLN201@2:5"),
+        ("a = 1\nb = [1,\n\n", "CLN201@2:5"),
         ("a = 1 b = 2", "CLN201@1:7"),
         ('a = "\\q"', "CLN201@1:8"),
         ("a = 1\nb = 2\na = 3\n", "CLN202@3:1"),
@@ -62,8 +63,8 @@ def test_toml_1_1_is_what_the_authority_speaks():
         ("a = 1\nb = 9223372036854775808", "CLN204@2:5"),
         ("a = [0, { b = -9223372036854775809 }]", "CLN204@1:15"),
         ("a = 1e999", "CLN204@1:5"),
-        ("a = 1" + "0" * 5_000, "CLN204@1:1"),
-        ("a = " + "[" * 5_000, "CLN201@1:1"),
+        ("a = 1" + "0" * 5_000, "CLN204@1:5"),
+        ("a = " + "[" * 5_000, "CLN201@1:5"),
     ],
 )
 def test_a_text_that_is_not_toml_has_one_finding_at_its_place(text, finding):
