@@ -408,7 +408,7 @@ def test_all_accepts_what_it_may_and_says_what_it_left(place):
     place.run(trace())
     place.run(trace(), scenario="broken", status="failed")
 
-    decided = {one.id: one for one in place.review().accept(all_pending=True)}
+    decided = {one.id: one for one in place.review().accept(everything=True)}
 
     assert decided[ID].changed
     assert "not passed" in decided[f"{TEST}::broken"].refused

@@ -156,15 +156,17 @@ def test_the_engine_thread_refuses_to_wait_for_itself():
 
 def test_a_job_cancelled_before_it_starts_never_runs():
     ran = []
-    release = threading.Event()
+    blocked, release = threading.Event(), threading.Event()
 
     async def block():
+        blocked.set()
         release.wait(5)
 
     async def work():
         ran.append(True)
 
     blocker = submit(block())
+    assert blocked.wait(5)
     job = submit(work())
     job._cancelled = True
     release.set()
