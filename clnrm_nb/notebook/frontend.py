@@ -1,78 +1,38 @@
-"""The little that needs the browser: keys pressed inside one of our panels, and whether its theme is dark.
+"""The little that needs the browser: keys, tab stops and live regions of our panels, their theme and size.
 
-Where the front end cannot show it (no anywidget there), panels work by their buttons alone.
+What it does stands in ``frontend.js``. Where the front end cannot show it (no anywidget there), panels work
+by their buttons alone. A panel marks its parts by classes: itself :data:`PANEL_CLASS`, rows of buttons
+:data:`TOOLBAR_CLASS`, and what is to be read aloud when it changes :data:`STATUS_CLASS`.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import anywidget
 import traitlets
 
+from clnrm_nb.report.html import STYLE
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["PANEL_CLASS", "FrontEnd"]
+__all__ = ["PANEL_CLASS", "PANEL_STYLE", "STATUS_CLASS", "TOOLBAR_CLASS", "FrontEnd"]
 
 PANEL_CLASS: Final = "clnrm-panel"
+TOOLBAR_CLASS: Final = "clnrm-toolbar"
+STATUS_CLASS: Final = "clnrm-status"
 
-# Lab listens for keys before any element does; the attribute is its own way to be told to keep out,
-# and it asks the element that has the focus, not those around it.
-_SCRIPT: Final = """
-export default {
-  render({ model, el }) {
-    let root = null, tries = 0, timer = null;
-    const dark = () => document.body.dataset.jpThemeLight === "false"
-      || (document.body.dataset.jpThemeLight === undefined
-          && matchMedia("(prefers-color-scheme: dark)").matches);
-    const report = () => {
-      if (model.get("is_dark") !== dark()) { model.set("is_dark", dark()); model.save_changes(); }
-    };
-    const press = (event) => {
-      if (event.ctrlKey || event.metaKey || event.altKey) return;
-      if (event.target.matches("input:not([type=checkbox]), textarea, [contenteditable=true]")) return;
-      if (!model.get("shortcuts").includes(event.key)) return;
-      event.preventDefault();
-      event.stopPropagation();
-      model.send({ key: event.key });
-    };
-    const claim = (event) => event.target.setAttribute("data-lm-suppress-shortcuts", "true");
-    const attach = () => {
-      root = el.closest(".clnrm-panel");
-      if (!root) { if (tries++ < 50) timer = setTimeout(attach, 100); return; }
-      root.addEventListener("focusin", claim);
-      if (root.contains(document.activeElement)) claim({ target: document.activeElement });
-      root.addEventListener("keydown", press);
-      measure.observe(root, { childList: true, subtree: true });
-      if (model.get("label")) {
-        root.setAttribute("role", "region");
-        root.setAttribute("aria-label", model.get("label"));
-      }
-      if (model.get("takes_focus")) root.querySelector("select, button, input")?.focus();
-    };
-    // A plot that is put into a panel later has not measured its place yet; it does when the window changes.
-    const plots = new WeakSet();
-    const measure = new MutationObserver(() => {
-      for (const plot of root.querySelectorAll(".js-plotly-plot")) {
-        if (plots.has(plot)) continue;
-        plots.add(plot);
-        setTimeout(() => window.dispatchEvent(new Event("resize")), 150);
-      }
-    });
-    const watcher = new MutationObserver(report);
-    watcher.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
-    report();
-    attach();
-    return () => {
-      clearTimeout(timer);
-      watcher.disconnect();
-      measure.disconnect();
-      root?.removeEventListener("keydown", press);
-      root?.removeEventListener("focusin", claim);
-    };
-  },
-};
+PANEL_STYLE: Final = f"""{STYLE}
+.{PANEL_CLASS} :focus-visible{{outline:2px solid var(--jp-brand-color1,#5b8def)!important;outline-offset:1px}}
+.{PANEL_CLASS} select,.{PANEL_CLASS} code\
+{{font-family:var(--jp-code-font-family,monospace);font-size:var(--jp-code-font-size,13px)}}
+.{PANEL_CLASS} .{TOOLBAR_CLASS}{{flex-flow:row wrap;gap:4px;align-items:center}}
+.{PANEL_CLASS} .{TOOLBAR_CLASS} button{{width:auto;min-width:24px;margin:0;padding:0 10px}}
+.{PANEL_CLASS} .{STATUS_CLASS}{{flex:0 1 auto;margin-right:8px}}
+.{PANEL_CLASS} kbd{{font-family:var(--jp-code-font-family,monospace);\
+border:1px solid var(--jp-border-color1,#8888);border-radius:3px;padding:0 .35em}}
 """
 
 
@@ -87,7 +47,7 @@ class FrontEnd(anywidget.AnyWidget):
         Whether the page is dark; changes with it.
     """
 
-    _esm = _SCRIPT
+    _esm = Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
     shortcuts = traitlets.List(traitlets.Unicode()).tag(sync=True)
     label = traitlets.Unicode().tag(sync=True)
     takes_focus = traitlets.Bool().tag(sync=True)

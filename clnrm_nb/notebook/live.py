@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.notebook.livehtml import NEWEST_SPANS, progress_html
 from clnrm_nb.notebook.models import Models
+from clnrm_nb.notebook.pace import Pace
 from clnrm_nb.notebook.progress import RunProgress
 from clnrm_nb.report.text import duration_text, one_line
 
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
 
 __all__ = ["HtmlLive", "LinesLive", "LiveView", "PanelLive", "TerminalLive", "live_view"]
 
-REDRAW_S: Final = 0.2
-"""Five drawings a second; a figure adds at most four messages to them."""
+REDRAW_S: Final = 0.25
+
+_MESSAGES_A_SECOND: Final = 9
+"""Of drawing; ten are promised (``notebook.md`` 3), and the end of a run takes one."""
 
 _FIGURE_S: Final = 1.0
 _FIGURE_AFTER_S: Final = 1.5
@@ -180,8 +183,10 @@ class PanelLive(HtmlLive):
 
     def __init__(self, *, is_detached: bool = False, figure_after_s: float = _FIGURE_AFTER_S) -> None:
         self._models = Models()
+        self._pace = Pace(_MESSAGES_A_SECOND)
         self._figure: GrowingFigure | None = None
         self._maker: Any = None
+        self._is_making = False
         self._figure_after_s = figure_after_s
         self._figure_drawn_s = 0.0
         super().__init__(is_detached=is_detached)
@@ -191,8 +196,11 @@ class PanelLive(HtmlLive):
         from IPython.display import display
 
         own = self._models.own
+        from clnrm_nb.notebook.views.style import FIGURE_STYLE
+
+        style = own(ipywidgets.HTML(f"<style>{FIGURE_STYLE}</style>"))
         self._text = own(ipywidgets.HTML(progress_html(self.progress)))
-        self._box = own(ipywidgets.VBox([self._text]))
+        self._box = own(ipywidgets.VBox([style, self._text]))
         return display(self._box, display_id=True)  # type: ignore[no-untyped-call]  # no annotation
 
     def begin(self, recent: Recent) -> None:
@@ -202,24 +210,39 @@ class PanelLive(HtmlLive):
         self._maker = self._loop.run_in_executor(None, _growing_figure)
 
     def _draw(self) -> None:
-        self._text.value = progress_html(self.progress, self._newest())
+        if self._is_making:
+            # What a new figure sends, it sends from another thread at a time of its own.
+            return
+        if self._pace.has_room():
+            self._text.value = progress_html(self.progress, self._newest())
+            self._pace.spend()
         now_s = self.progress.elapsed_s
         if self._figure is not None:
-            if now_s - self._figure_drawn_s >= _FIGURE_S and self._recent is not None:
-                self._figure_drawn_s = now_s
-                self._figure.draw(self._recent, self.progress.spans)
+            self._draw_figure(self._figure, now_s)
         elif now_s >= self._figure_after_s and self.progress.spans and self._maker and self._maker.done():
             self._begin_figure()
+
+    def _draw_figure(self, figure: GrowingFigure, now_s: float) -> None:
+        is_due = now_s - self._figure_drawn_s >= _FIGURE_S and self._recent is not None
+        if is_due and self._pace.has_room(figure.draw_messages):
+            assert self._recent is not None
+            self._figure_drawn_s = now_s
+            figure.draw(self._recent, self.progress.spans)
+            self._pace.spend(figure.draw_messages)
 
     def _begin_figure(self) -> None:
         """Make the figure elsewhere; take it when it is there."""
         assert self._loop is not None
-        kind, self._maker = self._maker.result(), None
+        kind = self._maker.result()
+        if not self._pace.has_room(kind.open_messages):
+            return
+        self._maker, self._is_making = None, True
         context = contextvars.copy_context()
         making = self._loop.run_in_executor(None, context.run, kind)
         making.add_done_callback(self._take_figure)
 
     def _take_figure(self, making: asyncio.Future[GrowingFigure]) -> None:
+        self._is_making = False
         if making.cancelled() or making.exception() is not None:
             return
         figure = making.result()
@@ -228,7 +251,8 @@ class PanelLive(HtmlLive):
             self._models.close()
             return
         self._figure, self._figure_drawn_s = figure, self.progress.elapsed_s
-        self._box.children = (self._text, figure.widget)
+        self._box.children = (*self._box.children, figure.widget)
+        self._pace.spend(figure.open_messages)
 
     def _put_away(self) -> None:
         if self._maker is not None:

@@ -15,7 +15,7 @@ from clnrm_nb.notebook.live import HtmlLive
 from clnrm_nb.notebook.livehtml import progress_html
 from clnrm_nb.notebook.models import Models
 from clnrm_nb.notebook.opened import Opened
-from clnrm_nb.report.html import STYLE, escape, fragment
+from clnrm_nb.report.html import escape, fragment
 from clnrm_nb.report.text import value_text
 
 if TYPE_CHECKING:
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 __all__ = ["Panel", "open_panel"]
 
 _MASKED: Final = "•••"
-_STYLE: Final = f"""<style>{STYLE}
-.clnrm-panel :focus-visible{{outline:2px solid var(--jp-brand-color1,#5b8def)!important}}
-.clnrm-panel .clnrm-results{{border-left:1px solid var(--jp-border-color2,#8884);padding-left:10px}}
-.clnrm-panel code{{font-family:var(--jp-code-font-family,monospace)}}
-</style>"""
+_STYLE: Final = """
+.clnrm-panel .clnrm-results{border-left:1px solid var(--jp-border-color2,#8884);padding-left:10px}
+.clnrm-panel .clnrm-results .clnrm tbody th,.clnrm-panel .clnrm-results .clnrm td>code\
+{min-width:0;overflow-wrap:break-word}
+"""
 
 _open: list[Panel] = []
 
@@ -97,6 +97,8 @@ class Panel(Opened):
     def _assemble(self) -> Any:
         import ipywidgets
 
+        from clnrm_nb.notebook.frontend import PANEL_CLASS, PANEL_STYLE, TOOLBAR_CLASS, FrontEnd
+
         own = self._models.own
         names = [(f"{test.test_id}{_outcome(test)}", number) for number, test in enumerate(self._tests)]
         self._choice = own(
@@ -119,7 +121,8 @@ class Panel(Opened):
                 ("close", "Close", "Keep the saved form in its place", self.close, ""),
             )
         }
-        buttons = own(ipywidgets.HBox(list(self._buttons.values()), layout={"flex_flow": "row wrap"}))
+        buttons = own(ipywidgets.HBox(list(self._buttons.values())))
+        buttons.add_class(TOOLBAR_CLASS)
         left = own(
             ipywidgets.VBox(
                 [self._choice, self._inputs, self._problem, buttons, self._command],
@@ -131,17 +134,12 @@ class Panel(Opened):
         right.add_class("clnrm-results")
         body = own(ipywidgets.HBox([left, right]))
         self._below = own(ipywidgets.VBox())
-        style = own(ipywidgets.HTML(_STYLE))
-        parts = [style, body, self._below]
-        box = own(ipywidgets.VBox([*self._keys(), *parts]))
-        box.add_class("clnrm-panel")
+        style = own(ipywidgets.HTML(f"<style>{PANEL_STYLE}{_STYLE}</style>"))
+        # Keeps the notebook's own shortcuts out of the panel.
+        front = own(FrontEnd(label="scenario panel"))
+        box = own(ipywidgets.VBox([front, style, body, self._below]))
+        box.add_class(PANEL_CLASS)
         return box
-
-    def _keys(self) -> list[Any]:
-        """Keeps the notebook's own shortcuts out of the panel."""
-        from clnrm_nb.notebook.frontend import FrontEnd
-
-        return [self._models.own(FrontEnd(label="scenario panel"))]
 
     def _button(self, label: str, tip: str, act: Callable[[], None], style: str) -> Any:
         import ipywidgets

@@ -36,6 +36,8 @@ class Kernel:
         self._client = self._manager.client()
         self._client.start_channels()
         self._client.wait_for_ready(timeout=60)
+        # What came while a cell ran and belongs to an earlier one.
+        self.late = []
 
     def interrupt(self) -> None:
         self._manager.interrupt_kernel()
@@ -48,6 +50,7 @@ class Kernel:
         while monotonic() < end:
             message = self._client.get_iopub_msg(timeout=timeout_s)
             if message["parent_header"].get("msg_id") != request:
+                self.late.append(message)
                 continue
             messages.append(message)
             if on_message:
@@ -182,9 +185,34 @@ def test_messages_of_a_live_run_are_few_and_small(kernel):
     assert max(size for _, size in stamps) <= 20_000
     times = [at for at, _ in stamps]
     busiest = max(sum(1 for other in times if at <= other < at + 1) for at in times)
-    # The panel sends ten a second; on a busy machine what waited arrives together with what follows.
-    assert len(times) / max(times[-1] - times[0], 1) <= 10
-    assert busiest <= 15, busiest
+    assert len(times) >= 10
+    assert busiest <= 10, busiest
+
+
+@pytest.mark.parametrize(
+    ("line", "says"), [("panel", "tests and variables"), ("review", "Nothing waits for a decision")]
+)
+def test_widget_commands_are_durable_lists_where_nobody_clicks(kernel, line, says):
+    messages = kernel.run(f"%clnrm {line}", person=False)
+
+    [value] = shown(messages, ("execute_result",))
+    assert says in value["content"]["data"]["text/plain"]
+    assert "text/html" in value["content"]["data"]
+    assert not [m for m in messages if m["msg_type"] == "comm_open"]
+
+
+def test_review_lists_what_waits_and_is_red_where_nobody_clicks(kernel):
+    run = f"%clnrm run {GREEN} --backend process --no-raise"
+    kernel.run(f"{run} --update-baseline", person=False)
+    kernel.run(f"{run} --baseline -m root=basket", person=False)
+
+    messages = kernel.run("%clnrm review", person=False)
+
+    [listed] = shown(messages, ("display_data",))
+    assert f"{GREEN}::prints" in listed["content"]["data"]["text/plain"]
+    [error] = [m["content"] for m in messages if m["msg_type"] == "error"]
+    assert error["ename"] == "RunFailedError"
+    assert not [m for m in messages if m["msg_type"] == "comm_open"]
 
 
 def test_interrupted_run_shows_what_it_had_and_leaves_no_model(kernel):
@@ -209,9 +237,34 @@ def test_interrupted_run_shows_what_it_had_and_leaves_no_model(kernel):
 
 
 def test_detached_run_becomes_its_result_in_the_cell_that_started_it(kernel):
-    kernel.run(f"run = %clnrm run {GREEN} --backend process --detach --no-raise")
+    before = models(kernel)
+    [opened] = shown(kernel.run("run = %clnrm run slow.clnrm.toml --backend process --detach --no-raise"))
+    during = models(kernel)
 
-    messages = kernel.run("import time; result = run.wait(30); time.sleep(0.3); print(result.ok, run.status)")
+    messages = kernel.run("result = run.wait(30); print(result.ok, run.status)")
 
     assert "True passed" in printed(messages)
-    assert models(kernel) == models(kernel)
+    kernel.run("run")
+    display = opened["content"]["transient"]["display_id"]
+    updates = shown(kernel.late, ("update_display_data",))
+    became = [m["content"]["data"] for m in updates if m["content"]["transient"]["display_id"] == display]
+    assert RESULT in became[-1]
+    assert during > before
+    assert models(kernel) == before
+
+
+def test_secrets_are_masked_in_a_run_that_goes_on(kernel):
+    secret = "s3cr3t-token-of-ada"
+    text = SLOW + '[secrets]\nenv = ["ADA_TOKEN"]\n' + "".join(map(_slow_scenario, range(1, 13)))
+    kernel.run(f"import os; os.environ['ADA_TOKEN'] = {secret!r}")
+    kernel.run(f"open('told.clnrm.toml', 'w').write({text.replace('span ', f'span {secret} ')!r})")
+
+    messages = kernel.run("r = %clnrm run told.clnrm.toml --backend process --no-raise")
+
+    live = [
+        json.dumps(message["content"], ensure_ascii=False)
+        for message in messages
+        if message["msg_type"] in ("comm_msg", "comm_open")
+    ]
+    assert [said for said in live if "span ••• 1" in said]
+    assert not [said for said in live if secret in said]

@@ -11,7 +11,7 @@ from clnrm_nb.api.reviewqueue import ReviewQueue
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.notebook.models import Models
 from clnrm_nb.notebook.opened import Opened
-from clnrm_nb.notebook.review.keys import KEYS, NO_RULES_YET, help_html
+from clnrm_nb.notebook.review.keys import BUTTON_STYLES, KEYS, NO_RULES_YET, help_html
 from clnrm_nb.report.html import escape, fragment
 from clnrm_nb.report.text import clipped, one_line
 
@@ -162,7 +162,7 @@ class Review(Opened):
             ipywidgets.Button(
                 description=f"{key.label} ({key.key})",
                 tooltip=f"{key.tip} (key {key.key})",
-                button_style=key.style,
+                button_style=BUTTON_STYLES.get(name, ""),
             )
         )
         button.on_click(lambda _: self.press(name))

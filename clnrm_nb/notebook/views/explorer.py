@@ -6,18 +6,21 @@ show the same window of the same rows. One figure, at most 3,000 nodes in the pa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import ipywidgets
-from plotly.graph_objects import Bar, FigureWidget
+from plotly.graph_objects import Bar, Scatter
 
-from clnrm_nb.notebook.frontend import PANEL_CLASS, FrontEnd
+from clnrm_nb.notebook.frontend import PANEL_CLASS, PANEL_STYLE, STATUS_CLASS, TOOLBAR_CLASS, FrontEnd
 from clnrm_nb.notebook.models import Models
 from clnrm_nb.notebook.opened import Opened
 from clnrm_nb.notebook.views.facts import facts_html
-from clnrm_nb.notebook.views.figure import MOST_BARS, ROWS_IN_VIEW, bars, colours, view_layout
+from clnrm_nb.notebook.views.figure import ROWS_IN_VIEW, bars, figure_widget, frames, view_layout
 from clnrm_nb.notebook.views.rows import rows_of
-from clnrm_nb.report.html import STYLE, escape, fragment
+from clnrm_nb.notebook.views.style import FIGURE_STYLE
+from clnrm_nb.report.html import escape, fragment
+from clnrm_nb.report.palette import INK
 from clnrm_nb.report.text import clipped, duration_text, number_text, one_line
 
 if TYPE_CHECKING:
@@ -25,17 +28,27 @@ if TYPE_CHECKING:
 
     from clnrm_nb.notebook.views.rows import Row, Rows
 
-__all__ = ["Explorer"]
+__all__ = ["MOST_DIFF_ROWS", "MOST_ROWS", "Explorer", "Side"]
+
+Side = Literal["old", "new", "both"]
+"""Which side of a diff is drawn; a trace has only one."""
+
+MOST_ROWS: Final = 800
+"""Of a trace: two nodes a bar and one in the list, below 3,000 with all else (``tests/ui`` counts them)."""
+
+MOST_DIFF_ROWS: Final = 450
+"""Of a diff, where each hatching is three nodes more."""
 
 _INDENT: Final = "\u2003"
 _DEEPEST: Final = 12
 _LABEL_CELLS: Final = 60
-_STYLE: Final = f"""<style>{STYLE}
-.clnrm-figure .main-svg text{{fill:var(--jp-ui-font-color1,currentColor)!important}}
-.clnrm-figure .main-svg .hoverlayer text{{fill:#fff!important}}
-.clnrm-figure .modebar{{display:none!important}}
-.clnrm-list select{{font-family:var(--jp-code-font-family,monospace);font-size:12px}}
-.{PANEL_CLASS} :focus-visible{{outline:2px solid var(--jp-brand-color1,#5b8def)!important}}
+_FEWEST_ROWS: Final = 6
+_QUIET: Final = frozenset({"plain", "own", "same"})
+_STYLE: Final = f"""<style>{PANEL_STYLE}{FIGURE_STYLE}
+.clnrm-body{{flex-flow:row wrap;gap:8px;align-items:stretch}}
+.clnrm-body>*{{min-width:0;overflow:hidden}}
+.clnrm-side .clnrm table{{width:100%}}
+.clnrm-side .clnrm tbody th{{min-width:0;overflow-wrap:break-word}}
 </style>"""
 
 
@@ -50,8 +63,10 @@ class Explorer(Opened):
         Called by the Close button (default: the saved form takes the widget's place).
     has_close : bool
         Whether there is such a button.
-    limit : int
-        Rows of the window.
+    side : str
+        ``old``, ``new`` or ``both`` sides of a diff.
+    limit : int, optional
+        Rows of the window, if fewer than the page bears.
 
     Attributes
     ----------
@@ -65,12 +80,15 @@ class Explorer(Opened):
         *,
         on_close: Callable[[], None] | None = None,
         has_close: bool = True,
-        limit: int = MOST_BARS,
+        side: Side = "both",
+        limit: int | None = None,
     ) -> None:
         super().__init__()
         self._thing = thing
         self._rows: Rows = rows_of(thing)
-        self._limit = min(limit, MOST_BARS)
+        most = MOST_DIFF_ROWS if self._rows.is_diff else MOST_ROWS
+        self._limit = most if limit is None else min(limit, most)
+        self._side = side
         self._only_differences = self._rows.is_diff
         self._models = Models()
         self._shown: list[Row] = []
@@ -79,14 +97,10 @@ class Explorer(Opened):
         own = self._models.own
         self._front = own(FrontEnd(shortcuts=["n", "p"], label="spans"))
         self._head = own(ipywidgets.HTML())
-        self._list = own(ipywidgets.Select(rows=ROWS_IN_VIEW, layout={"width": "97%"}))
-        self._list.add_class("clnrm-list")
-        self._figure = own(FigureWidget([Bar(orientation="h"), _outline()]))
-        self._figure.add_class("clnrm-figure")
-        # As wide as its place, and without tools that a click could miss a bar for.
-        settings = {"responsive": True, "displayModeBar": False}
-        self._figure._config = {**self._figure._config, **settings}  # noqa: SLF001  # No public name for it.
-        self._facts = own(ipywidgets.HTML(layout={"overflow": "auto", "max_height": "620px"}))
+        self._head.add_class(STATUS_CLASS)
+        self._list = own(ipywidgets.Select(tooltip="spans", layout={"width": "auto", "margin": "2px"}))
+        self._figure = own(figure_widget(Bar(orientation="h"), _outline(), Scatter()))
+        self._facts = own(ipywidgets.HTML())
         self._box = self._assemble((on_close or self.close) if has_close else None)
         self._list.observe(self._on_list, "index")
         self._figure.data[0].on_click(self._on_click)
@@ -117,33 +131,60 @@ class Explorer(Opened):
             button = own(ipywidgets.Button(description="Close", tooltip="Put the saved form in its place"))
             button.on_click(lambda _: on_close())
             tools.append(button)
-        top = own(ipywidgets.HBox(tools, layout={"align_items": "center", "flex_flow": "row wrap"}))
-        places = {"align_items": "stretch", "grid_gap": "8px"}
-        left = own(ipywidgets.VBox([self._list], layout={"flex": "0 0 30%", "min_width": "0"}))
-        middle = own(ipywidgets.VBox([self._figure], layout={"flex": "1 1 40%", "min_width": "0"}))
-        right = own(ipywidgets.VBox([self._facts], layout={"flex": "0 0 28%", "min_width": "0"}))
-        body = own(ipywidgets.HBox([left, middle, right], layout=places))
-        style = own(ipywidgets.HTML(_STYLE))
-        box = own(ipywidgets.VBox([style, self._front, top, body]))
+        top = own(ipywidgets.HBox(tools))
+        top.add_class(TOOLBAR_CLASS)
+        body = own(
+            ipywidgets.HBox(
+                [
+                    own(ipywidgets.VBox([self._list], layout={"flex": "1 1 240px"})),
+                    own(ipywidgets.VBox([self._figure], layout={"flex": "2 1 360px"})),
+                    own(ipywidgets.VBox([self._facts], layout={"flex": "1.3 1 300px"})),
+                ]
+            )
+        )
+        body.add_class("clnrm-body")
+        body.children[-1].add_class("clnrm-side")
+        box = own(ipywidgets.VBox([own(ipywidgets.HTML(_STYLE)), self._front, top, body]))
         box.add_class(PANEL_CLASS)
         return box
+
+    # ------------------------------------------------------------------------------------- what is shown
 
     def _fill(self) -> None:
         """Everything anew: the window, the list, the figure."""
         places = self._rows.window(self._limit, only_differences=self._only_differences)
-        self._shown = [self._rows.row(place) for place in places]
-        chosen = self.selected if self.selected in places else (places[0] if places else None)
+        sides = (_of_side(self._rows.row(place), self._side) for place in places)
+        self._shown = [row for row in sides if row is not None]
+        loudest = next((row for row in self._shown if row.state not in _QUIET), None)
+        first = loudest or (self._shown[0] if self._shown else None)
+        is_still_there = any(row.place == self.selected for row in self._shown)
+        chosen = self.selected if is_still_there else (first.place if first else None)
         self._is_filling = True
         try:
             self._list.options = [(_list_label(row), row.place) for row in self._shown]
-            self._list.index = places.index(chosen) if chosen is not None else None
+            self._list.rows = min(max(len(self._shown), _FEWEST_ROWS), ROWS_IN_VIEW)
+            self._list.index = None
         finally:
             self._is_filling = False
         self._head.value = _head_html(self._rows, len(self._shown))
+        is_dark = self._front.is_dark
         with self._figure.batch_update():
-            self._figure.data[0].update(bars(self._shown, is_dark=self._front.is_dark), overwrite=False)
-            self._figure.layout.update(view_layout(self._shown, ""))
+            self._figure.data[0].update(bars(self._shown, is_dark=is_dark), overwrite=False)
+            self._figure.data[2].update(frames(self._shown, is_dark=is_dark), overwrite=False)
+            self._figure.layout.update(view_layout(self._shown))
         self.select(chosen)
+
+    def show(self, thing: Any) -> None:
+        """Look at something else of the same kind; the browser keeps the figure, which is 5 MB to send."""
+        self._thing = thing
+        self._rows = rows_of(thing)
+        self.selected = None
+        self._fill()
+
+    def show_side(self, side: Side) -> None:
+        """Draw one side of a diff, or both."""
+        self._side = side
+        self._fill()
 
     def select(self, place: int | None) -> None:
         """Choose the row at `place`: list, outline and side list follow."""
@@ -164,9 +205,9 @@ class Explorer(Opened):
         low = self._first_in_view(index)
         with self._figure.batch_update():
             outline.base, outline.x, outline.y = [row.start_ms], [row.duration_ms or 0.0], [index]
-            outline.marker.line.color = "#ffffff" if self._front.is_dark else "#111111"
+            outline.marker.line.color = INK[self._front.is_dark]
             if low is not None:
-                in_view = min(max(len(self._shown), 6), ROWS_IN_VIEW)
+                in_view = min(max(len(self._shown), _FEWEST_ROWS), ROWS_IN_VIEW)
                 self._figure.layout.yaxis.range = [low + in_view - 0.5, low - 0.5]
 
     def _first_in_view(self, index: int) -> int | None:
@@ -176,9 +217,11 @@ class Explorer(Opened):
             return None
         return max(0, min(index - ROWS_IN_VIEW // 2, len(self._shown) - ROWS_IN_VIEW))
 
+    # ------------------------------------------------------------------------------------- what is done
+
     def step(self, by: int) -> None:
         """Go to the next (1) or previous (-1) difference; in a trace, to the next failed span."""
-        loud = [row.place for row in self._shown if row.state not in ("plain", "own", "same")]
+        loud = [row.place for row in self._shown if row.state not in _QUIET]
         here = -1 if self.selected is None else self.selected
         ahead = [place for place in loud if (place > here if by > 0 else place < here)]
         if ahead:
@@ -209,16 +252,27 @@ class Explorer(Opened):
 
 def _outline() -> Bar:
     """The one bar that shows which row is chosen."""
-    return Bar(
-        orientation="h",
-        hoverinfo="skip",
-        marker={"color": "rgba(0,0,0,0)", "line": {"color": colours(is_dark=False)["plain"], "width": 3}},
-    )
+    marker = {"color": "rgba(0,0,0,0)", "line": {"color": INK[False], "width": 3}}
+    return Bar(orientation="h", hoverinfo="skip", marker=marker)
+
+
+def _of_side(row: Row, side: Side) -> Row | None:
+    """A row as one side shows it; ``None`` where that side has no such span."""
+    if side == "both":
+        return row
+    if side == "new":
+        return None if row.is_hollow else replace(row, baseline_ms=None)
+    if row.baseline_ms is None:
+        return None
+    start_ms, duration_ms = row.baseline_ms
+    return replace(row, start_ms=start_ms, duration_ms=duration_ms, baseline_ms=None, is_hollow=True)
 
 
 def _list_label(row: Row) -> str:
     name = clipped(one_line(row.label), _LABEL_CELLS)
-    duration = f" · {duration_text(row.duration_ms)}" if row.duration_ms is not None else ""
+    # The bar of a span that the run lacks may only stand along its parent.
+    is_known = row.duration_ms is not None and not row.is_hollow
+    duration = f" · {duration_text(row.duration_ms)}" if is_known else ""
     word = f" ({row.state})" if row.state not in ("plain", "same") else ""
     return f"{_INDENT * min(row.depth, _DEEPEST)}{name}{duration}{word}"
 
@@ -229,4 +283,5 @@ def _head_html(rows: Rows, shown: int) -> str:
         note = f" · showing {number_text(shown)} of {number_text(len(rows))}"
         if rows.is_diff:
             note += f" · … {number_text(len(rows) - shown)} unchanged or beyond the window"
-    return f"<div class=clnrm role=status><b>{escape(rows.heading)}</b>{escape(note)}</div>"
+    legend = f"<div class=q>{escape(rows.legend)}</div>" if rows.legend else ""
+    return f"<div class=clnrm><b>{escape(rows.heading)}</b>{escape(note)}{legend}</div>"

@@ -19,7 +19,7 @@ _LONGEST: Final = 600
 
 def facts_html(title: str, facts: Sequence[Fact], *, is_diff: bool) -> str:
     """A table of `facts` under `title` (plain text); of a diff what differs comes first and is marked."""
-    header = ("", "key", "baseline", "current", "") if is_diff else ("key", "value")
+    header = ("", "key", "baseline", "current") if is_diff else ("key", "value")
     ordered = sorted(facts, key=lambda fact: is_diff and fact.section != "edits" and fact.old == fact.new)
     rows = []
     section = None
@@ -49,7 +49,9 @@ def _two_sided(fact: Fact) -> str:
     mark = f"<span role=img aria-label={word}>{sign}</span>" if sign else ""
     old, new = (escape(text or "", _LONGEST) for text in (fact.old, fact.new))
     arrow = f"<b>{new}</b>" if sign else new
+    # In a row of its own: the table stands in a narrow place.
+    note = f"<tr><td></td><td class=q colspan=3>{escape(fact.note, 200)}</td></tr>" if fact.note else ""
     return (
         f"<tr><td>{mark}</td><th scope=row>{escape(fact.key, 120)}</th><td dir=auto>{old}</td>"
-        f"<td dir=auto>{arrow}</td><td class=q>{escape(fact.note, 200)}</td></tr>"
+        f"<td dir=auto>{arrow}</td></tr>{note}"
     )

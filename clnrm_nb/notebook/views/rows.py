@@ -49,6 +49,10 @@ class Row:
     state: State
     start_ms: float
     duration_ms: float | None
+    baseline_ms: tuple[float, float] | None = None
+    """Start and duration of the baseline's span, as it is drawn."""
+    is_hollow: bool = False
+    """Not in the run."""
 
     @property
     def label(self) -> str:
@@ -73,6 +77,8 @@ class Rows(Protocol):
 
     heading: str
     is_diff: bool
+    legend: str
+    """How to read the picture, in a sentence; empty where there is nothing to explain."""
 
     def __len__(self) -> int:
         """Rows in all."""
@@ -91,6 +97,7 @@ class TraceRows:
     """The rows of one trace."""
 
     is_diff = False
+    legend = ""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -145,6 +152,12 @@ class DiffRows:
         counts = [f"{n} {word}" for word, n in layout.totals().items() if n and word != "same"]
         both = number_text(len(layout), "span")
         self.heading = f"{both} on both sides: {', '.join(counts) or 'all the same'}"
+        self.legend = "Bars are the run, dashed frames the baseline; what is missing is hatched."
+        if not self._has_baseline_times():
+            self.legend += " Accepted traces hold no times: a frame stands where the run's span does."
+
+    def _has_baseline_times(self) -> bool:
+        return any(self._layout.length_ns(part, of_baseline=True) for part in range(len(self._layout.parts)))
 
     def __len__(self) -> int:
         return len(self._layout)
@@ -160,7 +173,24 @@ class DiffRows:
         name = pair.name if pair.name is not None else pair.baseline_name
         if pair.status == "renamed":
             name = f"{pair.baseline_name} → {pair.name}"
-        return Row(place, pair.depth, name or "", pair.service, pair.status, start_ms, duration_ms)
+        return Row(
+            place,
+            pair.depth,
+            name or "",
+            pair.service,
+            pair.status,
+            start_ms,
+            duration_ms,
+            None if pair.baseline is None else self._baseline_ms(place, start_ms, duration_ms),
+            is_hollow=pair.current is None,
+        )
+
+    def _baseline_ms(self, place: int, start_ms: float, duration_ms: float | None) -> tuple[float, float]:
+        """Its own times where the baseline has any, else those of the row."""
+        offset, duration = self._layout.times_ns(place, of_baseline=True)
+        if offset is None or duration is None:
+            return start_ms, duration_ms or 0.0
+        return offset / 1e6, duration / 1e6
 
     def _times_ms(self, place: int) -> tuple[float, float | None]:
         """Accepted traces hold no times, so that a ghost often has only its parent to stand along."""
