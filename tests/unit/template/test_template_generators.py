@@ -137,3 +137,9 @@ def test_template_shuffle_sample_and_pick_take_from_the_list(items, seed):
 @given(st.integers(0, 999))
 def test_template_weight_of_zero_is_never_chosen(seed):
     assert _value(f'weighted([["a", 0], ["b", 1], ["c", 0.5], ["d", 0]], {seed})') in ("b", "c")
+
+
+def test_template_uuid_v5_of_a_lone_surrogate_is_no_crash():
+    """Found by tests/fuzz: a text that is no Unicode, as a front end may hand it over, raised."""
+    assert _value('uuid_v5("dns", "exam\udcb4ple.com")') is not None
+    assert _value('uuid_v5("dns", "example.com")') == "cfbff0d1-9375-5685-968c-48ce8b15ae17"

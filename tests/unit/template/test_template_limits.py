@@ -154,3 +154,37 @@ def test_template_values_of_one_rendering_do_not_leak_into_the_next(rendering):
     assert rendering(text).text == rendering(text).text
     assert rendering(text, variables={"d": {"a": 2}}).text.endswith("[1, 2]20")
     assert rendering(text).text.endswith("[1, 2]10")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{% set x = [1] %}{% for i in range(60) %}{% set_global x = [x, x] %}{% endfor %}{{ x }}",
+        "{% set x = [1] %}{% for i in range(60) %}{% set_global x = [x, x] %}{% endfor %}{{ x == [x] or x | json_encode }}",
+        "{{ sample(range(150000), 150000) | join(',') }}{{ shuffle(range(150000)) }}",
+    ],
+)
+def test_template_value_that_holds_itself_many_times_is_refused(rendering, text):
+    """Arrays that share their parts have more of them than memory has; printing one hung until 10 s were over."""
+    started = time.process_time()
+
+    assert _codes(rendering(text)) == {"CLN108"}
+    assert time.process_time() - started < 5
+
+
+def test_template_number_without_a_finite_value_is_a_finding(rendering):
+    """A float of 400 digits raised `NameError: inf` from the compiled template."""
+    rendered = rendering("{{ " + "9" * 400 + ".5 }}")
+
+    assert [d.code for d in rendered.diagnostics] == ["CLN101"]
+    assert len(rendered.diagnostics[0].message) < 100
+
+
+@pytest.mark.parametrize("text", ["{{ x | striptags }}", "{{ 'e' ~ y | truncate(length=1) }}"])
+def test_template_filters_take_linear_time(rendering, text):
+    started = time.process_time()
+
+    rendered = rendering(text, variables={"x": "<" * 100_000 + "<!-- >" * 20_000, "y": "\u0301" * 200_000})
+
+    assert rendered.text is not None
+    assert time.process_time() - started < 3

@@ -155,6 +155,20 @@ def test_template_dependencies_hold_what_was_read(rendering, tmp_path):
     assert not reads.nondeterministic
 
 
+def test_template_dependencies_know_parents_lists_and_files_that_are_missing(rendering, tmp_path):
+    (tmp_path / "base.tera").write_text("{% block a %}{% endblock %}{{ get_env(name='B', default='x') }}")
+    (tmp_path / "part.tera").write_text("{{ token }}")
+    text = '{% extends "base.tera" %}{% block a %}{% include ["no.tera", "part.tera"] %}'
+    text += '{% include "gone.tera" ignore missing %}{{ vars.q | default("z") }}{{ env.A | default("y") }}{% endblock %}'
+
+    reads = rendering(text, environ={"B": "1"}).dependencies
+
+    assert reads.files.keys() == {"a.clnrm.toml.tera", "base.tera", "part.tera"}
+    assert reads.missing_files == ("no.tera", "templates/no.tera", "gone.tera", "templates/gone.tera")
+    assert reads.environment == {"A": None, "B": "1", "OTEL_TOKEN": None}
+    assert reads.variables == {"token", "q"}
+
+
 def test_template_clock_and_random_seed_make_a_rendering_nondeterministic(rendering):
     assert rendering("{{ now() }}").dependencies.nondeterministic
     assert rendering("{{ uuid_v4() }}").dependencies.nondeterministic
