@@ -5,6 +5,12 @@ Examples
 >>> from clnrm_nb.testing import read_results
 >>> [saved.document["ok"] for saved in read_results("out/20-regression.ipynb", "result")]  # doctest: +SKIP
 [True]
+
+What such a document keeps of a run becomes a result again, with the traces it was compared with:
+
+>>> from clnrm_nb import RunResult
+>>> (saved,) = read_results("out/20-regression.ipynb", "result")  # doctest: +SKIP
+>>> RunResult.from_document(saved.document).diff.frame  # doctest: +SKIP
 """
 
 from __future__ import annotations

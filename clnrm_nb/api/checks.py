@@ -16,7 +16,7 @@ from clnrm_nb.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from clnrm_nb.api.context import Context
+    from clnrm_nb.api.contexts import Context
 
 __all__ = ["Finding", "run_checks"]
 

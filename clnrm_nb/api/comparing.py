@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clnrm_nb.api.context import Context, context_of, paths_of, refuse_unknown, variables_from
+from clnrm_nb.api.contexts import Context, context_of, paths_of, refuse_unknown, variables_from
 from clnrm_nb.api.inspect import SCENARIO_FILES, read_table
 from clnrm_nb.api.running import run
 from clnrm_nb.baseline import BaselineReview
@@ -203,7 +203,29 @@ def baseline_accept(
     context: Context | None = None,
     **options: Any,
 ) -> Baselines:
-    """Make the latest trace of scenarios their baseline, or only some edits or causes of it."""
+    """Make the latest trace of scenarios their baseline, or only some edits or causes of it.
+
+    Parameters
+    ----------
+    ids : str or sequence of str
+        Ids, or globs of ids whose latest trace is neither its baseline nor rejected.
+    edit, cause : sequence of str
+        Only these, by their ids in the diff.
+    accept_all : bool
+        Every latest trace that is neither its baseline nor rejected, whether its run was compared or not.
+        What must not be accepted is told and left, with exit status 1.
+    force : bool
+        Also traces of tests that did not pass.
+    by, message : str, optional
+        Who and why, for the log.
+    dry_run : bool
+        Write nothing.
+
+    Raises
+    ------
+    UsageError
+        Unknown id, edit or cause; a named trace that must not be accepted; nothing ever ran here.
+    """
     here = context_of(context, options)
     refuse_unknown("baseline_accept", options)
     with _review(here) as review:
@@ -211,7 +233,7 @@ def baseline_accept(
             [ids] if isinstance(ids, str) else list(ids),
             edits=list(edit),
             causes=list(cause),
-            all_pending=accept_all,
+            everything=accept_all,
             force=force,
             by=by,
             message=message,
@@ -268,6 +290,7 @@ def baseline_undo(
         return _told("baseline undo", [review.undo(id, by=by, message=message)])
 
 
+_NOTHING_TO_DO = "Nothing to do: every latest trace is its baseline already, or rejected."
 _DONE = {"accept": "accepted", "reject": "rejected", "restore": "restored", "undo": "undone"}
 
 
@@ -282,7 +305,7 @@ def _told(command: str, decided: Sequence[Decided], *, dry_run: bool = False) ->
         }
         for one in decided
     ]
-    notes = [_sentence(one, dry_run=dry_run) for one in decided]
+    notes = [_sentence(one, dry_run=dry_run) for one in decided] or [_NOTHING_TO_DO]
     refused = any(one.refused for one in decided)
     return Baselines(records, title=command, command=command, notes=notes, exit_code=int(refused))
 

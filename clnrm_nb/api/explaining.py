@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from clnrm_nb import explain as pages
-from clnrm_nb.api.context import context_of, refuse_unknown
+from clnrm_nb.api.contexts import context_of, refuse_unknown
 from clnrm_nb.report.explained import Explained
 
 if TYPE_CHECKING:
-    from clnrm_nb.api.context import Context
+    from clnrm_nb.api.contexts import Context
 
 __all__ = ["explain"]
 

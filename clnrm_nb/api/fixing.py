@@ -6,11 +6,12 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from clnrm_nb.api.context import Context, context_of, paths_of, refuse_unknown, variables_from
+from clnrm_nb.api.contexts import Context, context_of, paths_of, refuse_unknown, variables_from
+from clnrm_nb.api.sources import sources_of
 from clnrm_nb.config.discovery import discover
 from clnrm_nb.config.sourcefile import read_source, write_source
 from clnrm_nb.errors import ClnrmError
-from clnrm_nb.fixes import mend, older_forms
+from clnrm_nb.fixes import meaning, mend, older_forms
 from clnrm_nb.pipeline.load import Variables, template_request
 from clnrm_nb.report.edited import Edited, EditedFile
 from clnrm_nb.report.results import Diagnostics
@@ -49,7 +50,7 @@ class _Linter:
             if rendered.dependencies.nondeterministic:
                 return None
             test = check(rendered).test
-            meanings.append(_without_places(test.model_dump(mode="json")) if test else None)
+            meanings.append(meaning(test) if test else None)
         return meanings
 
     def findings(self, path: Path, file: str, text: str | None) -> list[Diagnostic]:
@@ -71,7 +72,7 @@ class _Linter:
     def _checked(self, request: TemplateRequest) -> list[Diagnostic]:
         strict = self.here.settings.template.strict_toml
         checked = check(render(request), strict_toml=strict, style=self.style)
-        forms = older_forms(checked.parsed) if self.older and checked.parsed is not None else []
+        forms = older_forms(checked.parsed, checked.test) if self.older and checked.parsed is not None else []
         return [*checked.diagnostics, *forms]
 
     def _request(self, path: Path, file: str, text: str | None) -> TemplateRequest:
@@ -84,12 +85,6 @@ class _Linter:
             text=text,
             no_template=self.no_template,
         )
-
-
-def _without_places(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_places(item) for key, item in value.items() if key not in ("source", "written")}
-    return [_without_places(item) for item in value] if isinstance(value, list) else value
 
 
 def _identity(finding: Diagnostic) -> tuple[Any, ...]:
@@ -138,7 +133,11 @@ def lint(
             findings += own
             files.append({"file": file, "outcome": _outcome(own), "kind": "scenario"})
         return Diagnostics(
-            findings, command="lint", files=files, deny_warnings=here.settings.lint.deny_warnings
+            findings,
+            command="lint",
+            files=files,
+            sources=sources_of(findings, (), None, here.project),
+            deny_warnings=here.settings.lint.deny_warnings,
         )
 
     def wanted(finding: Diagnostic) -> bool:
@@ -230,7 +229,7 @@ def _mended(
     status: EditStatus = "unchanged"
     if mended.text != source.text:
         status = "changed" if writes else "would-change"
-    notes = [_counted(mended.fixed)] if mended.fixed else []
+    notes = [_counted(mended.fixed, "fixed" if writes else "would fix")] if mended.fixed else []
     notes += [
         f"line {finding.line}: the repair of {finding.code} would make the file worse and was left out"
         for finding in mended.refused
@@ -238,5 +237,5 @@ def _mended(
     return EditedFile(file, status, source.text, mended.text, fixes=mended.fixed.total(), notes=notes)
 
 
-def _counted(fixed: Counter[str]) -> str:
-    return "fixed " + ", ".join(f"{count} {code}" for code, count in sorted(fixed.items()))
+def _counted(fixed: Counter[str], done: str) -> str:
+    return f"{done} " + ", ".join(f"{count} {code}" for code, count in sorted(fixed.items()))

@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from clnrm_nb.api.context import Context, context_of, paths_of, refuse_unknown
+from clnrm_nb.api.contexts import Context, context_of, paths_of, refuse_unknown
 from clnrm_nb.config.discovery import discover
 from clnrm_nb.config.sourcefile import read_source, write_source
 from clnrm_nb.errors import ClnrmError

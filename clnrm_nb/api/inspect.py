@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from clnrm_nb.api.context import Context, context_of, refuse_unknown, variables_from
+from clnrm_nb.api.contexts import Context, context_of, refuse_unknown, variables_from
 from clnrm_nb.errors import ClnrmError, UsageError, ValidationFailedError
+from clnrm_nb.executor.recording import parse_recording
 from clnrm_nb.pipeline.load import Sources, load
 from clnrm_nb.pipeline.reanalyse import rejudge
 from clnrm_nb.report.files import write_report
@@ -18,17 +19,22 @@ from clnrm_nb.report.results import History, RunResult, Trace
 from clnrm_nb.report.spanviews import GraphView, SpanList, Text
 from clnrm_nb.scenario.model import NamePattern
 from clnrm_nb.spans.loaders import load as load_spans
+from clnrm_nb.spans.loaders.sources import read
+from clnrm_nb.spans.table import SpanTable
 from clnrm_nb.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from clnrm_nb.report.render import Format
-    from clnrm_nb.spans.table import SpanTable
 
 _log = logging.getLogger(__name__)
 
 SCENARIO_FILES = (".clnrm.toml", ".clnrm.toml.tera")
+
+_RECORDING: Final = b'"clnrm-recording/'
+_LOOK_BYTES: Final = 4_096
+"""How far into a file a recording says that it is one: first of all, in those that are written here."""
 
 __all__ = ["SCENARIO_FILES", "analyze", "graph", "history", "load_trace", "read_table", "report", "spans"]
 
@@ -53,8 +59,16 @@ def load_trace(source: str | Path | bytes, *, input_format: str | None = None) -
 
 
 def read_table(source: str | Path | bytes, input_format: str | None) -> SpanTable:
-    """The spans of a trace file (``-``: standard input); what was skipped is warned about."""
-    table, loading = load_spans(source, input_format=input_format)
+    """The spans of a trace file or a recording (``-``: standard input); what was skipped is warned about."""
+    name, data = read(source)
+    if input_format is None and _RECORDING in data[:_LOOK_BYTES]:
+        table = SpanTable()
+        for test in parse_recording(data) or ():
+            for recorded in test.spans.values():
+                table.extend(recorded)
+        if len(table):
+            return table
+    table, loading = load_spans(data, input_format=input_format, name=name)
     for finding in loading.diagnostics:
         _log.warning("%s", finding)
     return table

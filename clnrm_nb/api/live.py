@@ -16,7 +16,7 @@ from clnrm_nb.report.results import RunResult, Trace
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from clnrm_nb.api.context import Context
+    from clnrm_nb.api.contexts import Context
     from clnrm_nb.api.running import Paths
     from clnrm_nb.executor.events import Event
     from clnrm_nb.pipeline.load import Cell
@@ -44,8 +44,8 @@ class Watcher(Protocol):
     def __call__(self, event: Event) -> None:
         """Something happened."""
 
-    def end(self, result: RunResult | None) -> None:
-        """The run is over; ``None``: it could not be carried out."""
+    def end(self, result: RunResult | None, error: BaseException | None = None) -> None:
+        """The run is over; without a result it could not be carried out, and `error` says why."""
 
 
 def run_watched(
@@ -69,11 +69,15 @@ def run_watched(
 
     async def job() -> RunResult:
         result: RunResult | None = None
+        error: BaseException | None = None
         _tell(lambda: watcher.begin(lambda limit: _newest(live.tables, limit)))
         try:
             result = await _finished(request, here, live, write)
+        except BaseException as failure:
+            error = failure
+            raise
         finally:
-            _tell(lambda: watcher.end(result))
+            _tell(lambda: watcher.end(result, error))
         return result
 
     if detach:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clnrm_nb.api.checks import run_checks
-from clnrm_nb.api.context import Context, context_of, refuse_unknown
-from clnrm_nb.api.init import lay_down
+from clnrm_nb.api.contexts import Context, context_of, refuse_unknown
+from clnrm_nb.api.initial import lay_down
 from clnrm_nb.errors import UsageError
 from clnrm_nb.executor.loop import run_blocking
 from clnrm_nb.report.results import Table
@@ -146,7 +146,7 @@ def _replay(scratch: Path) -> list[list[str]]:
 
 
 def _run_in(root: Path, paths: list[Path], **options: Any) -> RunResult:
-    from clnrm_nb.api.context import context
+    from clnrm_nb.api.contexts import context
     from clnrm_nb.api.running import run
     from clnrm_nb.report.results import RunResult
 

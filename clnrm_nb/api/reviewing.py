@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from clnrm_nb.api.context import Context, context_of
+from clnrm_nb.api.contexts import Context, context_of
 from clnrm_nb.baseline.review import BaselineReview
 from clnrm_nb.errors import ClnrmError, UsageError
 from clnrm_nb.report.diffs import Compared, TraceDiff
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.spans.table import SpanTable
 
-__all__ = ["ReviewDesk", "pending_list"]
+__all__ = ["ReviewDesk", "review"]
 
 
 class ReviewDesk:
@@ -117,7 +117,7 @@ def _matches(review_id: str, wanted: str) -> bool:
     return review_id == wanted or review_id.startswith(f"{wanted}::") or fnmatchcase(review_id, wanted)
 
 
-def pending_list(ids: Sequence[str] = (), *, context: Context | None = None, **options: Any) -> Table:
+def review(ids: Sequence[str] = (), *, context: Context | None = None, **options: Any) -> Table:
     """What waits for a decision, as a list: exit status 1 if there is anything.
 
     Returns

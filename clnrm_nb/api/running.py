@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from clnrm_nb.api.context import Context, context_of, paths_of, refuse_unknown, variables_from
+from clnrm_nb.api.contexts import Context, context_of, paths_of, refuse_unknown, variables_from
 from clnrm_nb.codes import EXIT_INTERRUPTED
 from clnrm_nb.errors import UsageError
 from clnrm_nb.executor.loop import Interrupted, Job, run_blocking, run_here, submit
@@ -43,9 +43,11 @@ class Run:
 
     @property
     def status(self) -> str:
-        """``running``, or how the run ended: ``passed``, ``failed`` or ``interrupted``."""
+        """``running``, or how the run ended: ``passed``, ``failed``, ``interrupted`` or ``error``."""
         if not self._job.done.done():
             return "running"
+        if self._job.done.cancelled() or self._job.done.exception() is not None:
+            return "error"
         if self.result.exit_code == EXIT_INTERRUPTED:
             return "interrupted"
         return "passed" if self.result.ok else "failed"

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clnrm_nb.api.context import Context, context_of, refuse_unknown
+from clnrm_nb.api.contexts import Context, context_of, refuse_unknown
 from clnrm_nb.errors import ClnrmError, UsageError
 from clnrm_nb.report.spanviews import Text
 from clnrm_nb.report.text import number_text
@@ -84,7 +84,8 @@ def _read(file: str | Path) -> bytes:
     try:
         return Path(file).read_bytes()
     except OSError as error:
-        raise ClnrmError(f"cannot read {str(file)!r}: {error.strerror}", "CLN001") from None
+        reason = (error.strerror or str(error)).lower()
+        raise ClnrmError(f"cannot read `{file}`: {reason}", "CLN001") from None
 
 
 def _create(path: Path, text: str) -> None:

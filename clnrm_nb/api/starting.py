@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clnrm_nb.api.context import context_of, refuse_unknown
+from clnrm_nb.api.contexts import context_of, refuse_unknown
 from clnrm_nb.config.nearest import did_you_mean
 from clnrm_nb.errors import UsageError
 from clnrm_nb.report.spanviews import Text
@@ -13,7 +13,7 @@ from clnrm_nb.report.tables import Table
 from clnrm_nb.starters import STARTERS, text_of
 
 if TYPE_CHECKING:
-    from clnrm_nb.api.context import Context
+    from clnrm_nb.api.contexts import Context
 
 __all__ = ["template", "template_list"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clnrm_nb.api.context import Context, context_of, paths_of, refuse_unknown, variables_from
+from clnrm_nb.api.contexts import Context, context_of, paths_of, refuse_unknown, variables_from
 from clnrm_nb.api.sources import sources_of
 from clnrm_nb.codes import SEVERITIES
 from clnrm_nb.errors import ClnrmError, UsageError, ValidationFailedError

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from clnrm_nb.baseline.catalog import BaselineEntry, Baselines
 from clnrm_nb.baseline.compare import Comparison, Terms, compare_run
-from clnrm_nb.baseline.decisions import Decision
+from clnrm_nb.baseline.decisions import Decided, Decision
 from clnrm_nb.baseline.files import Baseline
-from clnrm_nb.baseline.review import BaselineReview, Decided
+from clnrm_nb.baseline.review import BaselineReview
 
 __all__ = [
     "Baseline",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from clnrm_nb.baseline.changes import Changes
 from clnrm_nb.baseline.decisions import Decision, DecisionLog
-from clnrm_nb.baseline.files import parse
+from clnrm_nb.baseline.files import parse, scenario_of
 from clnrm_nb.baseline.latest import Latest, Latests
 from clnrm_nb.baseline.proposal import Session
 from clnrm_nb.baseline.store import BaselineStore
@@ -102,6 +102,31 @@ class Baselines:
     def pending(self) -> list[PendingReview]:
         """Traces that wait for a decision, by id."""
         return [review for review in self.reviews.all() if review.state == "pending"]
+
+    def undecided(self) -> list[str]:
+        """Ids whose latest trace is neither their baseline nor rejected, compared or not, sorted.
+
+        A trace that was never compared belongs to them if its scenario file is still there: one without
+        spans only where a baseline has some.
+
+        Raises
+        ------
+        ClnrmError
+            CLN702, CLN703: a baseline file is damaged or newer.
+        """
+        log = self.log()
+        waiting = {review.id for review in self.pending()}
+        return [one for one in self._latests.ids() if one in waiting or self._is_undecided(one, log)]
+
+    def _is_undecided(self, baseline_id: str, log: DecisionLog) -> bool:
+        test_id, _ = scenario_of(baseline_id)
+        if not (self._project.root / test_id.partition("[")[0]).is_file():
+            return False
+        latest, current = self._latests.of(baseline_id), self.store.load(baseline_id)
+        if latest is None or not (len(latest.table) or current):
+            return False
+        is_same = current is not None and current.digest == latest.digest
+        return not is_same and log.rejection(baseline_id, latest.digest) is None
 
     def show(self, baseline_id: str, version: int | None = None) -> Baseline:
         """The accepted baseline, or one of its versions.

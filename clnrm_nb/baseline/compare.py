@@ -253,9 +253,8 @@ class _Run:
 
     def _judge(self, comparison: Comparison, outcome: TestOutcome, terms: Terms) -> Comparison:
         rejection = self.log.rejection(comparison.id, comparison.digest or "")
-        if comparison.diff is not None and not outcome.complete:
-            said = "the trace is incomplete; the diff is provisional and decides nothing"
-            return self._finding(comparison, "incomplete", "CLN707", said, terms)
+        if not outcome.complete:
+            return self._finding(comparison, "incomplete", "CLN707", _undecided(comparison, outcome), terms)
         if comparison.diff is not None and not comparison.diff:
             return comparison
         if rejection is not None:
@@ -281,7 +280,7 @@ class _Run:
 
     def _hint(self, baseline_id: str, code: str) -> str | None:
         if code == "CLN707":
-            return None
+            return "`clnrm explain CLN614` says what makes a trace incomplete"
         if self.ci:
             return "compare and review it locally: `clnrm diff`, then `clnrm review`"
         if code == "CLN701":
@@ -385,7 +384,7 @@ class _Run:
                 "CLN706",
                 f"no scenario owns `{name}`" + (f" (`{stored.id}`)" if stored.id else ""),
                 file=name,
-                hint="`clnrm baseline gc --unused` removes it",
+                hint=f"if its scenario is gone for good, delete the file (`git rm '{name}'`)",
                 severity="error" if self.ci else "warning",
             )
             found.append(
@@ -401,6 +400,15 @@ def _summary(diff: Diff) -> str:
     parts = [f"{count} {status}" for status, count in diff.totals.items() if count and status != "same"]
     n_edits = len(diff.counted)
     return ", ".join(parts) or f"{n_edits} {'edit' if n_edits == 1 else 'edits'}"
+
+
+def _undecided(comparison: Comparison, outcome: TestOutcome) -> str:
+    """Why an incomplete trace decides nothing, and what makes it incomplete."""
+    causes = [finding.message for finding in outcome.diagnostics if finding.code == "CLN614"]
+    because = f" ({'; '.join(causes)})" if causes else ""
+    if comparison.diff is None:
+        return f"the trace is incomplete{because}; it cannot be the first baseline of `{comparison.id}`"
+    return f"the trace is incomplete{because}; the diff is provisional and decides nothing"
 
 
 def _refused_by(decision: Decision) -> str:

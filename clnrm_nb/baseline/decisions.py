@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-__all__ = ["FORMAT", "Action", "Decision", "DecisionLog", "identity"]
+__all__ = ["FORMAT", "Action", "Decided", "Decision", "DecisionLog", "identity"]
 
 FORMAT: Final = "clnrm-decision/1"
 
@@ -128,6 +128,46 @@ def _read(document: Any) -> Decision | None:
         elif not (isinstance(value, str) or (value is None and key not in _TEXTS)):
             return None
     return Decision(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What became of one id.
+
+    Parameters
+    ----------
+    id : str
+    action : str
+        ``accept``, ``reject``, ``restore``, ``undo``.
+    changed : bool
+        Whether a decision was made (under ``dry_run``: would be). An identical trace needs none.
+    version, digest : int, str or None
+        Of the file afterwards.
+    previous : str or None
+        Trace digest of the file before.
+    file : str
+        The baseline file from the project root.
+    edits : tuple of str
+        Edits accepted one by one, with those they required.
+    left : int
+        Counted edits still open after that.
+    decision : str or None
+        Name of the log file's decision.
+    refused : str or None
+        Why nothing was done about it.
+    """
+
+    id: str
+    action: Action
+    changed: bool
+    version: int | None
+    digest: str | None
+    previous: str | None
+    file: str
+    edits: tuple[str, ...] = ()
+    left: int = 0
+    decision: str | None = None
+    refused: str | None = None
 
 
 class DecisionLog:

@@ -60,6 +60,18 @@ class Latests:
     def __init__(self, state: State, reviews: Reviews) -> None:
         self._state = state
         self._reviews = reviews
+        self._run: dict[str, Any] = {}
+
+    def ids(self) -> list[str]:
+        """Ids, sorted, of all that has a latest trace: of reviews, and of the last run of every test."""
+        found = {review.id for review in self._reviews.all()}
+        for test_id in self._state.last_results():
+            _, test = self._last(test_id) or (None, {})
+            names = [part["name"] for part in test.get("scenarios", ())]
+            found.update(f"{test_id}::{name}" for name in names if _has_run(test, name))
+            if test:
+                found.add(test_id)
+        return sorted(found)
 
     def of(self, baseline_id: str) -> Latest | None:
         """The latest one; ``None`` if the scenario never ran here."""
@@ -88,19 +100,9 @@ class Latests:
     def _stored(self, baseline_id: str, *, after: str) -> Latest | None:
         """From the last run that got to a verdict, if it is later than the review's."""
         test_id, scenario = scenario_of(baseline_id)
-        row = next(
-            (
-                row
-                for row in self._state.history([test_id])
-                if row["test_id"] == test_id and row["status"] not in _NO_TRACE
-            ),
-            None,
-        )
+        row, test = self._last(test_id) or ({"run": ""}, {})
         # Ids of runs ascend with time.
-        if row is None or row["run"] <= after:
-            return None
-        test = self._test(row["run"], test_id)
-        if test is None or not _has_run(test, scenario):
+        if row["run"] <= after or not _has_run(test, scenario):
             return None
         content = self._state.spans_of(test_id, row["run"])
         if content is None and test.get("span_count"):
@@ -117,9 +119,20 @@ class Latests:
             bool(test.get("complete", True)),
         )
 
-    def _test(self, run_id: str, test_id: str) -> dict[str, Any] | None:
-        run = self._state.run(run_id) or {"data": {"tests": []}}
-        return next((test for test in run["data"]["tests"] if test["id"] == test_id), None)
+    def _last(self, test_id: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """The last run of a test that got to a verdict: its row of the history, and the test's document."""
+        for row in self._state.history([test_id]):
+            if row["test_id"] == test_id and row["status"] not in _NO_TRACE:
+                test = next((test for test in self._tests(row["run"]) if test["id"] == test_id), None)
+                return None if test is None else (row, test)
+        return None
+
+    def _tests(self, run_id: str) -> list[dict[str, Any]]:
+        """The tests of a run; tests are asked for in turn, and most have the same last run."""
+        if self._run.get("run") != run_id:
+            self._run = self._state.run(run_id) or {"run": run_id, "data": {"tests": []}}
+        tests: list[dict[str, Any]] = self._run["data"]["tests"]
+        return tests
 
 
 def _has_run(test: dict[str, Any], scenario: str | None) -> bool:

@@ -8,14 +8,14 @@ without a terminal, a notebook and ``--update-baseline`` come through here alike
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal
 
 from clnrm_nb.baseline.catalog import Baselines
 from clnrm_nb.baseline.changes import Changes
-from clnrm_nb.baseline.decisions import Decision, DecisionLog, identity
+from clnrm_nb.baseline.decisions import Decided, Decision, DecisionLog, identity
 from clnrm_nb.baseline.files import parse
 from clnrm_nb.baseline.proposal import Proposal, propose
 from clnrm_nb.errors import ClnrmError, UsageError
@@ -25,52 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from clnrm_nb.baseline.decisions import Action
     from clnrm_nb.baseline.latest import Latest
     from clnrm_nb.config.project import Project
     from clnrm_nb.state import State
 
-__all__ = ["BaselineReview", "Decided"]
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """What became of one id.
-
-    Parameters
-    ----------
-    id : str
-    action : str
-        ``accept``, ``reject``, ``restore``, ``undo``.
-    changed : bool
-        Whether a decision was made (under ``dry_run``: would be). An identical trace needs none.
-    version, digest : int, str or None
-        Of the file afterwards.
-    previous : str or None
-        Trace digest of the file before.
-    file : str
-        The baseline file from the project root.
-    edits : tuple of str
-        Edits accepted one by one, with those they required.
-    left : int
-        Counted edits still open after that.
-    decision : str or None
-        Name of the log file's decision.
-    refused : str or None
-        Why nothing was done about it.
-    """
-
-    id: str
-    action: Action
-    changed: bool
-    version: int | None
-    digest: str | None
-    previous: str | None
-    file: str
-    edits: tuple[str, ...] = ()
-    left: int = 0
-    decision: str | None = None
-    refused: str | None = None
+__all__ = ["BaselineReview"]
 
 
 def _now() -> datetime:
@@ -111,7 +70,7 @@ class BaselineReview(Baselines):
         *,
         edits: Sequence[str] = (),
         causes: Sequence[str] = (),
-        all_pending: bool = False,
+        everything: bool = False,
         skip_refused: bool = False,
         force: bool = False,
         seen: Mapping[str, str] | None = None,
@@ -127,8 +86,9 @@ class BaselineReview(Baselines):
             Ids or globs of them.
         edits, causes : sequence of str
             Only these edits, with those they require, as a patch on the accepted baseline.
-        all_pending : bool
-            Everything that waits for a decision; implies `skip_refused`.
+        everything : bool
+            Every latest trace that is neither its baseline nor rejected, whether its run was compared or not;
+            implies `skip_refused`.
         skip_refused : bool
             What must be refused is reported and left out (``--update-baseline``: accept what passed).
         force : bool
@@ -150,7 +110,7 @@ class BaselineReview(Baselines):
         """
         with self._deciding("accept", dry_run=dry_run):
             log = self.log()
-            chosen = self._chosen(ids, all_pending=all_pending, is_partial=bool(edits or causes))
+            chosen = self._chosen(ids, everything=everything, is_partial=bool(edits or causes))
             wanted = [*edits, *causes]
             proposals = (
                 self._partial(chosen, wanted, log, force=force)
@@ -158,7 +118,7 @@ class BaselineReview(Baselines):
                 else self._whole(chosen, log, seen or {}, force=force)
             )
             refused = [proposal for proposal in proposals if proposal.refused]
-            if refused and not (all_pending or skip_refused):
+            if refused and not (everything or skip_refused):
                 raise UsageError("; ".join(str(proposal.refused) for proposal in refused))
             who = identity(by, self._project.root)
             return [self._accept(p, log, who, message, causes, dry_run=dry_run) for p in proposals]
@@ -305,24 +265,34 @@ class BaselineReview(Baselines):
             )
         return self.store.lock()
 
-    def _chosen(self, ids: Sequence[str], *, all_pending: bool, is_partial: bool) -> list[str]:
-        waiting = [review.id for review in self.pending()]
-        if all_pending or (is_partial and not ids):
-            return waiting
+    def _chosen(self, ids: Sequence[str], *, everything: bool, is_partial: bool) -> list[str]:
+        if is_partial and not ids:
+            return [review.id for review in self.pending()]
+        if everything:
+            return self._everything()
         if not ids:
             raise UsageError("name a scenario, or give `--all`")
         chosen: dict[str, None] = {}
         for wanted in ids:
-            matches = self._matches(wanted, waiting)
+            matches = self._matches(wanted)
             if not matches:
                 raise self.unknown(wanted)
             chosen.update(dict.fromkeys(matches))
         return list(chosen)
 
-    def _matches(self, wanted: str, waiting: Sequence[str]) -> list[str]:
-        if wanted in waiting or self._latests.of(wanted) is not None:
+    def _everything(self) -> list[str]:
+        undecided = self.undecided()
+        if not undecided and not self._latests.ids():
+            raise UsageError(
+                "no trace is known here that could become a baseline",
+                hint="`clnrm run` brings traces, then `clnrm baseline accept --all` takes them",
+            )
+        return undecided
+
+    def _matches(self, wanted: str) -> list[str]:
+        if self._latests.of(wanted) is not None:
             return [wanted]
-        return [one for one in waiting if fnmatchcase(one, wanted)]
+        return [one for one in self.undecided() if fnmatchcase(one, wanted)]
 
     # ............................................................................................ accept
 

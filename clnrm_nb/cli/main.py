@@ -70,8 +70,11 @@ def _report(error: BaseException) -> int:
         sentence = f"{type(error).__name__}: {error}, please report"
         error = InternalError(sentence, hint="Run again with --debug for the traceback.")
     for finding in error.diagnostics:
-        click.echo(str(finding), err=True)
-    click.echo(f"error: {error}", err=True)
+        hint = f"\n  {finding.hint}" if finding.hint else ""
+        click.echo(f"{finding.severity}: {finding}{hint}", err=True)
+    # An error that stands for its findings often has the sentence of the first one.
+    if all(finding.message != error.message for finding in error.diagnostics):
+        click.echo(f"error: {error}", err=True)
     for note in getattr(error, "__notes__", ()):
         click.echo(f"  {note}", err=True)
     return error.exit_code

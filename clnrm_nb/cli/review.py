@@ -1,7 +1,7 @@
 """``clnrm review`` at a terminal: one difference in view, a key for each decision.
 
 A thin skin over :class:`~clnrm_nb.api.reviewqueue.ReviewQueue`, as the widget of notebooks is; nothing here
-decides or writes. Keys are those of the widget.
+decides or writes.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from clnrm_nb.api.reviewing import ReviewDesk
+from clnrm_nb.api.reviewkeys import keys_of
 from clnrm_nb.api.reviewqueue import ReviewQueue
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.report.render import render_report, wants_color
@@ -29,23 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["TerminalReview", "review", "wants_review"]
 
-_KEYS: Final = (
-    ("a", "accept", "make this trace the baseline and go on"),
-    ("g", "accept cause", "accept only the marked cause, everywhere in this trace"),
-    ("c", "mark", "mark the next cause"),
-    ("A", "accept all", "accept every difference that is pending"),
-    ("r", "reject", "refuse this trace: it stays red until the run changes"),
-    ("s", "skip", "leave this difference pending and go on"),
-    ("u", "undo", "take the last decision back, files byte for byte"),
-    ("n", "next", "look at the next difference"),
-    ("p", "previous", "look at the previous difference"),
-    ("1", "old", "show the baseline alone"),
-    ("2", "new", "show the run alone"),
-    ("3", "both", "show the difference"),
-    ("?", "help", "show or hide what the keys do"),
-    ("q", "quit", "stop; what is decided is kept, the rest still waits"),
-)
+_KEYS: Final = keys_of("terminal")
 _QUIT: Final = ("q", "\x04", "\x1b", "")
+_SIDES: Final = ("1", "2", "3")
 _INTERRUPT: Final = "\x03"
 _MOST_BYTES: Final = 64
 _RESERVED_LINES: Final = 9
@@ -148,6 +135,11 @@ class TerminalReview:
             "?": self._toggle_help,
         }
 
+    @property
+    def keys(self) -> set[str]:
+        """Keys that do something."""
+        return {*self._acts, *_SIDES, _QUIT[0]}
+
     def run(self) -> int:
         """Until everything is decided or the person stops; 1 while anything still waits.
 
@@ -172,7 +164,7 @@ class TerminalReview:
         return 1 if waits else 0
 
     def _press(self, key: str) -> None:
-        if key in ("1", "2", "3"):
+        if key in _SIDES:
             self._side = key
         elif key in self._acts:
             before = self.queue.index
@@ -243,8 +235,8 @@ class TerminalReview:
 
     def _key_lines(self) -> str:
         if self._has_help:
-            return "\n".join(f"  {key}  {label}: {tip}" for key, label, tip in _KEYS)
-        return "  ".join(f"{key} {label}" for key, label, _ in _KEYS)
+            return "\n".join(f"  {key.key}  {key.label.lower()}: {key.tip}" for key in _KEYS.values())
+        return "  ".join(f"{key.key} {key.label.lower()}" for key in _KEYS.values())
 
 
 def _open_causes(compared: TraceDiff) -> list[tuple[str, str]]:

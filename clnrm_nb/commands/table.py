@@ -500,7 +500,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
         (
             Flag("edit", "Only this edit.", "text", metavar="E", multiple=True),
             Flag("cause", "Only the edits of this cause.", "text", metavar="C", multiple=True),
-            Flag("all", "Everything that waits for a decision.", parameter="accept_all"),
+            Flag("all", "Every latest trace that has no baseline or differs from it.", parameter="accept_all"),
             Flag("force", "Also traces of tests that did not pass."),
             *_WHO,
             _DRY_RUN,

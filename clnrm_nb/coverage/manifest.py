@@ -19,8 +19,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from clnrm_nb.config.nearest import nearest
 from clnrm_nb.scenario.findings import Findings, locate_all
-from clnrm_nb.scenario.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -111,6 +111,9 @@ def read_manifest(document: Mapping[str, Any], locator: Locator) -> Manifest:
         for name in DIMENSIONS
         if name in given
     }
+    if not dimensions:
+        message = f"`[dimensions]` needs at least one of {', '.join(f'`{name}`' for name in DIMENSIONS)}"
+        reader.findings.add("CLN304", ("dimensions",), message, part="header")
     weights = _weights(reader, document, dimensions)
     name = system.get("name")
     if not isinstance(name, str) or not name.strip():

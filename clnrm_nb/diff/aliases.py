@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -44,11 +44,13 @@ def find_aliases(baseline: Side, current: Side, contents: Contents) -> Aliases:
     """The words renamed between two sides."""
     owns, owns_b = set(baseline.own[:-1]), set(current.own[:-1])
     old, new = _Owns(baseline, owns, owns - owns_b), _Owns(current, owns_b, owns_b - owns)
+    interner = baseline.interner
+    resources = _Words("resource", str)
     return Aliases(
-        services=_renamed(old, new, _service),
-        scopes=_renamed(old, new, _scope),
+        services=_renamed(old, new, _Words("resource", interner.service)),
+        scopes=_renamed(old, new, _Words("scope", interner.text)),
         keys=_keys(baseline, current, contents),
-        resources=frozenset(_new_words(old, new, _resource) | _new_words(new, old, _resource)),
+        resources=frozenset(_new_words(old, new, resources) | _new_words(new, old, resources)),
         contents=frozenset(owns ^ owns_b),
     )
 
@@ -61,31 +63,30 @@ class _Owns(NamedTuple):
     only: set[int]
 
 
-def _resource(side: Side, own: int) -> str:
-    return side.interner.parts[own].resource
+class _Words(NamedTuple):
+    """One part of contents and the word that its text stands for."""
+
+    part: Literal["resource", "scope"]
+    of: Callable[[str], str]
+
+    def said(self, side: Side, owns: Iterable[int]) -> set[str]:
+        """The words that some contents use; each text is read once."""
+        parts = side.interner.parts
+        return set(map(self.of, {getattr(parts[own], self.part) for own in owns}))
 
 
-def _service(side: Side, own: int) -> str:
-    return side.interner.service(side.interner.parts[own].resource)
-
-
-def _scope(side: Side, own: int) -> str:
-    return side.interner.text(side.interner.parts[own].scope)
-
-
-def _new_words(here: _Owns, there: _Owns, word_of: Callable[[Side, int], str]) -> set[str]:
+def _new_words(here: _Owns, there: _Owns, words: _Words) -> set[str]:
     """Words of one side that the other one does not use."""
-    words = {word_of(here.side, own) for own in here.only}
-    words -= {word_of(there.side, own) for own in there.only}
-    return words - {word_of(there.side, own) for own in there.every} if words else words
+    new = words.said(here.side, here.only)
+    return new - words.said(there.side, there.every) if new else new
 
 
-def _renamed(here: _Owns, there: _Owns, word_of: Callable[[Side, int], str]) -> dict[str, str]:
+def _renamed(here: _Owns, there: _Owns, words: _Words) -> dict[str, str]:
     """Words of one side only that stand at the same spans by more than half, the most alike first."""
-    old, new = _new_words(here, there, word_of), _new_words(there, here, word_of)
+    old, new = _new_words(here, there, words), _new_words(there, here, words)
     if not old or not new:
         return {}
-    uses_a, uses_b = _uses(here, word_of), _uses(there, word_of)
+    uses_a, uses_b = _uses(here, words), _uses(there, words)
     pairs = []
     for one in sorted(old):
         for other in sorted(new):
@@ -99,12 +100,13 @@ def _renamed(here: _Owns, there: _Owns, word_of: Callable[[Side, int], str]) -> 
     return found
 
 
-def _uses(owns: _Owns, word_of: Callable[[Side, int], str]) -> dict[str, Counter[tuple[str, str]]]:
+def _uses(owns: _Owns, words: _Words) -> dict[str, Counter[tuple[str, str]]]:
     """For each word of contents that only this side has the spans it stands at, by kind and name."""
     uses: dict[str, Counter[tuple[str, str]]] = {}
     for own, count in Counter([own for own in owns.side.own if own in owns.only]).items():
         parts = owns.side.interner.parts[own]
-        uses.setdefault(word_of(owns.side, own), Counter())[(parts.kind, parts.name)] += count
+        word = words.of(getattr(parts, words.part))
+        uses.setdefault(word, Counter())[(parts.kind, parts.name)] += count
     return uses
 
 

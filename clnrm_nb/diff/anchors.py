@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from clnrm_nb.diff.content import PER_MILLE
 from clnrm_nb.diff.matching import Matching, Why, subtree_cost
+from clnrm_nb.diff.structure import unpaired
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,8 +30,8 @@ _MAX_LIFT: Final = 4
 def anchor_subtrees(matching: Matching) -> None:
     """Pair equal subtrees that occur once on each side, the largest first."""
     a, b = matching.a, matching.b
-    once = _once(a.full[: a.n], [i for i in range(a.n) if matching.forth[i] < 0])
-    once_b = _once(b.full[: b.n], [j for j in range(b.n) if matching.back[j] < 0])
+    once = _once(a.full[: a.n], unpaired(matching.forth))
+    once_b = _once(b.full[: b.n], unpaired(matching.back))
     common = [(i, once_b[full]) for full, i in once.items() if full in once_b]
     for i, j in sorted(common, key=lambda pair: (-a.size[pair[0]], pair[0])):
         if matching.forth[i] < 0 and matching.free(i) and matching.free_b(j):
@@ -43,8 +44,8 @@ def anchor_spans(matching: Matching) -> None:
     for sign in (1, 2):
         signs_a = _contexts(a.own, a.parent, a.n, sign)
         signs_b = _contexts(b.own, b.parent, b.n, sign)
-        once = _once(signs_a, [i for i in range(a.n) if matching.forth[i] < 0])
-        once_b = _once(signs_b, [j for j in range(b.n) if matching.back[j] < 0])
+        once = _once(signs_a, unpaired(matching.forth))
+        once_b = _once(signs_b, unpaired(matching.back))
         for key, i in once.items():
             j = once_b.get(key)
             if j is not None:
@@ -67,9 +68,7 @@ def vote_containers(matching: Matching) -> None:
     a, forth = matching.a, matching.forth
     # What an unpaired span held goes on to the span above it.
     held: dict[int, list[int]] = {}
-    for i in range(a.n - 1, -1, -1):
-        if forth[i] >= 0:
-            continue
+    for i in reversed(unpaired(forth)):
         inside = [child for child in a.children[i] if forth[child] >= 0]
         for child in a.children[i]:
             inside.extend(held.pop(child, ()))
@@ -81,7 +80,7 @@ def vote_containers(matching: Matching) -> None:
             others = sorted(votes.values(), reverse=True)
             total = sum(others)
             runner_up = PER_MILLE * others[1] // total if len(others) > 1 else -1
-            matching.pair(i, best, Why("container", PER_MILLE * others[0] // total, runner_up))
+            matching.pair(i, best, Why.scored("container", PER_MILLE * others[0] // total, runner_up))
         else:
             held[i] = inside[:_MAX_HELD]
 

@@ -19,7 +19,7 @@ from clnrm_nb.diff.model import Patch
 from clnrm_nb.diff.side import build
 from clnrm_nb.errors import InternalError, UsageError
 from clnrm_nb.spans.content import canonical_json
-from clnrm_nb.spans.topology import children_of
+from clnrm_nb.spans.topology import children_of, parents_first
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -150,8 +150,9 @@ class _Patching:
         self._set_parents()
         gone = self._remove()
         handles = [handle for handle in range(len(self._own)) if handle not in gone]
-        place = {handle: number for number, handle in enumerate(handles)}
-        parents = [self._placed(place, self._parent[handle]) for handle in handles]
+        place: dict[int, int | None] = {handle: number for number, handle in enumerate(handles)}
+        place[_TOP] = None
+        parents = self._placed(place, handles)
         if self._side.linked and self._moves_targets():
             self._relink(handles, parents)
         for handle, text in new_links:
@@ -160,7 +161,7 @@ class _Patching:
             parents,
             [self._own[handle] for handle in handles],
             [self._side.full[handle] if handle < self._side.n else -1 for handle in handles],
-            {place[handle] for handle in self._touched() if handle in place},
+            {number for number in map(place.get, self._touched()) if number is not None},
         )
 
     def _touched(self) -> set[int]:
@@ -185,15 +186,14 @@ class _Patching:
             for edit in self._edits
         )
 
-    def _placed(self, place: Mapping[int, int], handle: int) -> int | None:
-        if handle == _TOP:
-            return None
-        if handle not in place:
+    def _placed(self, place: Mapping[int, int | None], handles: Sequence[int]) -> list[int | None]:
+        try:
+            return [place[self._parent[handle]] for handle in handles]
+        except KeyError:
             raise UsageError(
                 "a chosen edit deletes the parent of a span that another edit moves away",
                 hint="Choose the edits it requires with it.",
-            )
-        return place[handle]
+            ) from None
 
     def _change(self, handle: int, name: str, change: _Change) -> None:
         """Put what `change` makes of one part of a span's content in its place."""
@@ -268,7 +268,8 @@ class _Patching:
     def _relink(self, handles: Sequence[int], parents: Sequence[int | None]) -> None:
         side = self._side
         labels = [side.interner.label(self._own[handle]) for handle in handles]
-        before, after = side.positions, side.interner.positions.of(parents, labels)
+        above = [len(parents) if parent is None else parent for parent in parents]
+        before, after = side.positions, side.interner.positions.of(above, labels, parents_first(parents))
         stayed = [
             (before[handle], position)
             for handle, position in zip(handles, after, strict=True)

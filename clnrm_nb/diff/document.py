@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from clnrm_nb.diff.interner import Interner, Parts
 from clnrm_nb.diff.side import build
 from clnrm_nb.spans.canonical import FORMAT
-from clnrm_nb.spans.content import canonical_json
+from clnrm_nb.spans.content import canonical_json, parsed_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,7 +59,7 @@ def document_of(side: Side) -> dict[str, Any]:
 
 def content_of(parts: Parts) -> dict[str, Any]:
     """A span in canonical form, without its children."""
-    return {name: json.loads(text) for name, text in zip(Parts._fields, parts, strict=True)}
+    return {name: parsed_json(text) for name, text in zip(Parts._fields, parts, strict=True)}
 
 
 def parts_of(content: Mapping[str, Any]) -> Parts:

@@ -51,5 +51,6 @@ def because(why: Why) -> str:
     """Why two spans are one, for people."""
     if why.rule in {"equal", "anchor", "moved", "content"}:
         return f"paired as {why.rule}"
-    others = f", next best {why.runner_up / 1000:.2f}" if why.runner_up >= 0 else ", no other candidate"
-    return f"paired by {why.rule}, score {why.score / 1000:.2f}{others}"
+    score, runner_up = why.scores()
+    others = f", next best {runner_up / 1000:.2f}" if runner_up >= 0 else ", no other candidate"
+    return f"paired by {why.rule}, score {score / 1000:.2f}{others}"

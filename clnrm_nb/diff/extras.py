@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from clnrm_nb.diff.drafts import Draft
 from clnrm_nb.diff.model import COSTS
-from clnrm_nb.spans.volatile import TEMPLATED, keep
+from clnrm_nb.spans.volatile import TEMPLATED, fate, keep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from clnrm_nb.diff.options import DiffOptions
     from clnrm_nb.diff.side import Side
@@ -23,11 +23,15 @@ if TYPE_CHECKING:
 __all__ = ["extras", "quiet"]
 
 _Where = Literal["resource", "attribute"]
+_What = Literal["resource", "attr"]
 
-_ANY_PORT: Final = 65_535
+_WHERE: Final[dict[_What, _Where]] = {"resource": "resource", "attr": "attribute"}
 
 _Difference = tuple[int, int, Any, Any]
 """One span in both sides, its old and its new value."""
+
+_Holder = tuple[int, int, dict[str, Any], dict[str, Any]]
+"""One span in both sides, what it or its resource said, and what it says."""
 
 _ATTRIBUTE_OPS: Final = frozenset({"attr~", "attr+", "attr-", "event~"})
 
@@ -79,36 +83,44 @@ def _rows(baseline: Side, current: Side, forth: Sequence[int]) -> Iterator[tuple
 
 def _volatile(baseline: Side, current: Side, a: SpanTable, b: SpanTable, forth: Sequence[int]) -> list[Draft]:
     """One draft a key, over all spans where it differs: where many do, they say nothing one by one."""
-    both = baseline.ignored.keys() & current.ignored.keys() | TEMPLATED.keys()
-    on_spans, on_resources = _watched(both, "attribute"), _watched(both, "resource")
-    found: dict[tuple[str, str], list[_Difference]] = {}
+    keys = sorted(baseline.ignored.keys() & current.ignored.keys() | TEMPLATED.keys())
+    rows = list(_rows(baseline, current, forth))
+    spans = [(i, j, a.attributes[row], b.attributes[row_b]) for i, j, row, row_b in rows]
+    resources = _resources(rows, a, b)
+    return [*_drafts("attr", keys, spans), *_drafts("resource", keys, resources)]
+
+
+def _resources(rows: Sequence[tuple[int, int, int, int]], a: SpanTable, b: SpanTable) -> list[_Holder]:
+    """Each two resources that paired spans have, at the first of those spans."""
     seen: set[tuple[int, int]] = set()
-    for i, j, row, row_b in _rows(baseline, current, forth):
-        for key, old, new in _dropped(a.attributes[row], b.attributes[row_b], "attribute", on_spans):
-            found.setdefault(("attr", key), []).append((i, j, old, new))
-        resource, resource_b = a.resource[row], b.resource[row_b]
-        if resource is not resource_b and (id(resource), id(resource_b)) not in seen:
-            seen.add((id(resource), id(resource_b)))
-            attributes, attributes_b = resource.attributes, resource_b.attributes
-            for key, old, new in _dropped(attributes, attributes_b, "resource", on_resources):
-                found.setdefault(("resource", key), []).append((i, j, old, new))
-    return [_volatile_draft(*name, found[name]) for name in sorted(found)]
+    found: list[_Holder] = []
+    for i, j, row, row_b in rows:
+        old, new = a.resource[row], b.resource[row_b]
+        if old is not new and (id(old), id(new)) not in seen:
+            seen.add((id(old), id(new)))
+            found.append((i, j, old.attributes, new.attributes))
+    return found
 
 
-def _watched(keys: Iterable[str], where: _Where) -> list[str]:
-    """The keys of which the list of volatile items says something there."""
-    return sorted(key for key in keys if key in TEMPLATED or not keep(where, {key: _ANY_PORT}))
-
-
-def _dropped(
-    old: dict[str, Any], new: dict[str, Any], where: _Where, keys: Sequence[str]
-) -> Iterator[tuple[str, Any, Any]]:
+def _drafts(what: _What, keys: Sequence[str], holders: Sequence[_Holder]) -> Iterator[Draft]:
+    where = _WHERE[what]
     for key in keys:
-        before, after = old.get(key), new.get(key)
-        if before != after:
-            kept = keep(where, {key: before}) if key in old else {}
-            if kept == (keep(where, {key: after}) if key in new else {}):
-                yield key, before, after
+        rule = fate(where, key)
+        if rule == "kept":
+            continue
+        differences = [
+            (i, j, old.get(key), new.get(key))
+            for i, j, old, new in holders
+            if old.get(key) != new.get(key) and (rule == "dropped" or _is_alike(where, key, old, new))
+        ]
+        if differences:
+            yield _volatile_draft(what, key, differences)
+
+
+def _is_alike(where: _Where, key: str, old: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Whether nothing is left of a difference once both sides are read as they are compared."""
+    before, after = ({key: values[key]} if key in values else {} for values in (old, new))
+    return keep(where, before) == keep(where, after)
 
 
 def _volatile_draft(what: str, key: str, differences: Sequence[_Difference]) -> Draft:

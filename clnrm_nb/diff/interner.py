@@ -20,16 +20,17 @@ if TYPE_CHECKING:
 __all__ = ["Interner", "Memo", "Parts"]
 
 _Key = TypeVar("_Key")
+_Made = TypeVar("_Made")
 
 
-class Memo(dict[_Key, str]):
-    """Texts by what they are of, each made when it is first asked for."""
+class Memo(dict[_Key, _Made]):
+    """What is made of keys, each when it is first asked for."""
 
-    def __init__(self, make: Callable[[_Key], str]) -> None:
+    def __init__(self, make: Callable[[_Key], _Made]) -> None:
         super().__init__()
         self._make = make
 
-    def __missing__(self, key: _Key) -> str:
+    def __missing__(self, key: _Key) -> _Made:
         made = self[key] = self._make(key)
         return made
 
@@ -60,6 +61,14 @@ class Parts(NamedTuple):
         )
 
 
+def _text(text: str) -> str:
+    return str(json.loads(text))
+
+
+def _service(resource: str) -> str:
+    return str(json.loads(resource).get("service.name", "unknown_service"))
+
+
 class Interner:
     """Numbers of span contents (`own`) and of subtrees (`full`)."""
 
@@ -68,12 +77,14 @@ class Interner:
         self.own_of: list[int] = []
         self.children_of: list[tuple[int, ...]] = []
         self._own: dict[tuple[str, ...], int] = {}
-        self._names: dict[str, str] = {}
-        self._services: dict[str, str] = {}
+        self._names = Memo[str, str](_text)
+        self._services = Memo[str, str](_service)
         self._full: dict[tuple[int, tuple[int, ...]], int] = {}
         self._labels: dict[int, Label] = {}
+        self._same_labels: dict[Label, Label] = {}
+        self._written: dict[int, tuple[str, str]] = {}
         self.positions = Positions()
-        self.texts = Memo[str](canonical_json)
+        self.texts = Memo[str, str](canonical_json)
         """Strings as canonical JSON, one text for both sides."""
         self._key = cmp_to_key(self._compare)
 
@@ -82,8 +93,10 @@ class Interner:
         twin = Interner()
         twin.parts, twin.own_of, twin.children_of = self.parts[:], self.own_of[:], self.children_of[:]
         twin._own, twin._full = self._own.copy(), self._full.copy()
-        twin._names, twin._services = self._names.copy(), self._services.copy()
-        twin._labels = self._labels.copy()
+        twin._names.update(self._names)
+        twin._services.update(self._services)
+        twin._labels, twin._same_labels = self._labels.copy(), self._same_labels.copy()
+        twin._written = self._written.copy()
         twin.positions = self.positions.copy()
         twin.texts.update(self.texts)
         return twin
@@ -99,37 +112,45 @@ class Interner:
         """The numbers of many contents, each the texts of :class:`Parts` in their order."""
         known, parts, found = self._own, self.parts, []
         for texts in contents:
-            number = known.setdefault(texts, len(parts))
-            if number == len(parts):
+            number = known.get(texts)
+            if number is None:
+                number = known[texts] = len(parts)
                 parts.append(Parts._make(texts))
             found.append(number)
         return found
 
     def full(self, own: int, children: tuple[int, ...]) -> int:
         """The number of a subtree; `children` in canonical order."""
-        number = self._full.setdefault((own, children), len(self.own_of))
-        if number == len(self.own_of):
+        subtree = (own, children)
+        number = self._full.get(subtree)
+        if number is None:
+            number = self._full[subtree] = len(self.own_of)
             self.own_of.append(own)
             self.children_of.append(children)
         return number
 
-    def name(self, own: int) -> str:
-        """The name of a span with this content."""
-        return self.text(self.parts[own].name)
+    def names(self, owns: Iterable[int]) -> list[str]:
+        """The names of spans with these contents."""
+        return list(map(self._names.__getitem__, [self.parts[own].name for own in owns]))
+
+    def services(self, owns: Iterable[int]) -> list[str]:
+        """The services of spans with these contents."""
+        return list(map(self._services.__getitem__, [self.parts[own].resource for own in owns]))
 
     def text(self, text: str) -> str:
         """What a canonical text of a string says."""
-        found = self._names.get(text)
-        if found is None:
-            found = self._names[text] = str(json.loads(text))
-        return found
+        return self._names[text]
 
     def service(self, resource: str) -> str:
         """The service a resource's text names."""
-        found = self._services.get(resource)
+        return self._services[resource]
+
+    def written(self, own: int) -> tuple[str, str]:
+        """What a content writes before and behind the children of its span."""
+        found = self._written.get(own)
         if found is None:
-            name = json.loads(resource).get("service.name", "unknown_service")
-            found = self._services[resource] = str(name)
+            parts = self.parts[own]
+            found = self._written[own] = (parts.before, parts.after)
         return found
 
     def label(self, own: int) -> Label:
@@ -138,7 +159,8 @@ class Interner:
         if found is None:
             parts = self.parts[own]
             service = self.service(parts.resource)
-            found = self._labels[own] = Label(service, parts.scope, parts.kind, parts.name)
+            label = Label(service, parts.scope, parts.kind, parts.name)
+            found = self._labels[own] = self._same_labels.setdefault(label, label)
         return found
 
     def key(self, full: int) -> tuple[str, Any]:
@@ -147,7 +169,13 @@ class Interner:
 
     def sorted(self, fulls: Sequence[int]) -> tuple[int, ...]:
         """Subtrees in canonical order."""
-        return tuple(sorted(fulls, key=self.key)) if len(fulls) > 1 else tuple(fulls)
+        if len(fulls) < 2:  # noqa: PLR2004  # nothing to sort
+            return tuple(fulls)
+        parts, own_of = self.parts, self.own_of
+        firsts = [parts[own_of[full]].attributes for full in fulls]
+        if len(set(firsts)) == len(firsts):
+            return tuple([full for _, full in sorted(zip(firsts, fulls, strict=True))])
+        return tuple(sorted(fulls, key=self.key))
 
     def _compare(self, one: int, other: int) -> int:
         """Order of two canonical texts, see :mod:`clnrm_nb.spans.canonical`."""

@@ -10,7 +10,7 @@ from clnrm_nb.diff.content import PER_MILLE
 from clnrm_nb.diff.model import COSTS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from clnrm_nb.diff.content import Contents
     from clnrm_nb.diff.trees import Tree
@@ -23,12 +23,24 @@ _SHARE_CHILDREN: Final = 400
 _SHARE_LABELS: Final = 150
 
 
+def _certain() -> tuple[int, int]:
+    return PER_MILLE, -1
+
+
 class Why(NamedTuple):
-    """Why two spans are one: the rule, its score and the runner-up's in per mille (-1: no other one)."""
+    """Why two spans are one.
+
+    Most pairs are never asked: those that say the same on both sides. So scores are worked out on demand.
+    """
 
     rule: str
-    score: int = PER_MILLE
-    runner_up: int = -1
+    scores: Callable[[], tuple[int, int]] = _certain
+    """Its score and the runner-up's in per mille (-1: no other one)."""
+
+    @classmethod
+    def scored(cls, rule: str, score: int, runner_up: int) -> Why:
+        """With scores that are known already."""
+        return cls(rule, lambda: (score, runner_up))
 
 
 def subtree_cost(size: int) -> int:
@@ -48,6 +60,13 @@ class Matching:
         self.forth[a.n], self.back[b.n] = b.n, a.n
         self.queue.append((a.n, b.n))
 
+    def copy(self) -> Matching:
+        """The same pairs, to go on from."""
+        twin = Matching(self.a, self.b, self.contents)
+        twin.forth, twin.back = self.forth[:], self.back[:]
+        twin.why, twin.queue = self.why.copy(), self.queue.copy()
+        return twin
+
     def pair(self, i: int, j: int, why: Why) -> None:
         """Two spans are one; their children are looked at later."""
         self.forth[i], self.back[j] = j, i
@@ -63,6 +82,11 @@ class Matching:
     def pair_equal(self, i: int, j: int, why: Why) -> None:
         """Two equal subtrees are one, span by span, identical siblings by start order."""
         a, b = self.a, self.b
+        if a.is_aligned and b.is_aligned:
+            here, there = range(i, i + a.size[i]), range(j, j + b.size[j])
+            self.forth[here.start : here.stop], self.back[there.start : there.stop] = there, here
+            self.why.update(dict.fromkeys(here, why))
+            return
         todo = [(i, j)]
         while todo:
             one, other = todo.pop()
@@ -83,11 +107,11 @@ class Matching:
 
     def free(self, i: int) -> bool:
         """Whether nothing in the subtree of a span of `a` is paired."""
-        return not any(mate >= 0 for mate in self.forth[i : i + self.a.size[i]])
+        return max(self.forth[i : i + self.a.size[i]]) < 0
 
     def free_b(self, j: int) -> bool:
         """Whether nothing in the subtree of a span of `b` is paired."""
-        return not any(mate >= 0 for mate in self.back[j : j + self.b.size[j]])
+        return max(self.back[j : j + self.b.size[j]]) < 0
 
     def above(self, i: int) -> int:
         """Nearest paired span above a span of `a`."""
@@ -141,29 +165,43 @@ class Matching:
         extra : int
             Cost of each pair beside its content, such as a move's.
         """
+        if len(mine) == len(theirs) == 1:
+            if self._is_worth(mine[0], theirs[0], extra):
+                self._pair_alike(mine[0], theirs[0], theirs, rule)
+            return
         a, b = self.a, self.b
         estimates = [[self.estimate(i, j) + extra for j in theirs] for i in mine]
-        if len(mine) == len(theirs) == 1:
-            pairs = [(0, 0)]
-        else:
-            ranks = {j: rank for rank, j in enumerate(sorted(theirs, key=b.start.__getitem__))}
-            my_ranks = {i: rank for rank, i in enumerate(sorted(mine, key=a.start.__getitem__))}
-            pairs = assign(
+        ranks = {j: rank for rank, j in enumerate(sorted(theirs, key=b.start.__getitem__))}
+        my_ranks = {i: rank for rank, i in enumerate(sorted(mine, key=a.start.__getitem__))}
+        pairs = assign(
+            [
                 [
-                    [
-                        (min(cost, self._apart(i, j)) << 20)
-                        - (self.similarity(i, j) << 8)
-                        + abs(my_ranks[i] - ranks[j])
-                        for j, cost in zip(theirs, line, strict=True)
-                    ]
-                    for i, line in zip(mine, estimates, strict=True)
+                    (min(cost, self._apart(i, j)) << 20)
+                    - (self.similarity(i, j) << 8)
+                    + abs(my_ranks[i] - ranks[j])
+                    for j, cost in zip(theirs, line, strict=True)
                 ]
-            )
+                for i, line in zip(mine, estimates, strict=True)
+            ]
+        )
         for row, column in pairs:
             i, j = mine[row], theirs[column]
             if estimates[row][column] <= self._apart(i, j):
-                others = [self.similarity(i, other) for other in theirs if other != j]
-                self.pair(i, j, Why(rule, self.similarity(i, j), max(others, default=-1)))
+                self._pair_alike(i, j, theirs, rule)
+
+    def _pair_alike(self, i: int, j: int, theirs: Sequence[int], rule: str) -> None:
+        def scores() -> tuple[int, int]:
+            others = [self.similarity(i, other) for other in theirs if other != j]
+            return self.similarity(i, j), max(others, default=-1)
+
+        self.pair(i, j, Why(rule, scores))
+
+    def _is_worth(self, i: int, j: int, extra: int) -> bool:
+        """Whether a pair costs no more than both apart; a bound that takes no look at the children first."""
+        apart = self._apart(i, j) - extra
+        n_children = len(self.a.children[i]) + len(self.b.children[j])
+        most = self.contents.cost(self.a.own[i], self.b.own[j]) + _CHILD_OTHER * n_children
+        return most <= apart or self.estimate(i, j) <= apart
 
     def _apart(self, i: int, j: int) -> int:
         return subtree_cost(self.a.size[i]) + subtree_cost(self.b.size[j])

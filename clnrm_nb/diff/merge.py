@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from clnrm_nb.diff.model import SpanPair
+from clnrm_nb.diff.structure import unpaired
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,28 +26,23 @@ def merge(
 ) -> tuple[SpanPair, ...]:
     """The merged tree in pre-order: siblings of the current side by start, then those that are missing."""
     touched = _touched(edits)
-    return tuple(
-        [_span(baseline, current, place, touched) for place in _walk(baseline, current, forth, back)]
-    )
-
-
-def _walk(baseline: Side, current: Side, forth: Sequence[int], back: Sequence[int]) -> list[_Place]:
-    made: list[_Place] = []
+    ghosts: dict[int, list[int]] = {}
+    for i in unpaired(forth):
+        ghosts.setdefault(baseline.parent[i], []).append(i)
+    made: list[SpanPair] = []
     todo: list[_Place] = [(baseline.n, current.n, None, -1)]
     while todo:
         place = i, j, _, depth = todo.pop()
-        index = len(made) if depth >= 0 else None
+        index = None
         if depth >= 0:
-            made.append(place)
-        if i >= 0:
-            ghosts = [child for child in baseline.children[i] if forth[child] < 0]
-            todo.extend([(child, -1, index, depth + 1) for child in reversed(ghosts)])
-        if j >= 0:
-            below = current.children[j]
-            if len(below) > 1:
-                below = sorted(below, key=current.start.__getitem__)
-            todo.extend([(back[child], child, index, depth + 1) for child in reversed(below)])
-    return made
+            index = len(made)
+            made.append(_span(baseline, current, place, touched))
+        if i in ghosts:
+            todo.extend([(child, -1, index, depth + 1) for child in reversed(ghosts[i])])
+        if j >= 0 and current.children[j]:
+            below = sorted(current.children[j], key=current.start.__getitem__, reverse=True)
+            todo.extend([(back[child], child, index, depth + 1) for child in below])
+    return tuple(made)
 
 
 class _Touched(NamedTuple):

@@ -13,6 +13,7 @@ from clnrm_nb.diff.content import PER_MILLE
 from clnrm_nb.diff.matching import Matching, Why
 from clnrm_nb.diff.model import COSTS
 from clnrm_nb.diff.rounds import drain
+from clnrm_nb.diff.structure import unpaired
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,12 +58,13 @@ def _leftovers(
 ) -> list[tuple[list[int], list[int]]]:
     """Unpaired spans of both sides with the same number, the largest subtrees first."""
     there: dict[int, list[int]] = {}
-    for j in [j for j, mate in enumerate(matching.back) if mate < 0]:
+    for j in unpaired(matching.back):
         there.setdefault(column_b[j], []).append(j)
     here: dict[int, list[int]] = {}
     if there:
-        for i in [i for i, mate in enumerate(matching.forth) if mate < 0 and column[i] in there]:
-            here.setdefault(column[i], []).append(i)
+        for i in unpaired(matching.forth):
+            if column[i] in there:
+                here.setdefault(column[i], []).append(i)
     size = matching.a.size
     groups = [(spots, there[number]) for number, spots in here.items()]
     return sorted(groups, key=lambda group: (-size[group[0][0]], group[0][0]))

@@ -17,6 +17,8 @@ from clnrm_nb.diff.rounds import drain, revisit
 from clnrm_nb.diff.structure import structure_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from clnrm_nb.diff.content import Contents
     from clnrm_nb.diff.trees import Tree
 
@@ -27,9 +29,7 @@ def match(a: Tree, b: Tree, contents: Contents) -> Matching:
     """The matching of two trees whose script costs least, ties to fewer items, then to the earlier pass."""
     best: Matching | None = None
     least = (0, 0)
-    for run in (_top_down_first, _anchors_first, _contents_first, _nothing):
-        matching = Matching(a, b, contents)
-        run(matching)
+    for matching in _passes(a, b, contents):
         _part(matching)
         price = _price(matching)
         if best is None or price < least:
@@ -41,34 +41,30 @@ def match(a: Tree, b: Tree, contents: Contents) -> Matching:
     return best
 
 
-def _top_down_first(matching: Matching) -> None:
-    drain(matching)
-    _find_the_rest(matching)
+def _passes(a: Tree, b: Tree, contents: Contents) -> Iterator[Matching]:
+    """Top-down first; anchors first; single contents too; and nothing, which no answer may cost more than."""
+    top_down = Matching(a, b, contents)
+    drain(top_down)
+    _find_the_rest(top_down)
+    yield top_down
+    anchored = Matching(a, b, contents)
+    anchor_subtrees(anchored)
+    by_contents = anchored.copy()
+    _from_anchors(anchored)
+    yield anchored
+    anchor_spans(by_contents)
+    _from_anchors(by_contents)
+    yield by_contents
+    nothing = Matching(a, b, contents)
+    nothing.queue.clear()
+    yield nothing
 
 
-def _anchors_first(matching: Matching) -> None:
-    anchor_subtrees(matching)
+def _from_anchors(matching: Matching) -> None:
     vote_containers(matching)
-    _drain_from_all(matching)
-    _find_the_rest(matching)
-
-
-def _contents_first(matching: Matching) -> None:
-    anchor_subtrees(matching)
-    anchor_spans(matching)
-    vote_containers(matching)
-    _drain_from_all(matching)
-    _find_the_rest(matching)
-
-
-def _nothing(matching: Matching) -> None:
-    """Delete everything, insert everything: what no answer may cost more than."""
-    matching.queue.clear()
-
-
-def _drain_from_all(matching: Matching) -> None:
     drain(matching)
     revisit(matching)
+    _find_the_rest(matching)
 
 
 def _find_the_rest(matching: Matching) -> None:

@@ -11,10 +11,9 @@ import json
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from clnrm_nb.spans.content import canonical_json
-from clnrm_nb.spans.topology import parents_first
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 __all__ = ["TOP", "Label", "Positions"]
 
@@ -40,6 +39,7 @@ class Positions:
         self._numbers: dict[tuple[int, Label], int] = {}
         self._places: list[tuple[int, Label]] = []
         self._chains: dict[int, bytes] = {TOP: b""}
+        self._labels: dict[Label, bytes] = {}
         self._numbers_by_text: dict[str, int] = {}
         self.texts: dict[int, str] = {}
         """The positions written so far: those that links name."""
@@ -54,18 +54,29 @@ class Positions:
     def below(self, above: int, label: Label) -> int:
         """The position of a span right below another one's."""
         place = (above, label)
-        number = self._numbers.setdefault(place, len(self._places))
-        if number == len(self._places):
+        number = self._numbers.get(place)
+        if number is None:
+            number = self._numbers[place] = len(self._places)
             self._places.append(place)
         return number
 
-    def of(self, parents: Sequence[int | None], labels: Sequence[Label]) -> list[int]:
-        """The positions of spans in any order, by their parents."""
-        found = [TOP] * len(parents)
-        for spot in parents_first(parents):
-            parent = parents[spot]
-            found[spot] = self.below(TOP if parent is None else found[parent], labels[spot])
-        return found
+    def of(self, parents: Sequence[int], labels: Sequence[Label], order: Iterable[int]) -> list[int]:
+        """The positions of spans.
+
+        Parameters
+        ----------
+        parents : sequence of int
+            Of roots the number of spans.
+        labels : sequence of Label
+        order : iterable of int
+            All spans, parents first.
+        """
+        known, found = self._numbers, [TOP] * (len(labels) + 1)
+        for spot in order:
+            above, label = found[parents[spot]], labels[spot]
+            number = known.get((above, label))
+            found[spot] = self.below(above, label) if number is None else number
+        return found[:-1]
 
     def place(self, number: int) -> tuple[int, Label]:
         """The position above, and the label."""
@@ -91,7 +102,13 @@ class Positions:
             number = self._places[number][0]
         chain = self._chains[number]
         for step in reversed(way):
-            label = self._places[step][1]
-            written = f"[{canonical_json(label.service)},{label.scope},{label.kind},{label.name}]"
-            chain = self._chains[step] = hashlib.sha256(chain + written.encode()).digest()
+            written = self._written(self._places[step][1])
+            chain = self._chains[step] = hashlib.sha256(chain + written).digest()
         return chain
+
+    def _written(self, label: Label) -> bytes:
+        found = self._labels.get(label)
+        if found is None:
+            service, scope, kind, name = label
+            found = self._labels[label] = f"[{canonical_json(service)},{scope},{kind},{name}]".encode()
+        return found

@@ -6,21 +6,20 @@ Whatever many spans say alike (a name, a status, a resource) is written once.
 from __future__ import annotations
 
 from collections import Counter
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
-
-import orjson
 
 from clnrm_nb.diff.interner import Memo
 from clnrm_nb.diff.positions import TOP, Label
 from clnrm_nb.diff.side import build
 from clnrm_nb.spans.canonical import BY_POSITION
-from clnrm_nb.spans.content import canonical_json
+from clnrm_nb.spans.content import canonical_json, direct_json, is_direct
 from clnrm_nb.spans.model import KINDS, STATUS_CODES
 from clnrm_nb.spans.topology import tree_parents
-from clnrm_nb.spans.volatile import TEMPLATED, keep
+from clnrm_nb.spans.volatile import fate, keep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from clnrm_nb.diff.interner import Interner
     from clnrm_nb.diff.side import Side
@@ -30,13 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["from_table"]
 
 _KIND_TEXTS: Final = [canonical_json(kind) for kind in KINDS]
-
-_DIRECT: Final = frozenset({str, int, bool, type(None)})
-"""Types with one JSON text each, as long as whole numbers are not beyond 53 bits."""
-_DIRECTLY: Final = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
-
-_ANY_PORT: Final = 65_535
-_NO_PORT: Final = -1
 
 
 def from_table(table: SpanTable, interner: Interner, *, own_spans: bool = False) -> Side:
@@ -83,8 +75,6 @@ class _Reader:
         self._parents = parents
         self._interner = interner
         self._texts = interner.texts
-        self._kept_keys: set[str] = set()
-        self._dropped_keys: set[str] = set()
         self._rows: dict[tuple[str, str], int] | None = None
         self._positions: dict[int, int] = {}
 
@@ -93,8 +83,8 @@ class _Reader:
         table, texts = self._table, self._texts
         # In the order of `Parts`.
         columns = (
-            map(self._attributes, table.attributes),
-            [self._events(events) if events else "[]" for events in table.events],
+            self._attributes(table.attributes),
+            self._events(table.events),
             map(_KIND_TEXTS.__getitem__, table.kind),
             [self._links(links) if links else "[]" for links in table.links],
             map(texts.__getitem__, table.name),
@@ -104,32 +94,35 @@ class _Reader:
         )
         return self._interner.owns(zip(*columns, strict=True))
 
-    def _attributes(self, attributes: dict[str, Any]) -> str:
-        watched = attributes.keys() - self._kept_keys
-        if not watched:
-            return _json(attributes)
-        kept = dict(attributes)
-        for key in watched:
-            if key in self._dropped_keys or not self._keep(key, kept):
-                del kept[key]
-                self.ignored[key] += 1
-        return _json(kept)
+    def _attributes(self, column: Sequence[dict[str, Any]]) -> list[str]:
+        rows = self._kept(column)
+        if is_direct(chain.from_iterable(map(dict.values, rows))):
+            try:
+                return list(map(direct_json, rows))
+            except TypeError:  # Some rows need the slower way.
+                pass
+        return list(map(canonical_json, rows))
 
-    def _keep(self, key: str, attributes: dict[str, Any]) -> bool:
-        """Whether a key stays, its value blanked where that is the rule.
-
-        What the list of volatile items says of a key without looking at its value is asked once a trace.
-        """
-        if key in TEMPLATED:
-            attributes.update(keep("attribute", {key: attributes[key]}))
-            return True
-        if keep("attribute", {key: _ANY_PORT}):
-            self._kept_keys.add(key)
-            return True
-        if not keep("attribute", {key: _NO_PORT}):
-            self._dropped_keys.add(key)
-            return False
-        return bool(keep("attribute", {key: attributes[key]}))
+    def _kept(self, column: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+        """Attributes without what varies, and the count of that by key."""
+        fates = {key: fate("attribute", key) for key in set(chain.from_iterable(column))}
+        dropped = [key for key, found in fates.items() if found == "dropped"]
+        doubtful = {key for key, found in fates.items() if found == "open"}
+        if not dropped and not doubtful:
+            return column
+        rows = []
+        for attributes in column:
+            if doubtful.isdisjoint(attributes):
+                kept = attributes.copy()
+                for key in dropped:
+                    kept.pop(key, None)
+            else:
+                kept = keep("attribute", attributes)
+            rows.append(kept)
+        for key in (*dropped, *doubtful):
+            if count := sum(key in row for row in column) - sum(key in row for row in rows):
+                self.ignored[key] += count
+        return rows
 
     def _resources(self, column: Iterable[Resource]) -> list[str]:
         """Tables share one object among spans of equal resources, so each object is read once."""
@@ -141,10 +134,15 @@ class _Reader:
                 texts[id(resource)] = canonical_json(kept)
         return [texts[id(resource)] for resource in column]
 
-    def _events(self, events: tuple[Event, ...]) -> str:
+    def _events(self, column: Sequence[tuple[Event, ...]]) -> list[str]:
+        attributes = iter(self._attributes([event.attributes for events in column for event in events]))
+        return [self._listed(events, attributes) if events else "[]" for events in column]
+
+    def _listed(self, events: tuple[Event, ...], attributes: Iterator[str]) -> str:
+        """Events with the texts of their attributes, which come in the same order."""
         texts = (
-            f'{{"attributes":{self._attributes(event.attributes)},"name":{self._texts[event.name]}}}'
-            for event in events
+            f'{{"attributes":{written},"name":{self._texts[event.name]}}}'
+            for event, written in zip(events, attributes, strict=False)
         )
         return f"[{','.join(sorted(texts))}]"
 
@@ -185,13 +183,3 @@ class _Reader:
 def _status(status: tuple[int, str]) -> str:
     code, message = status
     return canonical_json({"code": STATUS_CODES[code], "message": message})
-
-
-def _json(attributes: dict[str, Any]) -> str:
-    """Canonical JSON; attributes that are plain already, nearly all, are not rebuilt for it."""
-    if _DIRECT.issuperset(map(type, attributes.values())):
-        try:
-            return orjson.dumps(attributes, option=_DIRECTLY).decode()
-        except TypeError:  # A large number, or what has no JSON at all: the slower way knows which.
-            pass
-    return canonical_json(attributes)

@@ -9,6 +9,7 @@ from clnrm_nb.diff.assign import MAX_GROUP, assign
 from clnrm_nb.diff.content import PER_MILLE
 from clnrm_nb.diff.matching import Matching, Why
 from clnrm_nb.diff.rounds import drain
+from clnrm_nb.diff.structure import unpaired
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +23,7 @@ _MIN_INNER: Final = 500
 def pair_renames(matching: Matching) -> None:
     """Pair leftovers of different label under paired parents, if they are alike enough."""
     a, b, forth, back = matching.a, matching.b, matching.forth, matching.back
-    parents = {a.parent[i]: None for i in range(a.n) if forth[i] < 0}
-    for i in sorted(parents):
+    for i in sorted({a.parent[i] for i in unpaired(forth)}):
         j = forth[i]
         if j < 0:
             continue
@@ -41,7 +41,8 @@ def _pair_alike(matching: Matching, mine: Sequence[int], theirs: Sequence[int]) 
         score = scores[row][column]
         if score:
             others = [other for place, other in enumerate(scores[row]) if place != column]
-            matching.pair(mine[row], theirs[column], Why("rename", score, max(others, default=-1)))
+            why = Why.scored("rename", score, max(others, default=-1))
+            matching.pair(mine[row], theirs[column], why)
 
 
 def _score(matching: Matching, i: int, j: int) -> int:

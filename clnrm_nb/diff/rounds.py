@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from clnrm_nb.diff.assign import MAX_GROUP
 from clnrm_nb.diff.matching import Matching, Why
+from clnrm_nb.diff.structure import unpaired
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -26,8 +27,7 @@ _MAX_TOKEN_SPANS = 64
 def revisit(matching: Matching) -> None:
     """Look at the children of all pairs again that still have somebody to pair."""
     a, b, forth, back = matching.a, matching.b, matching.forth, matching.back
-    parents = {a.parent[i]: None for i in range(a.n) if forth[i] < 0}
-    for i in sorted(parents):
+    for i in sorted({a.parent[i] for i in unpaired(forth)}):
         j = forth[i]
         if j >= 0 and any(back[child] < 0 for child in b.children[j]):
             matching.queue.append((i, j))
@@ -52,6 +52,10 @@ def _visit(matching: Matching, i: int, j: int) -> None:
         free_b = [child for child in other if matching.free_b(child)]
         for child, mate in zip(free, free_b, strict=False):
             matching.pair_equal(child, mate, Why("equal"))
+    mine = [child for child in mine if matching.forth[child] < 0]
+    theirs = [child for child in theirs if matching.back[child] < 0]
+    if not mine or not theirs:
+        return
     for rule, column, column_b in (("label", a.label, b.label), ("template", a.template, b.template)):
         mine = [child for child in mine if matching.forth[child] < 0]
         theirs = [child for child in theirs if matching.back[child] < 0]

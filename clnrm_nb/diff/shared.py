@@ -69,8 +69,9 @@ class Shared:
                 )
 
     def _of_resources(self) -> Iterable[Draft]:
-        known = {self._a.parts(i).resource for i in range(self._a.n)} if self.resources else set()
-        still = {self._b.parts(j).resource for j in range(self._b.n)} if self.resources else set()
+        if not self.resources:
+            return
+        known, still = _resources(self._a), _resources(self._b)
         for (old, new), pairs in self.resources.items():
             before, after = json.loads(old), json.loads(new)
             if (new in known or old in still) and before.get("service.name") != after.get("service.name"):
@@ -153,6 +154,11 @@ class Shared:
             whole=None if is_alone else service,
             patch=patch,
         )
+
+
+def _resources(side: Side) -> set[str]:
+    parts = side.interner.parts
+    return {parts[own].resource for own in set(side.own[:-1])}
 
 
 def _first(pairs: Iterable[Pair]) -> tuple[int, ...]:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from clnrm_nb.diff.positions import TOP
 from clnrm_nb.spans.canonical import FORMAT
 from clnrm_nb.spans.topology import children_of
 
@@ -80,7 +79,7 @@ class Side:
     @cached_property
     def digest(self) -> str:
         """The trace digest (``format.md`` 8.1)."""
-        return _digest(self.interner, self.roots)
+        return _digest(self, range(self.n))
 
     @cached_property
     def linked(self) -> list[int]:
@@ -90,27 +89,23 @@ class Side:
     @cached_property
     def positions(self) -> list[int]:
         """The position of every span, by the interner's positions."""
-        below, label = self.interner.positions.below, self.interner.label
-        found = [TOP] * (self.n + 1)
-        for number in range(self.n):
-            found[number] = below(found[self.parent[number]], label(self.own[number]))
-        return found[:-1]
+        labels = list(map(self.interner.label, self.own[:-1]))
+        return self.interner.positions.of(self.parent, labels, range(self.n))
 
     @cached_property
     def names(self) -> list[str]:
         """The name of every span."""
-        return list(map(self.interner.name, self.own[:-1]))
+        return self.interner.names(self.own[:-1])
 
     @cached_property
     def services(self) -> list[str]:
         """The service of every span."""
-        parts, service = self.interner.parts, self.interner.service
-        return [service(parts[own].resource) for own in self.own[:-1]]
+        return self.interner.services(self.own[:-1])
 
     def digest_of(self, root: int, nodes: Sequence[int]) -> str:
         """A digest of some spans of a subtree: of their contents and how they hang together."""
         if len(nodes) == self.size[root]:
-            return _digest(self.interner, [self.full[root]])
+            return _digest(self, self.subtree(root))
         depth = {root: 0}
         digest = hashlib.sha256()
         for number in nodes:
@@ -177,24 +172,29 @@ def build(
         raise IndexError("parents form a cycle")
     fulls = [0] * n
     sizes = [1] * n
+    attributes = [interner.parts[own].attributes for own in owns]
+
+    def sort(spots: list[int]) -> None:
+        """In canonical order, equal ones by start; what comes first in the text decides nearly always."""
+        if len(spots) < 2:  # noqa: PLR2004  # nothing to sort
+            return
+        if len({attributes[spot] for spot in spots}) == len(spots):
+            spots.sort(key=attributes.__getitem__)
+        else:
+            spots.sort(key=ages.__getitem__)
+            spots.sort(key=lambda spot: interner.key(fulls[spot]))
+
     for spot in reversed(downwards):
         mine = below[spot]
-        if not mine:
-            fulls[spot] = interner.full(owns[spot], ())
-            continue
-        _sort(interner, mine, fulls, ages)
+        if mine:
+            sort(mine)
+            sizes[spot] += sum([sizes[child] for child in mine])
         fulls[spot] = interner.full(owns[spot], tuple([fulls[child] for child in mine]))
-        sizes[spot] += sum([sizes[child] for child in mine])
-    _sort(interner, roots, fulls, ages)
-    order: list[int] = []
-    number = [n] * n
-    todo = roots[::-1]
-    while todo:
-        spot = todo.pop()
-        number[spot] = len(order)
-        order.append(spot)
-        if below[spot]:
-            todo.extend(below[spot][::-1])
+    sort(roots)
+    number = _numbers(downwards, roots, below, sizes)
+    order = [0] * n
+    for spot, place in enumerate(number):
+        order[place] = spot
     numbered = number.__getitem__
     start = [0] * (n + 1)
     ages_in_order = list(map(ages.__getitem__, order))
@@ -214,34 +214,36 @@ def build(
     )
 
 
-def _sort(interner: Interner, spots: list[int], fulls: Sequence[int], ages: Sequence[Any]) -> None:
-    """In canonical order, equal ones by start."""
-    if len(spots) > 1:
-        if len({fulls[spot] for spot in spots}) < len(spots):
-            spots.sort(key=ages.__getitem__)
-        spots.sort(key=lambda spot: interner.key(fulls[spot]))
+def _numbers(
+    downwards: Sequence[int], roots: Sequence[int], below: Sequence[Sequence[int]], sizes: Sequence[int]
+) -> list[int]:
+    """The place of every span in pre-order: a subtree is its root, then the ranges of its children."""
+    number, free = [0] * len(sizes), 0
+    for spot in roots:
+        number[spot], free = free, free + sizes[spot]
+    for spot in downwards:
+        free = number[spot] + 1
+        for child in below[spot]:
+            number[child], free = free, free + sizes[child]
+    return number
 
 
-def _digest(interner: Interner, roots: Sequence[int]) -> str:
-    """SHA-256 of the canonical JSON of these subtrees, written piece by piece."""
+def _digest(side: Side, spots: range) -> str:
+    """SHA-256 of the canonical JSON of whole subtrees, written piece by piece."""
     pieces: list[str] = [f'{{"format":"{FORMAT}","traces":[']
-    todo: list[str | int] = ["]}", *_listed(roots)]
-    while todo:
-        item = todo.pop()
-        if isinstance(item, str):
-            pieces.append(item)
-        else:
-            parts = interner.parts[interner.own_of[item]]
-            pieces.append(parts.before)
-            todo.append(parts.after)
-            todo.extend(_listed(interner.children_of[item]))
+    parent, own, written = side.parent, side.own, side.interner.written
+    above: list[int] = []  # Spans whose children are being written, and what they will be closed with.
+    closing: list[str] = []
+    for spot in spots:
+        if above and parent[spot] != above[-1]:
+            while above and parent[spot] != above[-1]:
+                above.pop()
+                pieces.append(closing.pop())
+            pieces.append(",")
+        before, after = written(own[spot])
+        pieces.append(before)
+        above.append(spot)
+        closing.append(after)
+    pieces.extend(reversed(closing))
+    pieces.append("]}")
     return f"sha256:{hashlib.sha256(''.join(pieces).encode()).hexdigest()}"
-
-
-def _listed(fulls: Sequence[int]) -> list[str | int]:
-    """Subtrees with commas between them, last first, as a stack wants them."""
-    items: list[str | int] = []
-    for full in reversed(fulls):
-        items.append(full)
-        items.append(",")
-    return items[:-1]

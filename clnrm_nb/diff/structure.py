@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.diff.trees import Tree
 
-__all__ = ["Repeat", "Structure", "Subtree", "structure_of"]
+__all__ = ["Repeat", "Structure", "Subtree", "structure_of", "unpaired"]
 
 _MAX_ROUNDS: Final = 8
 """Each round only turns wraps into inserts; what is not settled by then is inserted."""
@@ -67,6 +67,14 @@ class Structure:
         cost = COSTS["wrap"] * (len(self.wraps) + len(self.unwraps)) + COSTS["move"] * len(self.moves)
         cost += sum(COSTS["insert"] + 2 * len(tree.nodes) for tree in (*self.inserts, *self.deletes))
         return cost + sum(COSTS["count"] + abs(item.m - item.n) for item in self.repeats)
+
+
+def unpaired(mates: Sequence[int]) -> list[int]:
+    """The spans of a side that have no partner, mostly few."""
+    found: list[int] = []
+    for _ in range(mates.count(-1)):
+        found.append(mates.index(-1, found[-1] + 1 if found else 0))
+    return found
 
 
 def structure_of(forth: Sequence[int], back: Sequence[int], a: Tree, b: Tree) -> Structure:
@@ -155,8 +163,8 @@ def _is_between(
 def _components(mates: Sequence[int], tree: Tree, lifted: set[int]) -> list[Subtree]:
     component: dict[int, list[int]] = {}
     root_of: dict[int, int] = {}
-    for spot in range(tree.n):
-        if mates[spot] < 0 and spot not in lifted:
+    for spot in unpaired(mates):
+        if spot not in lifted:
             root = root_of.get(tree.parent[spot], spot)
             root_of[spot] = root
             component.setdefault(root, []).append(spot)

@@ -166,7 +166,7 @@ class _Tree:
                 self._differing[parent] += self._differing[index]
 
     def _differs(self, pair: SpanPair) -> bool:
-        if pair.status != "changed":
+        if pair.status != "changed" or not pair.edits:
             return pair.status != "same"
         return any(not _is_shared(self._edits[name]) for name in pair.edits)
 

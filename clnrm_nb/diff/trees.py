@@ -54,6 +54,8 @@ class Tree:
     label: list[int]
     template: list[int]
     shape: list[int]
+    is_aligned: bool
+    """Whether equal subtrees have equal spans in the same order; read in other words they may not."""
 
 
 def grow(side: Side, numbers: Numbers, aliases: Aliases | None) -> Tree:
@@ -61,7 +63,7 @@ def grow(side: Side, numbers: Numbers, aliases: Aliases | None) -> Tree:
     own, full = side.own, side.full
     if aliases is not None:
         own = _translated(side, aliases)
-        full = _summed(side, own)
+        full = _summed(side, own, numbers)
     names = numbers.names
     by_label: dict[Label, tuple[int, int]] = {}
     for number in own:
@@ -73,12 +75,13 @@ def grow(side: Side, numbers: Numbers, aliases: Aliases | None) -> Tree:
                 named = by_label[label] = (numbers.of(("label", label)), numbers.of(("template", template)))
             names[number] = named
     labels = [names[number][0] for number in own]
-    shape = [-1] * (side.n + 1)
+    shape, shapes = [-1] * (side.n + 1), numbers.shapes
     for spot in range(side.n - 1, -1, -1):
-        known = numbers.shapes.get(full[spot])
+        known = shapes.get(full[spot])
         if known is None:
-            below = tuple(sorted([shape[child] for child in side.children[spot]]))
-            known = numbers.shapes[full[spot]] = numbers.of((labels[spot], below))
+            below = [shape[child] for child in side.children[spot]]
+            below.sort()
+            known = shapes[full[spot]] = numbers.of((labels[spot], tuple(below)))
         shape[spot] = known
     return Tree(
         n=side.n,
@@ -91,6 +94,7 @@ def grow(side: Side, numbers: Numbers, aliases: Aliases | None) -> Tree:
         label=labels,
         template=[names[number][1] for number in own],
         shape=shape,
+        is_aligned=aliases is None,
     )
 
 
@@ -106,6 +110,7 @@ class _OldWords:
         self._interner = interner
         self._aliases = aliases
         self._resources = Memo(self._resource)
+        self._labels = Memo(self._label)
         self._owns: dict[int, int] = {}
         self._positions = {TOP: TOP}
 
@@ -155,18 +160,19 @@ class _OldWords:
             number = above
         found = self._positions[number]
         for step, label in reversed(way):
-            service, scope = self._service(label.service), self._scope(label.scope)
-            old = label._replace(service=service, scope=scope)
+            old = self._labels[label]
             found = self._positions[step] = self._interner.positions.below(found, old)
         return found
 
+    def _label(self, label: Label) -> Label:
+        service, scope = self._service(label.service), self._scope(label.scope)
+        return label._replace(service=service, scope=scope)
 
-def _summed(side: Side, own: list[int]) -> list[int]:
-    """Numbers of subtrees; those that read as before keep theirs."""
-    interner, full = side.interner, side.full[:]
+
+def _summed(side: Side, own: list[int], numbers: Numbers) -> list[int]:
+    """Numbers of subtrees read in other words, which change the order of siblings: it is none here."""
+    full = [-1] * (side.n + 1)
     for spot in range(side.n - 1, -1, -1):
-        children = side.children[spot]
-        below = [full[child] for child in children]
-        if own[spot] != side.own[spot] or below != [side.full[child] for child in children]:
-            full[spot] = interner.full(own[spot], interner.sorted(below))
+        below = sorted([full[child] for child in side.children[spot]])
+        full[spot] = numbers.of(("full", own[spot], *below))
     return full

@@ -26,6 +26,7 @@ __all__ = ["Block", "Example", "Page", "page", "resolve", "summary"]
 USUAL_NAME: Final = "example.clnrm.toml"
 _HEADINGS: Final = ("Why", "Repair", "Wrong", "Right")
 _FENCE: Final = re.compile(r"^```(\S+) ?(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_WHOLE: Final = re.compile(r"(CLN)?\d{3}")
 _FIRST_LINES: Final = re.compile(r"\A---\n(.*?)^---\n", re.MULTILINE | re.DOTALL)
 
 
@@ -161,7 +162,7 @@ def resolve(word: str) -> str:
     Raises
     ------
     UsageError
-        There is no such code; the nearest one is named.
+        There is no such code; the nearest one is named, unless a whole number was given.
 
     Examples
     --------
@@ -172,7 +173,8 @@ def resolve(word: str) -> str:
     code = f"CLN{code}" if code.isdecimal() else code
     if code in CODES:
         return code
-    guess = did_you_mean(code, CODES)
+    # A whole number is no slip of the finger, and codes with like numbers have nothing in common.
+    guess = "" if _WHOLE.fullmatch(code) else did_you_mean(code, CODES)
     raise UsageError(
         f"no code {word!r}{guess}", hint="Codes are CLN001 to CLN901; the documentation lists them."
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from clnrm_nb.fixes.meaning import meaning
 from clnrm_nb.fixes.mend import Mended, apply_edits, mend
 from clnrm_nb.fixes.older import older_forms
 
-__all__ = ["Mended", "apply_edits", "mend", "older_forms"]
+__all__ = ["Mended", "apply_edits", "meaning", "mend", "older_forms"]

@@ -7,6 +7,7 @@ stage by stage, and no edit is kept that makes that worse. A fix that did no goo
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from clnrm_nb.errors import Diagnostic, Fix, TextEdit
 
 __all__ = ["Mended", "apply_edits", "mend"]
+
+_Area = tuple[tuple[int, int], tuple[int, int]]
+"""Start and end of an edit, each as line and column."""
 
 _MAX_ROUNDS: Final = 25
 _MAX_SINGLE: Final = 40
@@ -121,25 +125,30 @@ def _has_gone(chosen: Sequence[Diagnostic], after: list[Diagnostic], before: lis
 def _apart(offers: Sequence[Diagnostic]) -> list[Diagnostic]:
     """Findings whose fixes do not touch each other's text, first come first served; equal fixes together."""
     chosen: list[Diagnostic] = []
-    taken: list[TextEdit] = []
+    taken: list[_Area] = []
     fixes: set[Fix] = set()
     # An error ahead of the rest: others may follow from it.
     for finding in sorted(offers, key=lambda offer: (offer.severity != "error", offer.sort_key)):
         fix = finding.fix
         if fix is None:
             continue
-        if fix in fixes or not any(_touch(edit, other) for edit in fix.edits for other in taken):
+        if fix in fixes:
+            chosen.append(finding)
+            continue
+        areas = [((edit.line, edit.column), (edit.end_line, edit.end_column)) for edit in fix.edits]
+        if not any(_touches(area, taken) for area in areas):
             chosen.append(finding)
             fixes.add(fix)
-            taken.extend(fix.edits)
+            for area in areas:
+                insort(taken, area)
     return chosen
 
 
-def _touch(one: TextEdit, other: TextEdit) -> bool:
-    return (one.line, one.column) <= (other.end_line, other.end_column) and (other.line, other.column) <= (
-        one.end_line,
-        one.end_column,
-    )
+def _touches(area: _Area, taken: list[_Area]) -> bool:
+    """Whether `area` has a place in common with one of `taken`, which are apart and in order."""
+    following = bisect_right(taken, area)
+    before = following > 0 and taken[following - 1][1] >= area[0]
+    return before or (following < len(taken) and taken[following][0] <= area[1])
 
 
 def apply_edits(text: str, edits: Iterable[TextEdit]) -> str:
@@ -155,9 +164,11 @@ def apply_edits(text: str, edits: Iterable[TextEdit]) -> str:
             else len(text)
         )
 
-    placed = sorted(
-        ((offset(e.line, e.column), offset(e.end_line, e.end_column), e.text) for e in edits), reverse=True
-    )
-    for start, end, new in placed:
-        text = text[:start] + new + text[end:]
-    return text
+    pieces: list[str] = []
+    done = 0
+    for start, end, new in sorted(
+        (offset(e.line, e.column), offset(e.end_line, e.end_column), e.text) for e in edits
+    ):
+        pieces += (text[done:start], new)
+        done = end
+    return "".join((*pieces, text[done:]))

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clnrm_nb.api.panel import kind_of
+from clnrm_nb.api.panels import kind_of
 from clnrm_nb.commands import SETS, flags_of
 from clnrm_nb.report.text import value_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from clnrm_nb.api.panel import PanelTest, PanelVariable
+    from clnrm_nb.api.panels import PanelTest, PanelVariable
     from clnrm_nb.commands.tree import Call
 
 __all__ = ["FieldError", "Form", "words_of"]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from IPython.core.interactiveshell import InteractiveShell
 
-    from clnrm_nb.api.guard import Guard
+    from clnrm_nb.api.guarding import Guard
     from clnrm_nb.commands.tree import Call
 
 __all__ = ["NotebookEnded", "end_unless_guarded"]
@@ -47,7 +47,7 @@ def end_unless_guarded(call: Call, options: dict[str, Any], shell: InteractiveSh
         The notebook has no such variable.
     """
     from clnrm_nb import api
-    from clnrm_nb.api.guard import guard
+    from clnrm_nb.api.guarding import guard
 
     context = api.context(options)
     options.pop("parameters", None)

@@ -12,7 +12,7 @@ import asyncio
 import contextvars
 from typing import TYPE_CHECKING, Any, Final
 
-from clnrm_nb.notebook.livehtml import NEWEST_SPANS, progress_html
+from clnrm_nb.notebook.livehtml import NEWEST_SPANS, error_bundle, progress_html
 from clnrm_nb.notebook.models import Models
 from clnrm_nb.notebook.pace import Pace
 from clnrm_nb.notebook.progress import RunProgress
@@ -54,7 +54,7 @@ class LiveView:
         """Something happened."""
         self.progress.take(event)
 
-    def end(self, result: RunResult | None) -> None:
+    def end(self, result: RunResult | None, error: BaseException | None = None) -> None:
         """The run is over; what was live goes."""
 
     def replace(self, durable: object | None) -> bool:
@@ -107,9 +107,9 @@ class TerminalLive(LiveView):
         """See the base."""
         self._terminal(event)
 
-    def end(self, result: RunResult | None) -> None:
+    def end(self, result: RunResult | None, error: BaseException | None = None) -> None:
         """See the base."""
-        del result
+        del result, error
         self._terminal.__exit__(None, None, None)
 
 
@@ -154,13 +154,16 @@ class HtmlLive(LiveView):
     def _draw(self) -> None:
         self._handle.update(self._bundle(), raw=True)
 
-    def end(self, result: RunResult | None) -> None:
-        """See the base; a detached run has no cell to show its result, so the view becomes it."""
+    def end(self, result: RunResult | None, error: BaseException | None = None) -> None:
+        """See the base; a detached run has no cell to show its result or error, so the view becomes it."""
         self._is_over = True
         if self._timer is not None:
             self._timer.cancel()
         self._put_away()
-        self.replace(result if self._is_detached else None)
+        if self._is_detached and error is not None:
+            self._handle.update(error_bundle(error), raw=True)
+        else:
+            self.replace(result if self._is_detached else None)
 
     def _put_away(self) -> None:
         """Let go of everything that only lives during the run."""
@@ -181,7 +184,7 @@ class PanelLive(HtmlLive):
     half never sends the browser the five megabytes a figure is made of.
     """
 
-    def __init__(self, *, is_detached: bool = False, figure_after_s: float = _FIGURE_AFTER_S) -> None:
+    def __init__(self, *, figure_after_s: float = _FIGURE_AFTER_S) -> None:
         self._models = Models()
         self._pace = Pace(_MESSAGES_A_SECOND)
         self._figure: GrowingFigure | None = None
@@ -189,7 +192,7 @@ class PanelLive(HtmlLive):
         self._is_making = False
         self._figure_after_s = figure_after_s
         self._figure_drawn_s = 0.0
-        super().__init__(is_detached=is_detached)
+        super().__init__()
 
     def _show(self) -> Any:
         import ipywidgets
@@ -289,4 +292,6 @@ def live_view(
         return LinesLive()
     if where == "terminal":
         return None if is_detached else TerminalLive()
-    return PanelLive(is_detached=is_detached) if widgets else HtmlLive(is_detached=is_detached)
+    # A detached run is what one closes the tab on. The saved view of a widget that has ended since is
+    # "model not found"; HTML that nobody updates any more still says what ran.
+    return PanelLive() if widgets and not is_detached else HtmlLive(is_detached=is_detached)

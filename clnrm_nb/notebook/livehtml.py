@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from clnrm_nb.notebook.progress import RunProgress, TestProgress
     from clnrm_nb.report.trace import Trace
 
-__all__ = ["NEWEST_SPANS", "progress_html"]
+__all__ = ["NEWEST_SPANS", "error_bundle", "progress_html", "told"]
 
 NEWEST_SPANS: Final = 6
 _TESTS: Final = 12
@@ -46,6 +46,23 @@ def progress_html(progress: RunProgress, newest: Trace | None = None, *, styled:
         table("newest spans", ("span", "service", "duration"), _spans(newest)) if newest else "",
     ]
     return f'<div class=clnrm lang=en role=region aria-label="run in progress">{"".join(content)}</div>'
+
+
+def told(error: BaseException) -> tuple[str, str]:
+    """Kind and sentence of an error, and its hint if it has one: our errors end with it on its own line."""
+    sentence, _, hint = f"{type(error).__name__}: {error}".partition("\n")
+    return sentence, hint.strip()
+
+
+def error_bundle(error: BaseException) -> dict[str, str]:
+    """What stands where a run stood that could not be carried out."""
+    sentence, hint = told(error)
+    below = f"<p>{escape(hint, 1_000)}</p>" if hint else ""
+    content = f"<style>{STYLE}</style><div><b class=bad>{escape(sentence, 2_000)}</b></div>{below}"
+    return {
+        "text/plain": f"{sentence}\n  {hint}".rstrip(),
+        "text/html": f'<div class=clnrm lang=en role=alert aria-label="error of a run">{content}</div>',
+    }
 
 
 def _bar(progress: RunProgress) -> str:

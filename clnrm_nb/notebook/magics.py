@@ -144,7 +144,7 @@ class ClnrmMagics(Magics):
         if call.command.name in _WIDGET_COMMANDS:
             return self._open(call, options, context)
         result = getattr(api, call.command.function)(*arguments, context=context, **options)
-        self._raise_if_failed(result, context)
+        self._raise_if_failed(result, context, command=call.command.name)
         return result
 
     def _run(self, arguments: tuple[Any, ...], options: dict[str, Any], context: Context) -> Any:
@@ -193,10 +193,12 @@ class ClnrmMagics(Magics):
         from clnrm_nb.notebook.review.widget import open_review
 
         result = open_review(*call.arguments, context=context, has_widgets=has_widgets, **options)
-        self._raise_if_failed(result, context)
+        self._raise_if_failed(result, context, command=call.command.name)
         return result
 
-    def _raise_if_failed(self, result: Any, context: Context, live: LiveView | None = None) -> None:
+    def _raise_if_failed(
+        self, result: Any, context: Context, live: LiveView | None = None, *, command: str = "run"
+    ) -> None:
         """Show a failed result, then raise where nobody looks or where it was asked for."""
         from clnrm_nb.notebook.session import has_front_end
 
@@ -212,11 +214,11 @@ class ClnrmMagics(Magics):
 
         if live is None or not live.replace(result):
             display(result)  # type: ignore[no-untyped-call]  # IPython ships no annotation for it
-        raise _error_of(result, exit_code)
+        raise _error_of(result, exit_code, command)
 
 
-def _error_of(result: Any, exit_code: int) -> ClnrmError:
-    sentence = getattr(result, "headline", None) or "the run failed"
+def _error_of(result: Any, exit_code: int, command: str) -> ClnrmError:
+    sentence = getattr(result, "headline", None) or f"%clnrm {command} failed, exit {exit_code}: see above"
     kind = ValidationFailedError if exit_code == 2 else RunFailedError  # noqa: PLR2004  # the table of exit codes
     code = getattr(result, "code", None) or "CLN608"
     return kind(str(sentence), code)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 __all__ = ["Opened"]
+
+_PLAIN_FORMS: Final = ("text/html", "text/plain")
 
 
 class Opened:
@@ -27,9 +29,13 @@ class Opened:
         raise NotImplementedError
 
     def _ipython_display_(self) -> None:
+        from IPython.core.formatters import format_display_data
         from IPython.display import display
 
-        self._handle = display(self.widget, display_id=True)  # type: ignore[no-untyped-call]  # no annotation
+        # Exports, and readers without widgets, show what an open widget has to say as a page or as text.
+        saved, _ = format_display_data(self.durable(), include=_PLAIN_FORMS)  # type: ignore[no-untyped-call]  # no annotation
+        shown = {**self.widget._repr_mimebundle_(), **saved}
+        self._handle = display(shown, raw=True, display_id=True)  # type: ignore[no-untyped-call]  # no annotation
 
     def close(self) -> None:
         """Put the saved form where the widget is shown, and close the widget; again does nothing."""

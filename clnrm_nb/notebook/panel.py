@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.notebook.form import FieldError, Form, words_of
 from clnrm_nb.notebook.live import HtmlLive
-from clnrm_nb.notebook.livehtml import progress_html
+from clnrm_nb.notebook.livehtml import progress_html, told
 from clnrm_nb.notebook.models import Models
 from clnrm_nb.notebook.opened import Opened
 from clnrm_nb.report.html import escape, fragment
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from clnrm_nb.api import Context, Run
-    from clnrm_nb.api.panel import PanelTest, PanelVariable
+    from clnrm_nb.api.panels import PanelTest, PanelVariable
     from clnrm_nb.commands.tree import Call
     from clnrm_nb.notebook.views.explorer import Explorer
 
@@ -31,9 +31,11 @@ __all__ = ["Panel", "open_panel"]
 _MASKED: Final = "•••"
 _STYLE: Final = """
 .clnrm-panel .clnrm-results{border-left:1px solid var(--jp-border-color2,#8884);padding-left:10px}
-.clnrm-panel .clnrm-results .clnrm tbody th,.clnrm-panel .clnrm-results .clnrm td>code\
-{min-width:0;overflow-wrap:break-word}
+.clnrm-panel .clnrm-results .clnrm tbody th{min-width:9em;overflow-wrap:anywhere}
+.clnrm-panel .clnrm-results .clnrm td>code{min-width:0;overflow-wrap:break-word}
 """
+
+_NO_RESULTS: Final = {"flex": "1 1 56%", "min_width": "0", "display": "none"}
 
 _open: list[Panel] = []
 
@@ -43,7 +45,7 @@ def open_panel(call: Call, options: dict[str, Any], *, context: Context, has_wid
 
     A second panel takes the place of the first, which becomes its saved form.
     """
-    from clnrm_nb.api.panel import panel
+    from clnrm_nb.api.panels import panel
 
     paths = call.arguments[0] if call.arguments else "."
     if not has_widgets:
@@ -73,7 +75,7 @@ class Panel(Opened):
         self, paths: Any, *, context: Context, words: list[str] | None = None, options: dict[str, Any]
     ) -> None:
         super().__init__()
-        from clnrm_nb.api.panel import panel_tests
+        from clnrm_nb.api.panels import panel_tests
 
         self._paths = paths
         self._context = context
@@ -126,13 +128,13 @@ class Panel(Opened):
         left = own(
             ipywidgets.VBox(
                 [self._choice, self._inputs, self._problem, buttons, self._command],
-                layout={"flex": "0 0 42%", "min_width": "0"},
+                layout={"flex": "1 1 42%", "min_width": "0"},
             )
         )
         self._output = own(ipywidgets.HTML(layout={"max_height": "640px", "overflow": "auto"}))
-        right = own(ipywidgets.VBox([self._output], layout={"flex": "1 1 56%", "min_width": "0"}))
-        right.add_class("clnrm-results")
-        body = own(ipywidgets.HBox([left, right]))
+        self._right = own(ipywidgets.VBox([self._output], layout=_NO_RESULTS))
+        self._right.add_class("clnrm-results")
+        body = own(ipywidgets.HBox([left, self._right]))
         self._below = own(ipywidgets.VBox())
         style = own(ipywidgets.HTML(f"<style>{PANEL_STYLE}{_STYLE}</style>"))
         # Keeps the notebook's own shortcuts out of the panel.
@@ -156,16 +158,20 @@ class Panel(Opened):
             self._say_error(error)
 
     def _say_error(self, error: BaseException) -> None:
-        hint = getattr(error, "hint", None)
-        below = f"<p>{escape(str(hint))}</p>" if hint else ""
+        sentence, hint = told(error)
+        below = f"<p>{escape(hint, 1_000)}</p>" if hint else ""
         found = getattr(error, "diagnostics", ()) or ()
         listed = "".join(f"<li>{escape(str(one))}</li>" for one in list(found)[:50])
-        kind = type(error).__name__
-        text = f"<h4>{escape(kind)}: {escape(str(error), 2_000)}</h4>{below}<ul>{listed}</ul>"
+        text = f"<h4>{escape(sentence, 2_000)}</h4>{below}" + (f"<ul>{listed}</ul>" if listed else "")
         self._show(f"<div role=alert>{text}</div>", "error")
 
     def _show(self, content: str, label: str) -> None:
         self._output.value = fragment(label, content)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """The form has the whole width until there is something to show beside it."""
+        self._right.layout.display = None
 
     # ------------------------------------------------------------------------------------------- the form
 
@@ -204,7 +210,7 @@ class Panel(Opened):
             "description": variable.name,
             "tooltip": f"{variable.name}: {variable.kind}, from {variable.origin}",
             "style": {"description_width": "9em"},
-            "layout": {"width": "60%"},
+            "layout": {"flex": "1 1 260px"},
         }
         if variable.is_secret:
             entry = ipywidgets.Password(placeholder=_MASKED if variable.value else "", **shared)
@@ -217,7 +223,8 @@ class Panel(Opened):
         default = _MASKED if variable.is_secret else escape(value_text(variable.value), 40)
         words = f"{variable.kind} · {default} · {escape(variable.origin)}"
         note = f"<span class=clnrm><span class=q>{words}</span></span>"
-        return own(ipywidgets.HBox([entry, own(ipywidgets.HTML(note, layout={"flex": "1 1 auto"}))]))
+        beside = own(ipywidgets.HTML(note, layout={"flex": "1 1 130px"}))
+        return own(ipywidgets.HBox([entry, beside], layout={"flex_flow": "row wrap"}))
 
     def _put(self, variable: PanelVariable, typed: object) -> None:
         assert self._form is not None
@@ -285,6 +292,7 @@ class Panel(Opened):
         only = {"only": [test.test_id]} if test.matrix else {}
         self._result = None
         self._close_explorer()
+        self._make_room()
         live = _EmbeddedLive(self._output, self._ended)
         run = run_watched(test.path, watcher=live, detach=True, context=self._context, **{**options, **only})
         self._run = run  # type: ignore[assignment]  # detached
@@ -339,7 +347,7 @@ class Panel(Opened):
 
     def durable(self) -> object:
         """The last result, else the list of tests and variables."""
-        from clnrm_nb.api.panel import panel
+        from clnrm_nb.api.panels import panel
 
         if self._result is not None:
             return self._result

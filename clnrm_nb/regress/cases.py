@@ -14,7 +14,7 @@ from clnrm_nb.report.cases import Case, Outcome
 from clnrm_nb.report.text import value_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from clnrm_nb.regress.saved import SavedDocument
 
@@ -54,18 +54,21 @@ def cases_of_documents(file: str, documents: Iterable[SavedDocument]) -> list[Ca
     documents : iterable of SavedDocument
         Those shown twice count once.
     """
-    cases: list[Case] = []
-    seen: set[str] = set()
+    distinct: dict[str, SavedDocument] = {}
     for saved in documents:
-        key = value_text(saved.document)
-        if key in seen:
-            continue
-        seen.add(key)
-        cases += _settled(saved, list(_cases(file, saved)))
-    return _numbered(cases)
+        distinct.setdefault(value_text(saved.document), saved)
+    shown = distinct.values()
+    alone = {_traces(entry) for saved in shown if saved.kind == "diff" for entry in saved.document["diffs"]}
+    return _numbered([case for saved in shown for case in _settled(saved, list(_cases(file, saved, alone)))])
 
 
-def _cases(file: str, saved: SavedDocument) -> Iterator[Case]:
+def _traces(entry: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What a comparison held against what."""
+    return entry["id"], entry["baseline_digest"], entry["trace_digest"]
+
+
+def _cases(file: str, saved: SavedDocument, alone: Container[tuple[Any, ...]]) -> Iterator[Case]:
+    """The cases of one document; a comparison of a run that a diff shows alone, too, is told there."""
     place = f"[{saved.cell}]"
     document = saved.document
     match saved.kind:
@@ -73,13 +76,14 @@ def _cases(file: str, saved: SavedDocument) -> Iterator[Case]:
             for test in document.get("tests", ()):
                 yield from _test(file, place, test)
             yield from _unshown(file, place, document, "tests")
+            diff = document.get("diff")
+            if diff is not None and not all(_traces(entry) in alone for entry in diff["diffs"]):
+                errors = {found["code"] for found in document["diagnostics"] if found["severity"] == "error"}
+                yield from _diff(file, place, diff, harmless=_MAY_BE_HARMLESS - errors)
         case "diagnostics":
             yield _findings(file, place, document)
         case "diff":
-            yield from _diffs(file, place, document, saved.text)
-            for noun in ("causes", "diffs"):
-                counts = {word: document[word][noun] for word in ("total", "shown")}
-                yield from _unshown(file, place, counts, noun)
+            yield from _diff(file, place, document, saved.text)
 
 
 def _settled(saved: SavedDocument, cases: list[Case]) -> list[Case]:
@@ -180,11 +184,33 @@ def _findings(file: str, place: str, document: Mapping[str, Any]) -> Case:
     )
 
 
+_MAY_BE_HARMLESS: Final = frozenset({"CLN701", "CLN706"})
+"""Findings of comparisons that are errors only where a baseline is required."""
 _DIFF_OUTCOMES: Final[dict[str, Outcome]] = {
     "same": "passed",
     "incomplete": "not-evaluated",
     "error": "error",
 }
+
+
+def _diff(
+    file: str, place: str, document: Mapping[str, Any], text: str = "", harmless: Container[str] = ()
+) -> Iterator[Case]:
+    """The cases of a diff, and how many it has that the notebook does not keep.
+
+    Parameters
+    ----------
+    text : str
+        Its tree.
+    harmless : container of str
+        Codes that failed nothing in the run the diff belongs to.
+    """
+    for case in _diffs(file, place, document, text):
+        is_harmless = case.outcome == "failed" and case.code in harmless
+        yield replace(case, outcome="skipped") if is_harmless else case
+    for noun in ("causes", "diffs"):
+        counts = {word: document[word][noun] for word in ("total", "shown")}
+        yield from _unshown(file, place, counts, noun)
 
 
 def _diffs(file: str, place: str, document: Mapping[str, Any], text: str) -> Iterator[Case]:

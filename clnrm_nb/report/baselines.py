@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from clnrm_nb.report.tables import Table
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from clnrm_nb.report.text import Mask
 
 __all__ = ["Baselines"]
+
+_DIGEST: Final = len("sha256:") + 12
+"""Characters of a digest that a terminal shows; documents and frames have all of it."""
 
 
 class Baselines(Table):
@@ -80,6 +83,17 @@ class Baselines(Table):
             data={"baselines": known, **(data or {})},
             mask=mask,
         )
+
+    def _in_text(self) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
+        """Without columns that say nothing; digests by their beginning, people by their name."""
+        rows = [dict(zip(self.header, row, strict=True)) for row in self.rows]
+        for row in rows:
+            row["digest"] = row["digest"] and row["digest"][:_DIGEST]
+            row["accepted_by"] = row["accepted_by"] and (
+                row["accepted_by"].partition(" <")[0] or row["accepted_by"]
+            )
+        header = [name for name in self.header if any(row[name] not in (None, "") for row in rows)]
+        return header, [[row[name] for name in header] for row in rows]
 
     @property
     def frame(self) -> DataFrame:

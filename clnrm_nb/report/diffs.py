@@ -7,9 +7,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.codes import CODES
-from clnrm_nb.errors import Diagnostic, UsageError
+from clnrm_nb.errors import UsageError
 from clnrm_nb.report.difflayout import Compared, DiffLayout, of_comparison
 from clnrm_nb.report.diffmask import masked
+from clnrm_nb.report.diffverdict import entry_of, exit_code_of_comparison, explained, findings_of
 from clnrm_nb.report.lines import to_plain
 from clnrm_nb.report.mime import bundle
 from clnrm_nb.report.signs import ASCII, UNICODE, Signs
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.baseline.compare import Comparison
     from clnrm_nb.diff.model import Diff
+    from clnrm_nb.errors import Diagnostic
     from clnrm_nb.report.lines import Line
     from clnrm_nb.report.text import Mask
     from clnrm_nb.spans.table import SpanTable
@@ -32,20 +34,11 @@ __all__ = ["Compared", "TraceDiff"]
 
 ROWS_IN_DOCUMENT: Final = 1_000
 _DOCUMENT_BYTES: Final = 72_000
-_EDITS_BYTES: Final = 34_000
-_DIFFS_BYTES: Final = 14_000
+_EDITS_PERCENT: Final = 47
+_DIFFS_PERCENT: Final = 25
 _HTML_BYTES: Final = 52_000
 _LONGEST_PLAIN: Final = 12_000
 _TEXT_WIDTH: Final = 110
-_STATUS_OF_CODE: Final = {
-    "CLN701": "there is no accepted trace yet",
-    "CLN702": "the baseline is damaged",
-    "CLN703": "the baseline is of a newer format",
-    "CLN704": "the trace differs from the baseline",
-    "CLN705": "this trace was rejected",
-    "CLN706": "no scenario uses this baseline",
-    "CLN707": "the trace is incomplete and was not compared",
-}
 
 
 class TraceDiff:
@@ -112,8 +105,8 @@ class TraceDiff:
         view: str = "tree",
         reviewer: Callable[[TraceDiff], Any] | None = None,
     ) -> None:
-        explained = [_explained(compared) for compared in comparisons]
-        self.comparisons = tuple(masked(compared, mask) if mask else compared for compared in explained)
+        told = [explained(compared) for compared in comparisons]
+        self.comparisons = tuple(masked(compared, mask) if mask else compared for compared in told)
         self.leave = leave
         self.only_diffs = only_diffs
         self.depth = depth
@@ -122,7 +115,7 @@ class TraceDiff:
         self._reviewer = reviewer
         own = [json_ready(finding.to_json(), mask) for finding in findings]
         if exit_code is None:
-            causes = [_exit_code(compared, leave, is_ci=is_ci) for compared in explained]
+            causes = [exit_code_of_comparison(compared, leave, is_ci=is_ci) for compared in told]
             exit_code = max([exit_code_of((), own, leave), *causes])
         self.raw: dict[str, Any] = {
             "format": "clnrm-report/1",
@@ -132,8 +125,8 @@ class TraceDiff:
             "started_at": dated(started_at or datetime.now(UTC)),
             "duration_ms": round(duration_ms, 3),
             "summary": self._summary(),
-            "diagnostics": [*_findings(self.comparisons), *own],
-            "data": {"diffs": [_json(compared) for compared in self.comparisons]},
+            "diagnostics": [*findings_of(self.comparisons), *own],
+            "data": {"diffs": [entry_of(compared) for compared in self.comparisons]},
         }
 
     def _summary(self) -> dict[str, int]:
@@ -205,6 +198,39 @@ class TraceDiff:
         return cls(
             [Compared(names[1], None, status, diff, baseline, current, baseline_name=names[0])], **options
         )
+
+    @classmethod
+    def from_document(
+        cls, document: Mapping[str, Any], findings: Sequence[Mapping[str, Any]] = (), **options: Any
+    ) -> TraceDiff:
+        """A diff from what a notebook kept of it: rows and edits of its window, counts of the whole.
+
+        Parameters
+        ----------
+        document : dict
+            See ``clnrm_nb/schemas/diff.v1.schema.json``.
+        findings : sequence of dict
+            Findings of the run, where the document stands in that of one: they know their severities.
+        **options
+            As of the class.
+
+        Raises
+        ------
+        ValueError
+            `document` is no such document, is damaged, or of a newer version.
+        """
+        from clnrm_nb.report.saved import is_durable
+        from clnrm_nb.report.saveddiff import comparisons_of_document
+
+        if not is_durable(document, "diff"):
+            raise ValueError("it is no durable document of a diff")
+        compared = comparisons_of_document(document, findings)
+        diff = cls(compared, command=document["command"], exit_code=document["exit_code"], **options)
+        # When it began is not kept.
+        diff.raw["started_at"] = None
+        diff.raw["summary"]["total"] = document["total"]["diffs"]
+        diff.raw["summary"]["edits"] = sum(entry["edits"] for entry in document["diffs"])
+        return diff
 
     @property
     def ok(self) -> bool:
@@ -368,24 +394,37 @@ class TraceDiff:
 
         return diff_html(self, budget_bytes=budget_bytes, rows=min(rows, self._max_rows))
 
-    def document(self, rows: int = ROWS_IN_DOCUMENT) -> dict[str, Any]:
-        """The MIME document: at most `rows` spans, fewer where their texts are long."""
+    def document(
+        self, rows: int = ROWS_IN_DOCUMENT, *, budget_bytes: int = _DOCUMENT_BYTES
+    ) -> dict[str, Any]:
+        """The MIME document: at most `rows` spans, fewer where they weigh more than `budget_bytes` bear."""
         from clnrm_nb.report.diffdocument import diff_document
         from clnrm_nb.report.documents import saved_bytes
 
         rows = min(rows, self._max_rows, max(len(self.layout), 1))
+        spare = 0
         while True:
-            window = self.layout.window(rows)
             document = diff_document(
-                self.layout, window, self.raw, edits_bytes=_EDITS_BYTES, diffs_bytes=_DIFFS_BYTES
+                self.layout,
+                self.layout.window(rows),
+                self.raw,
+                edits_bytes=budget_bytes * _EDITS_PERCENT // 100,
+                diffs_bytes=budget_bytes * _DIFFS_PERCENT // 100 + spare,
             )
-            too_much = saved_bytes(document) - _DOCUMENT_BYTES
-            if too_much <= 0 or rows <= 1:
+            left = budget_bytes - saved_bytes(document)
+            shown = document["shown"]
+            if left > 0 and not spare and shown["diffs"] < document["total"]["diffs"]:
+                # What edits and rows leave is for comparisons that are not shown yet.
+                spare = left
+            elif left >= 0 or rows <= 1:
                 return document
-            # Names weigh too, so that a row is worth more than its numbers.
-            of_rows = sum(map(len, document["rows"].values()))
-            rows = min(rows, document["shown"]["spans"]) * max(of_rows - too_much, 0) // of_rows
-            rows = max(rows * 49 // 50, 1)
+            else:
+                # Names weigh too, so that a row is worth more than its numbers.
+                of_rows = sum(map(len, document["rows"].values()))
+                rows = min(rows, shown["spans"])
+                fitting = rows * max(of_rows + left, 0) // of_rows * 49 // 50
+                # Rows of many comparisons bring their entries along, which go with them.
+                rows = max(fitting, rows // 3, 1)
 
     def _repr_mimebundle_(
         self, include: Container[str] | None = None, exclude: Container[str] | None = None
@@ -399,59 +438,3 @@ class TraceDiff:
             "text/plain": lambda: repr(self),
         }
         return bundle(makers, include, exclude)
-
-
-def _explained(compared: Compared) -> Compared:
-    """A comparison whose code is said by at least one of its findings."""
-    from dataclasses import replace
-
-    if compared.code is None or compared.diagnostics:
-        return compared
-    message = f"{compared.id}: {_STATUS_OF_CODE.get(compared.code, CODES[compared.code].condition)}"
-    file = compared.test_id.partition("[")[0]
-    finding = Diagnostic(compared.code, message, file=file, test=compared.test_id, scenario=compared.scenario)
-    return replace(compared, diagnostics=(finding,))
-
-
-def _exit_code(compared: Compared, leave: Leave, *, is_ci: bool) -> int:
-    """What a comparison makes of the command; severities of its findings are final."""
-    lets_incomplete = leave.not_evaluated and not is_ci
-    errors = [finding.code for finding in compared.diagnostics if finding.severity == "error"]
-    causes = [CODES[code].exit_code for code in errors if code != "CLN707" or not lets_incomplete]
-    if compared.differs and compared.code is None:
-        # Two files: there is nobody's finding, only a difference.
-        causes.append(1)
-    if not leave.warnings and any(finding.severity == "warning" for finding in compared.diagnostics):
-        causes.append(1)
-    return max(causes, default=0)
-
-
-def _findings(comparisons: Iterable[Compared]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for compared in comparisons:
-        for finding in compared.diagnostics:
-            document = json_ready(finding.to_json())
-            document.setdefault("test", compared.test_id)
-            found.append(document)
-    return found
-
-
-def _json(compared: Compared) -> dict[str, Any]:
-    diff = compared.diff
-    if diff is not None:
-        document = diff.to_json(compared.id, status=compared.status, composed=compared.composed)
-        return {**json_ready(document), "code": compared.code}
-    from clnrm_nb.diff.model import STATUSES
-
-    return {
-        "id": compared.id,
-        "status": compared.status,
-        "baseline_digest": compared.baseline_digest,
-        "trace_digest": compared.trace_digest,
-        "composed": compared.composed,
-        "certified": False,
-        "spans": dict.fromkeys(STATUSES, 0),
-        "edits": [],
-        "causes": [],
-        "code": compared.code,
-    }

@@ -178,7 +178,7 @@ def _edit_row(edit: Edit, review: str | None) -> str:
         f"<tr class={_CLASS.get(word, 's')}><td><span aria-hidden=true>{sign}</span> "
         f"{escape(OP_WORDS.get(edit.op, edit.op))}{beside}<td{whole} dir=auto><code>{escape(key)}</code>"
         f"<td dir=auto>{_change(edit)}<td dir=auto>{escape(place_text(edit))}"
-        f"<td class=q dir=auto>{escape(edit.reason)} <span>{escape(edit.edit_id)}</span>\n"
+        f"<td class=q dir=auto>{escape(edit.reason)}<br>edit {escape(edit.edit_id)}\n"
     )
 
 

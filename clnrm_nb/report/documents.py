@@ -37,6 +37,7 @@ MIME: Final = {
 _LONGEST_TEXT: Final = 1_000
 _LONGEST_NAME: Final = 200
 _RESULT_BYTES: Final = 45_000
+_RESULT_BYTES_BESIDE_DIFF: Final = 22_000
 _FINDINGS_BYTES: Final = 40_000
 _TEST_BYTES: Final = 14_000
 _PASSED_NAMED: Final = 100
@@ -139,11 +140,26 @@ def _iso(time_ns: int | None) -> str | None:
     return f"{second}.{time_ns % 10**9:09d}Z"
 
 
-def result_document(raw: dict[str, Any], trace: dict[str, Any] | None) -> dict[str, Any]:
-    """What a result shows: every test's verdict, what failed in full, what passed by name."""
+def result_document(
+    raw: dict[str, Any], trace: dict[str, Any] | None, diff: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """What a result shows: every test's verdict, what failed in full, what passed by name.
+
+    Parameters
+    ----------
+    raw : dict
+        The JSON report, masked.
+    trace, diff : dict, optional
+        Documents of the run's spans and of what they were compared with.
+
+    Returns
+    -------
+    dict
+        See ``clnrm_nb/schemas/result.v1.schema.json``; ``diff`` is there only where the run was compared.
+    """
     tests = raw["data"]["tests"]
     kept: list[dict[str, Any]] = []
-    left = _RESULT_BYTES
+    left = _RESULT_BYTES if diff is None else _RESULT_BYTES_BESIDE_DIFF
     # Tests that ask for attention are kept first, where not all fit.
     for index in sorted(range(len(tests)), key=lambda i: (not _needs_attention(tests[i]), i)):
         document = _test(tests[index])
@@ -163,6 +179,7 @@ def result_document(raw: dict[str, Any], trace: dict[str, Any] | None) -> dict[s
         ],
         "diagnostics": _fitting(raw["diagnostics"], _FINDINGS_BYTES // 4),
         "trace": trace,
+        **({} if diff is None else {"diff": diff}),
     }
 
 

@@ -35,6 +35,7 @@ _FRAME: Final[Mapping[str, Any]] = {
 _SIGNS: Final = {"error": "error", "changed": "changed", "would-change": "changed", "unchanged": "same"}
 """The sign of each status, by its name in :class:`~clnrm_nb.report.signs.Signs`."""
 _DIFF_STYLES: Final = {"+": "added", "-": "missing", "@": "dim"}
+_DIFF_TAGS: Final = {"+": "ins", "-": "del"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ class Edited(View):
 
     @property
     def headline(self) -> str:
-        """One sentence on all files."""
+        """One sentence on all files, and on what is still wrong."""
         counts = self.raw["summary"]
         words = [
             f"{number_text(counts['changed'], 'file')} changed",
@@ -130,7 +131,14 @@ class Edited(View):
             f"{number_text(counts['error'], 'file')} with errors",
         ]
         told = [word for word in words if not word.startswith("0 ")]
-        return ", ".join(told) or "no files"
+        return (", ".join(told) or "no files") + self._remaining
+
+    @property
+    def _remaining(self) -> str:
+        """Why the command may fail although files were repaired."""
+        counts = Counter(finding["severity"] for finding in self.raw["diagnostics"])
+        words = [number_text(counts[word], word) for word in ("error", "warning", "info") if counts[word]]
+        return f"; {', '.join(words)} {'remains' if counts.total() == 1 else 'remain'}" if words else ""
 
     @property
     def code(self) -> str | None:
@@ -222,7 +230,12 @@ def _patch_html(diff: str) -> str:
 
     longest = HTML_BYTES // 4
     note = f"<p>showing {longest:,} of {len(diff):,} characters</p>" if len(diff) > longest else ""
-    return f"<pre dir=auto>{escape_block(diff[:longest], longest)}</pre>{note}"
+    rows = []
+    for number, text in enumerate(split_lines(diff[:longest])):
+        tag = "" if number < 2 else _DIFF_TAGS.get(text[0], "")  # noqa: PLR2004  # The two lines of the header.
+        shown = escape_block(text.removesuffix("\n"), longest)
+        rows.append(f"<{tag}>{shown}</{tag}>" if tag else shown)
+    return "<pre class=src dir=ltr>" + "\n".join(rows) + f"</pre>{note}"
 
 
 def _row(file: Mapping[str, Any]) -> str:

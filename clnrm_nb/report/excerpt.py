@@ -83,7 +83,7 @@ def excerpt_of(source: Source | None, finding: Mapping[str, Any]) -> Excerpt | N
     first = finding.get("line")
     if source is None or not first or first > len(source.lines):
         return None
-    last = min(finding.get("end_line") or first, first + _MOST_LINES - 1, len(source.lines))
+    last = min(max(finding.get("end_line") or first, first), first + _MOST_LINES - 1, len(source.lines))
     # A range that ends before a line's first character does not reach into that line.
     if last > first and last == finding.get("end_line") and (finding.get("end_column") or 1) <= 1:
         last -= 1

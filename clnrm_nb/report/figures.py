@@ -43,6 +43,8 @@ PAPER: Final = {
 
 _ROW_PX: Final = 18
 _LONGEST_LABEL: Final = 60
+_SHORT_SHARE: Final = 0.002
+"""Of the whole: about a pixel where figures are usually shown."""
 
 
 def waterfall(layout: Layout, rows: int = MOST_BARS) -> go.Figure:
@@ -68,14 +70,22 @@ def flame(layout: Layout, rows: int = MOST_BARS) -> go.Figure:
 def _bars(layout: Layout, places: Sequence[int], levels: Sequence[int]) -> go.Figure:
     hover = [_hover(layout, place) for place in places]
     states = [_state(layout, place) for place in places]
+    offsets = [(layout.offset_ns(place) or 0) / 1e6 for place in places]
+    durations = [(layout.duration_ns(place) or 0) / 1e6 for place in places]
+    whole = max(map(sum, zip(offsets, durations, strict=True)), default=0.0)
     figure = go.Figure(
         go.Bar(
             orientation="h",
-            base=[(layout.offset_ns(place) or 0) / 1e6 for place in places],
-            x=[(layout.duration_ns(place) or 0) / 1e6 for place in places],
+            base=offsets,
+            x=durations,
             y=list(levels),
             marker={
                 "color": [LIGHT[state] for state in states],
+                # Short spans of a long trace are drawn as a line, as a bar of them would not be seen.
+                "line": {
+                    "color": [LIGHT[state] for state in states],
+                    "width": [float(each < _SHORT_SHARE * whole) for each in durations],
+                },
                 "pattern": {"shape": [HATCHINGS.get(state, "") for state in states]},
             },
             customdata=[layout.table(place).span_id[layout.row[place]] for place in places],

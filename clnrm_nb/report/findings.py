@@ -141,12 +141,13 @@ class Diagnostics(View):
 
     @property
     def _fixable(self) -> str:
-        """How many findings a command repairs."""
+        """How many findings which command repairs."""
         fixes = [f["fix"] for f in self.raw["diagnostics"] if f.get("fix")]
-        if not fixes:
-            return ""
-        flag = "" if any(fix["safe"] for fix in fixes) else " --unsafe-fixes"
-        return f" ({len(fixes)} fixable: clnrm lint --fix{flag})"
+        safe = sum(fix["safe"] for fix in fixes)
+        if not safe:
+            return f" ({len(fixes)} fixable: clnrm lint --fix --unsafe-fixes)" if fixes else ""
+        more = f"; {len(fixes)} with --unsafe-fixes" if len(fixes) > safe else ""
+        return f" ({safe} fixable: clnrm lint --fix{more})"
 
     def html(self) -> str:
         """See the base."""

@@ -45,7 +45,11 @@ __all__ = [
 ]
 
 _TRACE_ROWS = 150
+_TRACE_ROWS_BESIDE_DIFF = 90
+_DIFF_ROWS = 150
+_DIFF_BYTES = 32_000
 _TRACE_BYTES = 22_000
+_TRACE_BYTES_BESIDE_DIFF = 16_000
 _LINES_IN_TEXT = 150
 _LONGEST_PLAIN = 12_000
 
@@ -150,24 +154,41 @@ class RunResult:
         leave: Leave = NO_LEAVE,
         mask: Mask | None = None,
     ) -> RunResult:
-        """A result from its document (a JSON report, a stored run) and the spans that are still there.
+        """A result from its document: a JSON report, a stored run, or what a notebook kept of it.
+
+        Parameters
+        ----------
+        raw : dict
+            A report of a run (``format.md`` 11.3), or the durable document of a result, which keeps a window:
+            see :mod:`~clnrm_nb.report.saved` and :mod:`~clnrm_nb.report.saveddiff`.
+        spans : sequence of (str, SpanTable)
+            Spans by test that are still there; default: those of a durable document.
+        leave, mask
+            As of the class.
 
         Raises
         ------
         ValueError
-            `raw` is no report of a run.
+            `raw` is no document of a run, is damaged, or of a newer version.
         """
-        if not isinstance(raw, dict) or raw.get("format") != "clnrm-report/1":
+        from clnrm_nb.report.saved import is_durable, report_of, spans_of
+
+        is_kept = is_durable(raw, "result")
+        report = report_of(raw) if is_kept else raw
+        if not isinstance(report, dict) or report.get("format") != "clnrm-report/1":
             raise ValueError("it does not say `format: clnrm-report/1`")
-        if "tests" not in raw.get("data", {}):
-            raise ValueError(f"it is a report of `{raw.get('command')}`, which runs no tests")
+        if "tests" not in report.get("data", {}):
+            raise ValueError(f"it is a report of `{report.get('command')}`, which runs no tests")
         result = cls([], leave=leave)
-        known = json_ready({key: raw[key] for key in result.raw}, mask)
+        known = json_ready({key: report[key] for key in result.raw}, mask)
         for test in known["data"]["tests"]:
             # Reports may leave out what section 11.3 of the format does not show.
             for key, default in (("diagnostics", []), ("reason", None), ("complete", True)):
                 test.setdefault(key, default)
         result.raw = known
+        result.diff = _diff_of(raw.get("diff"), known, leave, mask)
+        if is_kept and raw.get("trace") and not spans:
+            spans = spans_of(raw["trace"])
         result.spans = _trace(spans, known["data"]["tests"], mask, 1_000)
         return result
 
@@ -275,8 +296,10 @@ class RunResult:
     def _document(self) -> dict[str, Any]:
         from clnrm_nb.report.documents import result_document
 
-        trace = self.spans.document(_TRACE_ROWS) if len(self.spans) else None
-        return result_document(self.raw, trace)
+        rows = _TRACE_ROWS_BESIDE_DIFF if self.diff else _TRACE_ROWS
+        trace = self.spans.document(rows) if len(self.spans) else None
+        diff = self.diff.document(_DIFF_ROWS, budget_bytes=_DIFF_BYTES) if self.diff else None
+        return result_document(self.raw, trace, diff)
 
     def _repr_mimebundle_(
         self, include: Container[str] | None = None, exclude: Container[str] | None = None
@@ -284,12 +307,27 @@ class RunResult:
         from clnrm_nb.report.documents import MIME
         from clnrm_nb.report.html import fragment
 
+        trace_bytes = _TRACE_BYTES_BESIDE_DIFF if self.diff else _TRACE_BYTES
         makers = {
             MIME["result"]: lambda: self._document,
-            "text/html": lambda: fragment("result of a run", self.html()),
+            "text/html": lambda: fragment("result of a run", self.html(trace_bytes=trace_bytes)),
             "text/plain": lambda: repr(self),
         }
         return bundle(makers, include, exclude)
+
+
+def _diff_of(
+    document: Mapping[str, Any] | None, report: Mapping[str, Any], leave: Leave, mask: Mask | None
+) -> TraceDiff | None:
+    """What a run was compared with: from the durable document of that, else from the report's own entries."""
+    from clnrm_nb.report.saveddiff import comparisons_of_report
+
+    if document is not None:
+        return TraceDiff.from_document(document, report["diagnostics"], leave=leave, mask=mask)
+    entries = report["data"].get("diffs")
+    if entries is None:
+        return None
+    return TraceDiff(comparisons_of_report(entries, report["diagnostics"]), command="run", leave=leave)
 
 
 def _trace(
@@ -303,7 +341,7 @@ def _trace(
 
 
 def _place(finding: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(finding.get(key) for key in ("file", "line", "column", "code", "message"))
+    return tuple(finding.get(key) for key in ("file", "line", "column", "code", "message", "scenario"))
 
 
 def _gathered(own: Iterable[Any], tests: Iterable[Any]) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from clnrm_nb.report.excerpt import excerpt_html, excerpt_of, repair_html, repai
 from clnrm_nb.report.html import Weighed, details, escape, escape_block, status, table
 from clnrm_nb.report.resulttext import place_text, summary_words
 from clnrm_nb.report.signs import backend_words
-from clnrm_nb.report.text import duration_text, number_text, value_text
+from clnrm_nb.report.text import duration_text, number_text, one_line, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -207,7 +207,10 @@ def _finding_row(finding: Mapping[str, Any], source: Source | None) -> str:
 
 def _place(finding: Mapping[str, Any], source: Source | None) -> str:
     """``file:line:column``, linked where the reader can have the file: JupyterLab opens it at that line."""
-    place = escape(place_text(finding))
+    text = place_text(finding)
+    file = one_line(str(finding.get("file") or ""))
+    # Where the column is narrow, the line breaks between file and position, never inside a number.
+    place = f"{escape(file)}<wbr>{escape(text[len(file) :])}" if len(text) > len(file) else escape(text)
     if source is None or source.href is None or not finding.get("line"):
         return place
     return f'<a href="{escape(source.href)}#line={finding["line"] - 1}">{place}</a>'

@@ -92,19 +92,19 @@ class Table(View):
         from clnrm_nb.report.resulttext import finding_lines
 
         del verbose
-        cells = [
-            [_cell(name, cell, signs) for name, cell in zip(self.header, row, strict=True)]
-            for row in self.rows
-        ]
-        numbers = [
-            i for i, _ in enumerate(self.header) if self.rows and all(_is_number(r[i]) for r in self.rows)
-        ]
+        header, rows = self._in_text()
+        cells = [[_cell(name, cell, signs) for name, cell in zip(header, row, strict=True)] for row in rows]
+        numbers = [i for i, _ in enumerate(header) if rows and all(_is_number(row[i]) for row in rows)]
         lines = [line((one_line(self.title), "bold"))] if self.title else []
-        lines += columns(self.header, cells, right=numbers) if self.rows else [line(("nothing", "dim"))]
+        lines += columns(header, cells, right=numbers) if rows else [line(("nothing", "dim"))]
         lines += [line(one_line(note)) for note in self.notes]
         for finding in self.raw["diagnostics"]:
             lines += finding_lines(finding, signs=signs, width=width)
         return lines
+
+    def _in_text(self) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
+        """Header and rows as a terminal has room for them."""
+        return self.header, self.rows
 
     def html(self) -> str:
         """See the base."""

@@ -68,7 +68,7 @@ def scaffold(data: bytes, *, name: str, directory: str = ".", input_format: str 
                 if text is not None:
                     return Scaffold(text, "compose")
     try:
-        seen = read_spans(data, input_format)
+        seen = read_spans(data, input_format, name=name)
     except ClnrmError as error:
         if problem is not None:
             raise problem from None

@@ -75,9 +75,11 @@ def read_recording(data: bytes) -> Seen | None:
     return Seen(table, commands, notes)
 
 
-def read_spans(source: Path | str | bytes, input_format: str | None = None) -> Seen:
-    """Spans of any form that can be read. Raises ClnrmError CLN607 where there are none."""
-    table, report = load(source, input_format=input_format)
+def read_spans(
+    source: Path | str | bytes, input_format: str | None = None, *, name: str | None = None
+) -> Seen:
+    """Spans of any form that can be read, called `name` in messages. Raises ClnrmError CLN607 without any."""
+    table, report = load(source, input_format=input_format, name=name)
     return Seen(table, notes=[str(finding.message) for finding in report.diagnostics])
 
 

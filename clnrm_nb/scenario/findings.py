@@ -53,6 +53,8 @@ class Finding:
     severity: Severity | None = None
     related: tuple[tuple[KeyPath, str], ...] = ()
     repair: Repair | None = None
+    lacks: str | None = None
+    """The key whose absence it is about, where it is one."""
 
 
 @dataclass(slots=True)
@@ -72,9 +74,10 @@ class Findings:
         severity: Severity | None = None,
         related: tuple[tuple[KeyPath, str], ...] = (),
         repair: Repair | None = None,
+        lacks: str | None = None,
     ) -> None:
         """Note one finding."""
-        self.items.append(Finding(code, path, message, part, hint, severity, related, repair))
+        self.items.append(Finding(code, path, message, part, hint, severity, related, repair, lacks))
 
     def wrong_type(self, path: KeyPath, expected: str, value: object, repair: Repair | None = None) -> None:
         """CLN303: `value` at `path` is not `expected`."""

@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from clnrm_nb.config.duration import parse_duration
+from clnrm_nb.config.nearest import nearest
 from clnrm_nb.scenario.findings import label
 from clnrm_nb.scenario.model import NamePattern
 from clnrm_nb.scenario.offers import (
@@ -36,7 +37,6 @@ from clnrm_nb.scenario.spelling import (
     MisspelledError,
     check_glob,
     flatten,
-    nearest,
     parse_environment_line,
     parse_instant,
     split_command,

@@ -7,11 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from clnrm_nb.config.duration import parse_duration
+from clnrm_nb.config.nearest import is_clear, nearest
 from clnrm_nb.scenario.repairs import Rename, Repair, Reword, Rewrite, basic_string
 from clnrm_nb.scenario.spelling import (
     MisspelledError,
-    is_clear,
-    nearest,
     parse_artifact,
     parse_cpu_millicores,
     parse_image,
@@ -50,7 +49,7 @@ _UNITS = (
 
 
 def meant_key(path: KeyPath, word: str, known: Collection[str]) -> Repair | None:
-    """The nearest known name for a key; safe where no other name is as near."""
+    """The nearest known name for a key; safe where it is clear."""
     guess = nearest(word, known)
     if guess is None:
         return None
@@ -58,7 +57,7 @@ def meant_key(path: KeyPath, word: str, known: Collection[str]) -> Repair | None
 
 
 def meant_word(path: KeyPath, word: str, known: Collection[str]) -> Repair | None:
-    """The nearest known word for a string; safe where no other one is as near."""
+    """The nearest known word for a string; safe where it is clear."""
     guess = nearest(word, known)
     if guess is None:
         return None

@@ -173,13 +173,14 @@ def parse(rendered: RenderedText, *, strict_toml: str = "1.1") -> Parsed:
         parsed.diagnostics.extend(_numbers_out_of_range(parsed, parsed.document))
         if strict_toml == "1.0":
             editor = Editor(rendered, parsed.positions)
+            by_start = {span[0]: span for span in parsed.positions.values.values()}
             parsed.diagnostics.extend(
                 _at(
                     parsed,
                     "CLN203",
                     f"{what} needs TOML 1.1",
                     span,
-                    fix=_older_fix(parsed, editor, span, what),
+                    fix=_older_fix(parsed, editor, span, what, by_start),
                 )
                 for span, what in parsed.positions.modern
             )
@@ -284,14 +285,16 @@ def _first_definition(positions: Positions, path: KeyPath, before: int) -> Span 
 # ------------------------------------------------------------------------------------ what is too new
 
 
-def _older_fix(parsed: Parsed, editor: Editor, span: Span, what: str) -> Fix | None:
-    """What only TOML 1.1 knows, in the words of TOML 1.0."""
-    change = _older(parsed.positions, span, what)
+def _older_fix(
+    parsed: Parsed, editor: Editor, span: Span, what: str, by_start: dict[int, Span]
+) -> Fix | None:
+    """What only TOML 1.1 knows, in the words of TOML 1.0; `by_start` has the values by where they begin."""
+    change = _older(parsed.positions.text, span, what, by_start)
     return editor.fix(Repair("Write it as TOML 1.0 does", (change,))) if change is not None else None
 
 
-def _older(positions: Positions, span: Span, what: str) -> Splice | None:
-    written = positions.text[slice(*span)]
+def _older(text: str, span: Span, what: str, by_start: dict[int, Span]) -> Splice | None:
+    written = text[slice(*span)]
     if what.startswith("escape"):
         return Splice(span, r"\u001B" if written == r"\e" else r"\u00")
     if what.startswith("time"):
@@ -299,10 +302,10 @@ def _older(positions: Positions, span: Span, what: str) -> Splice | None:
         return Splice((span[0] + end.end(), span[0] + end.end()), ":00") if end else None
     if what.startswith("trailing"):
         return Splice(span, "")
-    whole = next((known for known in positions.values.values() if known[0] == span[0]), None)
-    if whole is None or "#" in positions.text[slice(*whole)]:
+    whole = by_start.get(span[0])
+    if whole is None or "#" in text[slice(*whole)]:
         return None
-    joined = re.sub(r"\s*\n\s*", " ", positions.text[slice(*whole)])
+    joined = re.sub(r"\s*\n\s*", " ", text[slice(*whole)])
     return Splice(whole, re.sub(r",\s*\}$", " }", joined))
 
 

@@ -12,11 +12,11 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from clnrm_nb.config.nearest import nearest
 from clnrm_nb.scenario.findings import label
 from clnrm_nb.scenario.kinds import INVALID, ArrayOf, Free, Kind
 from clnrm_nb.scenario.offers import meant_key
 from clnrm_nb.scenario.repairs import Delete, Rename, Repair
-from clnrm_nb.scenario.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -141,7 +141,9 @@ class Table:
                 self._known(key, name, value, record, findings)
         for name in self._required:
             if name not in record.written:
-                findings.add("CLN304", path, f"{self._called(path)} needs `{name}`", part="header")
+                findings.add(
+                    "CLN304", path, f"{self._called(path)} needs `{name}`", part="header", lacks=name
+                )
         for group in self.exclusive:
             self._only_one(group, record, findings)
         return record

@@ -32,6 +32,7 @@ _PIECE: Final = re.compile(
     r"|[^\[\]{}\n\"'#]+"
 )
 _TRIVIA: Final = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
+_NOT_A_BREAK: Final = re.compile(r"[^\n]")
 _WHITE: Final = " \t\r\n"
 _KEY: Final = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')"""
 _HEADER_LINE: Final = re.compile(r"[ \t]*\[{1,2}[ \t]*[A-Za-z_][^\[\]\n,#=]*\]{0,2}[ \t]*(?:#|\n|\Z)")
@@ -93,14 +94,13 @@ def recover(text: str) -> Recovered:
         refusal = _judged(text, start, end)
         if refusal is not None:
             found.refusals.append(refusal)
-    for refusal in found.refusals:
-        _blank(found, text, statements, refusal.statement[0])
+    _blank(found, text, statements, [refusal.statement[0] for refusal in found.refusals])
     for _ in range(_MAX_CONFLICTS):
         try:
             found.document = tomli.loads(found.text)
         except tomli.TOMLDecodeError as error:
             found.conflicts.append(Conflict(error.msg, error.pos, found.text))
-            if not _blank(found, text, statements, error.pos):
+            if not _blank(found, text, statements, [error.pos]):
                 return found
         except (RecursionError, ValueError):
             return found
@@ -131,21 +131,29 @@ def _is_conflict(error: tomli.TOMLDecodeError) -> bool:
     return _CONFLICT.match(error.msg) is not None
 
 
-def _blank(found: Recovered, text: str, statements: list[Span], offset: int) -> bool:
-    """Blank out the statement at `offset`, a header with the body of its table; whether there was any."""
-    index = bisect_right(statements, (offset, len(text))) - 1
-    if index < 0:
-        return False
-    start, end = statements[index]
-    if text[start] == "[":
-        following = (one for one in statements[index + 1 :] if text[one[0]] == "[")
-        end = next(following, (len(text), 0))[0]
-    kept = found.text[:start] + re.sub(r"[^\n]", " ", found.text[start:end]) + found.text[end:]
-    if kept == found.text:
-        return False
-    found.text = kept
-    found.holes.append((start, end))
-    return True
+def _blank(found: Recovered, text: str, statements: list[Span], offsets: list[int]) -> bool:
+    """Blank out the statements at `offsets`, a header with the body of its table; whether there was any."""
+    headers = [start for start, _ in statements if text[start] == "["]
+    pieces: list[str] = []
+    done = 0
+    before = len(found.holes)
+    for offset in offsets:
+        index = bisect_right(statements, (offset, len(text))) - 1
+        if index < 0:
+            continue
+        start, end = statements[index]
+        if text[start] == "[":
+            following = bisect_right(headers, start)
+            end = headers[following] if following < len(headers) else len(text)
+        written = found.text[start:end]
+        # Inside of what is blank already there is nothing left.
+        if start < done or not written.strip():
+            continue
+        pieces += (found.text[done:start], _NOT_A_BREAK.sub(" ", written))
+        done = end
+        found.holes.append((start, end))
+    found.text = "".join((*pieces, found.text[done:]))
+    return len(found.holes) > before
 
 
 def split_statements(text: str) -> list[Span]:

@@ -33,6 +33,7 @@ __all__ = [
     "Move",
     "Rename",
     "Repair",
+    "Restate",
     "Reword",
     "Rewrite",
     "Splice",
@@ -44,7 +45,9 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _KEY_PART = re.compile(r"""[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'""")
 _DOTTED = re.compile(rf"(?:{_KEY_PART.pattern})(?:[ \t]*\.[ \t]*(?:{_KEY_PART.pattern}))*")
 _REST_OF_LINE = re.compile(r"[^\n]*")
-_BLANK_REST = re.compile(r"[ \t]*(?:\n|\Z)")
+_BLANK_REST = re.compile(r"[ \t]*(?P<comment>#[^\n]*)?(?:\n|\Z)")
+_SILENCER = "# clnrm: ignore"
+"""Such a comment goes with its statement: alone on its line it would silence the next one."""
 _MARKERS = ("{{", "{%", "{#")
 _ESCAPES = {"\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
 
@@ -94,9 +97,8 @@ class Rename:
             return None
         found = [
             (span, self.to)
-            for statement, path in positions.statements
-            if path[: len(self.path)] == self.path
-            and (span := _part_of(statement, path, self.path, positions.text)) is not None
+            for statement, path in positions.statements_of(self.path)
+            if (span := _part_of(statement, path, self.path, positions.text)) is not None
         ]
         if not found and self.path in positions.keys:
             found = [(positions.keys[self.path], self.to)]
@@ -105,7 +107,7 @@ class Rename:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A top-level table's part as another table: ``[old.part.x]`` becomes ``[to.x]``, in all its headers."""
+    """A table, or an element of an array of tables, as another: its headers ``[old.x]`` become ``[to.x]``."""
 
     path: KeyPath
     to: str
@@ -113,11 +115,12 @@ class Move:
     def splices(self, positions: Positions) -> _Splices | None:
         """The headers; ``None`` where a part of the table is written any other way."""
         found: _Splices = []
-        for statement, path in positions.statements:
-            if path[: len(self.path)] != self.path or positions.text[statement[0]] != "[":
+        for statement, _ in positions.statements_of(self.path):
+            if positions.text[statement[0]] != "[":
                 continue
             names = [match.span() for match in _KEY_PART.finditer(positions.text, *statement)]
-            found.append(((names[0][0], names[len(self.path) - 1][1]), self.to))
+            length = sum(isinstance(name, str) for name in self.path)
+            found.append(((names[0][0], names[length - 1][1]), self.to))
         return found or None
 
 
@@ -231,7 +234,7 @@ class Insert:
         wanted = (*self.table, self.after) if self.after else None
         own = [
             path
-            for _, path in positions.statements
+            for _, path in positions.statements_of(self.table)
             if path[:-1] == self.table and path in positions.values and path not in positions.headers
         ]
         anchor = wanted if wanted in own else (own[-1] if own and wanted is None else None)
@@ -242,14 +245,31 @@ class Insert:
 
 
 @dataclass(frozen=True, slots=True)
+class Restate:
+    """Other lines in place of a statement; a path among `parts` stands for a value as it is written."""
+
+    path: KeyPath
+    parts: tuple[str | KeyPath, ...]
+
+    def splices(self, positions: Positions) -> _Splices | None:
+        """Key and value as one; the comment behind them stays behind the last line."""
+        spans = [span for span, path in positions.statements_of(self.path) if path == self.path]
+        value = Rewrite(self.path, self.parts).splices(positions)
+        if len(spans) != 1 or value is None or positions.text[spans[0][0]] == "[":
+            return None
+        ((_, end), text) = value[0]
+        return [((spans[0][0], end), text)]
+
+
+@dataclass(frozen=True, slots=True)
 class Delete:
-    """A statement, or the header of a table without content, taken out with its line."""
+    """A statement, or the header of a table without content, taken out with its line; its comment stays."""
 
     path: KeyPath
 
     def splices(self, positions: Positions) -> _Splices | None:
-        """The line; ``None`` where something else stands on it."""
-        spans = [span for span, path in positions.statements if path == self.path]
+        """The line, or what stands on it ahead of a comment; ``None`` beside other statements."""
+        spans = [span for span, path in positions.statements_of(self.path) if path == self.path]
         if len(spans) != 1:
             return None
         start = spans[0][0]
@@ -258,6 +278,8 @@ class Delete:
         rest = _BLANK_REST.match(positions.text, end)
         if positions.text[line:start].strip() or rest is None:
             return None
+        if rest["comment"] and not rest["comment"].startswith(_SILENCER):
+            return [((start, rest.start("comment")), "")]
         return [((line, rest.end()), "")]
 
 

@@ -22,8 +22,6 @@ __all__ = [
     "MisspelledError",
     "check_glob",
     "flatten",
-    "is_clear",
-    "nearest",
     "parse_artifact",
     "parse_cpu_millicores",
     "parse_environment_line",
@@ -275,45 +273,3 @@ def flatten(
             waiting.append((iter(value.items()), f"{full}.", (*here, name)))
         else:
             yield full, value, (*here, name)
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The name in `known` that `word` is most likely a slip of: at most 2 letters, or a third, are off."""
-    limit = max(2, len(word) // 3)
-    best: tuple[int, str] | None = None
-    for name in known:
-        if abs(len(name) - len(word)) <= limit:
-            distance = _distance(word, name)
-            if (
-                distance <= limit
-                and distance < max(len(word), len(name))
-                and (best is None or distance < best[0])
-            ):
-                best = (distance, name)
-    return best[1] if best else None
-
-
-def is_clear(word: str, guess: str, known: Iterable[str]) -> bool:
-    """Whether no other name in `known` is as near to `word` as `guess` is."""
-    limit = _distance(word, guess)
-    return not any(
-        name != guess and abs(len(name) - len(word)) <= limit and _distance(word, name) <= limit
-        for name in known
-    )
-
-
-def _distance(left: str, right: str) -> int:
-    """Damerau–Levenshtein distance (adjacent letters may change places)."""
-    before: list[int] = []
-    previous = list(range(len(right) + 1))
-    for row, letter in enumerate(left, start=1):
-        current = [row]
-        for column, other in enumerate(right, start=1):
-            cost = min(
-                previous[column] + 1, current[column - 1] + 1, previous[column - 1] + (letter != other)
-            )
-            if row > 1 and column > 1 and letter == right[column - 2] and left[row - 2] == other:
-                cost = min(cost, before[column - 2] + 1)
-            current.append(cost)
-        before, previous = previous, current
-    return previous[-1]

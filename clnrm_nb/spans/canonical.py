@@ -10,14 +10,10 @@ The text itself is only ever written once, piece by piece. Nothing here recurses
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 from functools import cmp_to_key
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
-
-from clnrm_nb.spans.content import canonical_json
+from clnrm_nb.spans.content import canonical_json, parsed_json
 from clnrm_nb.spans.model import KINDS, STATUS_CODES
 from clnrm_nb.spans.topology import children_of, parents_first, tree_parents
 from clnrm_nb.spans.volatile import VOLATILE, keep
@@ -47,14 +43,18 @@ BY_POSITION: Final = "clnrm:position"
 _HEAD: Final = f'{{"format":"{FORMAT}","traces":['
 _TAIL: Final = "]}"
 
-_LONG_NUMBER: Final = re.compile(r"[0-9]{20}")
-
 
 def of_scenario(table: SpanTable, scenario: str | None) -> SpanTable:
-    """The rows of one scenario (``None``: those at test level), own spans left out."""
-    return table.select(
+    """The rows of one scenario (``None``: those at test level), own spans left out.
+
+    Spans below an own span become roots; the parents of all others are kept, be they there or not.
+    """
+    chosen = table.select(
         [row for row in range(len(table)) if table.scenario[row] == scenario and not table.own[row]]
     )
+    own = {span_id for span_id, is_own in zip(table.span_id, table.own, strict=True) if is_own}
+    chosen.parent_span_id = [None if parent in own else parent for parent in chosen.parent_span_id]
+    return chosen
 
 
 def trace_digest(table: SpanTable) -> str:
@@ -91,16 +91,10 @@ def canonical(table: SpanTable) -> dict[str, Any]:
     todo = [(traces, shape) for shape in reversed(forest.roots)]
     while todo:
         siblings, shape = todo.pop()
-        node = _parsed(forest.before[shape] + forest.after[shape])
+        node = parsed_json(forest.before[shape] + forest.after[shape])
         siblings.append(node)
         todo.extend((node["children"], child) for child in reversed(forest.children[shape]))
     return {"format": FORMAT, "traces": traces}
-
-
-def _parsed(text: str) -> dict[str, Any]:
-    """The node of a text. Whole numbers beyond 64 bits are rare, and only the slower parser keeps them."""
-    node: dict[str, Any] = json.loads(text) if _LONG_NUMBER.search(text) else orjson.loads(text)
-    return node
 
 
 def _pieces(table: SpanTable) -> Iterator[str]:

@@ -30,6 +30,8 @@ def tree_parents(table: SpanTable) -> tuple[list[int | None], int]:
     state = bytearray(len(parents))
     n_cycles = 0
     for first in range(len(parents)):
+        if state[first] == done:
+            continue
         path: list[int] = []
         row: int | None = first
         while row is not None and state[row] == unseen:

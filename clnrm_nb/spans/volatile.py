@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final, Literal
 
-__all__ = ["TEMPLATED", "VOLATILE", "Volatile", "keep", "template"]
+__all__ = ["TEMPLATED", "VOLATILE", "Fate", "Volatile", "fate", "keep", "template"]
 
 _EPHEMERAL_FROM: Final = 32_768
 """First port of the range Linux takes outgoing ports from."""
@@ -79,6 +79,9 @@ def template(text: str) -> str:
     return _LINE.sub(r"\1_", _ADDRESS.sub("0x_", text))
 
 
+Fate = Literal["kept", "dropped", "open"]
+"""What becomes of the values under a key: of all of them, or ``open``, where each has to be looked at."""
+
 _Rule = tuple[bool, int | None]
 _rules: dict[tuple[str, str], _Rule] = {}
 _MAX_RULES: Final = 10_000
@@ -93,6 +96,14 @@ def keep(where: Literal["resource", "attribute"], attributes: dict[str, Any]) ->
             continue
         kept[key] = template(value) if key in TEMPLATED and isinstance(value, str) else value
     return kept
+
+
+def fate(where: Literal["resource", "attribute"], key: str) -> Fate:
+    """What :func:`keep` does with a key, as far as that can be said without its value."""
+    listed, from_value = _rule(where, key)
+    if listed and from_value is None:
+        return "dropped"
+    return "open" if listed or key in TEMPLATED else "kept"
 
 
 def _rule(where: Literal["resource", "attribute"], key: str) -> _Rule:

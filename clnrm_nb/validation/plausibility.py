@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from clnrm_nb.config.nearest import nearest
 from clnrm_nb.scenario.model import NamePattern
 from clnrm_nb.scenario.offers import meant_word
-from clnrm_nb.scenario.spelling import nearest
 from clnrm_nb.validation.walk import all_expects
 
 if TYPE_CHECKING:
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from clnrm_nb.scenario.parse import Parsed
 
 __all__ = ["check_plausibility"]
+
+_MAX_COMPARED: Final = 10_000
+"""Pairs of names looked at for a slip (some 10 µs each, 2026-11)."""
 
 
 def check_plausibility(
@@ -108,21 +111,26 @@ def _check_names(test: TestFile, parsed: Parsed, findings: Findings, known_spans
     ):
         return
     known = dict.fromkeys((*_known_names(test), *(NamePattern(text=name) for name in known_spans)))
+    wide = [name for name in known if name.mode != "exact"]
     unknown: dict[NamePattern, list[KeyPath]] = {}
     for pattern, path in _used_names(test):
-        if not pattern.text.startswith("clnrm.") and not _is_known(pattern, known):
+        if not pattern.text.startswith("clnrm.") and not _is_known(pattern, known, wide):
             unknown.setdefault(pattern, []).append(path)
+    names = [name.text for name in known] if len(known) * len(unknown) <= _MAX_COMPARED else []
     for pattern, paths in unknown.items():
         first = min(paths, key=parsed.positions.find)
-        guess = nearest(pattern.text, (name.text for name in known))
+        guess = nearest(pattern.text, names)
         meant = f"; did you mean `{guess}`?" if guess else ""
         message = f"no expectation or stored trace knows the span `{pattern.text}`{meant}"
-        repair = meant_word(first, pattern.text, [name.text for name in known])
+        repair = meant_word(first, pattern.text, names)
         findings.add("CLN414", first, message, repair=repair)
 
 
-def _is_known(pattern: NamePattern, known: Collection[NamePattern]) -> bool:
-    return pattern in known or any(pattern.matches(name.text) or name.matches(pattern.text) for name in known)
+def _is_known(pattern: NamePattern, known: Collection[NamePattern], wide: Collection[NamePattern]) -> bool:
+    """Whether `pattern` is one of `known` or meets one; `wide` are those that match more than one name."""
+    if pattern in known or any(name.matches(pattern.text) for name in wide):
+        return True
+    return pattern.mode != "exact" and any(pattern.matches(name.text) for name in known)
 
 
 def _known_names(test: TestFile) -> Iterator[NamePattern]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from clnrm_nb.config.nearest import did_you_mean
 from clnrm_nb.scenario.offers import better_spelling, meant_key, meant_word
-from clnrm_nb.scenario.spelling import nearest
 from clnrm_nb.validation.walk import all_steps, is_written
 
 if TYPE_CHECKING:
@@ -22,11 +22,12 @@ def check_references(test: TestFile, document: Document, findings: Findings) -> 
     """Every service that is named exists; no two scenarios share a name."""
     for name, path in _service_references(test, document):
         if name not in test.services:
-            guess = nearest(name, test.services)
-            meant = f"; did you mean `{guess}`?" if guess else ""
+            # Nobody means a service that depends on itself.
+            owner = path[1] if path[0] in ("services", "service") else None
+            known = [each for each in test.services if each != owner]
             meant_name = meant_key if path[-1] == name else meant_word
-            repair = meant_name(path, name, test.services)
-            findings.add("CLN401", path, f"no service `{name}`{meant}", repair=repair)
+            repair = meant_name(path, name, known)
+            findings.add("CLN401", path, f"no service `{name}`{did_you_mean(name, known)}", repair=repair)
     _check_scenario_names(test, findings)
 
 

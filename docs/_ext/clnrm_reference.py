@@ -170,7 +170,7 @@ def _type(annotation: Any) -> str:
 
 
 def _default(value: Any, *, is_duration: bool) -> str:
-    from clnrm_nb.api.init import _toml
+    from clnrm_nb.api.initial import _toml
 
     if value is None:
         return "not set"

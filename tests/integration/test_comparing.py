@@ -212,6 +212,47 @@ def test_an_update_that_writes_nothing_says_why(project):
     assert file.read_bytes() == before
 
 
+def lose_a_parent(project):
+    """Make the run's trace incomplete: its child names a parent that nobody sends."""
+    text = (project / FILE).read_text(encoding="utf-8")
+    lost = text.replace('"parent_span_id": "b7ad6b7169203331"', '"parent_span_id": "b7ad6b7169203339"')
+    assert lost != text
+    (project / FILE).write_text(lost, encoding="utf-8")
+
+
+@pytest.mark.parametrize("has_baseline", [True, False])
+def test_an_update_never_takes_an_incomplete_trace_and_says_so(project, has_baseline):
+    before = accepted(project).read_bytes() if has_baseline else None
+    lose_a_parent(project)
+
+    result = run(update_baseline=True)
+
+    (finding,) = [found for found in result.raw["diagnostics"] if found["code"].startswith("CLN7")]
+    assert finding["code"] == "CLN707"
+    assert "the trace is incomplete (1 orphan); " in finding["message"]
+    assert "--update-baseline wrote nothing: an incomplete trace is never accepted" in finding["message"]
+    assert not result.ok
+    files = [file.read_bytes() for file in (project / ".clnrm" / "baselines").glob("*.json")]
+    assert files == ([before] if has_baseline else [])
+
+
+def test_accept_all_after_a_plain_run_makes_the_next_comparison_green(project):
+    run(baseline=False)
+
+    done = clnrm("baseline", "accept", "--all")
+
+    assert (done.returncode, f"{ID}: accepted" in done.stdout) == (0, True)
+    assert [one.status for one in run().diff.comparisons] == ["same"]
+    assert "every latest trace is its baseline already" in clnrm("baseline", "accept", "--all").stdout
+
+
+def test_accept_all_before_any_run_says_what_to_run(project):
+    done = clnrm("baseline", "accept", "--all")
+
+    assert done.returncode == 2
+    assert "`clnrm run`" in done.stderr
+
+
 def test_the_report_files_of_a_test_tell_what_differs(project):
     accepted(project)
     text = (project / FILE).read_text(encoding="utf-8")

@@ -24,6 +24,7 @@ SPAN = (
     '{{"name": "span {n}", "trace_id": "0af7651916cd43dd8448eb211c80319c", "span_id": "{n:016x}", '
     '"start_time_unix_nano": {n}, "end_time_unix_nano": {end}}}'
 )
+EXPLORE = "from clnrm_nb.notebook import explore; explore(r)"
 COUNT = "from ipywidgets.widgets.widget import _instances as live_models; print('models', len(live_models))"
 
 
@@ -237,9 +238,7 @@ def test_interrupted_run_shows_what_it_had_and_leaves_no_model(kernel):
 
 
 def test_detached_run_becomes_its_result_in_the_cell_that_started_it(kernel):
-    before = models(kernel)
     [opened] = shown(kernel.run("run = %clnrm run slow.clnrm.toml --backend process --detach --no-raise"))
-    during = models(kernel)
 
     messages = kernel.run("result = run.wait(30); print(result.ok, run.status)")
 
@@ -249,8 +248,56 @@ def test_detached_run_becomes_its_result_in_the_cell_that_started_it(kernel):
     updates = shown(kernel.late, ("update_display_data",))
     became = [m["content"]["data"] for m in updates if m["content"]["transient"]["display_id"] == display]
     assert RESULT in became[-1]
-    assert during > before
+
+
+def test_tab_closed_on_a_detached_run_is_not_saved_as_a_widget_that_nobody_has(kernel):
+    before = models(kernel)
+
+    [opened] = shown(kernel.run("run = %clnrm run slow.clnrm.toml --backend process --detach --no-raise"))
+
     assert models(kernel) == before
+    kernel.run("run.cancel()")
+    assert "text/html" in opened["content"]["data"]
+    assert WIDGET not in opened["content"]["data"]
+
+
+def test_detached_run_without_an_engine_says_so_where_it_was_started(kernel):
+    kernel.run("import os; os.environ['DOCKER_HOST'] = 'tcp://127.0.0.1:9'")
+
+    messages = kernel.run(f"run = %clnrm run {GREEN} --backend docker --detach")
+    messages += kernel.run("try: run.wait(30)\nexcept Exception as error: print(type(error).__name__)\nrun")
+
+    assert "BackendUnavailableError" in printed(messages)
+    *_, value = shown(messages, ("execute_result",))
+    assert "<Run error" in value["content"]["data"]["text/plain"]
+    said = shown([*messages, *kernel.late], ("update_display_data",))[-1]["content"]["data"]["text/plain"]
+    assert said.count("no container engine answers") == said.count("DOCKER_HOST names this address") == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        (f"%clnrm panel {GREEN}", "tests and variables"),
+        (f"r = %clnrm run {GREEN} --backend process --no-raise\n{EXPLORE}", "1 test"),
+    ],
+)
+def test_notebook_saved_with_an_open_widget_can_be_read_without_its_kernel(kernel, code, says):
+    messages = kernel.run(code)
+
+    *_, opened = [m["content"]["data"] for m in shown(messages) if WIDGET in m["content"]["data"]]
+    assert set(opened) == {WIDGET, "text/html", "text/plain"}
+    assert says in opened["text/html"]
+    assert says in opened["text/plain"]
+    assert "VBox(" not in opened["text/plain"]
+
+
+def test_failed_command_that_is_no_run_is_not_called_a_run(kernel):
+    kernel.run("import os; os.environ['DOCKER_HOST'] = 'tcp://127.0.0.1:9'")
+
+    messages = kernel.run("%clnrm doctor")
+
+    [error] = [m["content"] for m in messages if m["msg_type"] == "error"]
+    assert "%clnrm doctor failed" in error["evalue"]
 
 
 def test_secrets_are_masked_in_a_run_that_goes_on(kernel):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.api.reviewqueue import ReviewQueue
 from clnrm_nb.errors import ClnrmError
+from clnrm_nb.notebook.livehtml import told
 from clnrm_nb.notebook.models import Models
 from clnrm_nb.notebook.opened import Opened
 from clnrm_nb.notebook.review.keys import BUTTON_STYLES, KEYS, NO_RULES_YET, help_html
@@ -35,18 +36,18 @@ _open: list[Review] = []
 
 def open_review(ids: Sequence[str], *, context: Context, has_widgets: bool, **options: Any) -> Any:
     """The review of what is pending; without widgets the list of it, with exit status 1 if there is any."""
-    from clnrm_nb.api.reviewing import ReviewDesk, pending_list
+    from clnrm_nb.api.reviewing import ReviewDesk, review
 
     is_list = options.pop("list", False)
     by, message = options.pop("by", None), options.pop("message", None) or ""
     if not has_widgets or is_list:
-        return pending_list(ids, context=context)
+        return review(ids, context=context)
     while _open:
         _open.pop().close()
     desk = ReviewDesk(context, by=by, message=message)
     waiting = desk.pending(ids)
     if not waiting:
-        return pending_list(ids, context=context)
+        return review(ids, context=context)
     shown = Review(desk, waiting, context=context)
     _open.append(shown)
     return shown
@@ -100,9 +101,9 @@ class Review(Opened):
 
     def durable(self) -> object:
         """What still waits."""
-        from clnrm_nb.api.reviewing import pending_list
+        from clnrm_nb.api.reviewing import review
 
-        return pending_list(context=self._context)
+        return review(context=self._context)
 
     def close_models(self) -> None:
         """See the base."""
@@ -233,10 +234,10 @@ class Review(Opened):
         problem = self.queue.problem
         if problem is None:
             return ""
-        hint = f"<br>{escape(str(problem.hint))}" if getattr(problem, "hint", None) else ""
-        return fragment(
-            "problem", f"<div role=alert><b class=bad>{escape(str(problem), 1_000)}</b>{hint}</div>"
-        )
+        sentence, hint = told(problem)
+        below = f"<br>{escape(hint, 1_000)}" if hint else ""
+        text = f"<div role=alert><b class=bad>{escape(sentence, 1_000)}</b>{below}</div>"
+        return fragment("problem", text)
 
     def _show(self) -> None:
         """The current difference; the same figure stays while the same one is in view."""
@@ -251,7 +252,7 @@ class Review(Opened):
         try:
             diff = self._desk.compared(item.id)
         except ClnrmError as error:
-            self._say(f"{type(error).__name__}: {error}")
+            self._say(". ".join(filter(None, told(error))))
             return
         self._show_causes(diff)
         if len(diff.layout):
@@ -292,4 +293,7 @@ class Review(Opened):
 
 def _label(item: Item) -> str:
     part = f" ({len(item.taken)} accepted in part)" if item.taken and item.state == "pending" else ""
-    return f"{_SIGNS[item.state]} {clipped(one_line(item.id), 70)}: {item.state}{part}"
+    # What tells entries apart comes first: a narrow list cuts the end.
+    test_id, _, scenario = item.id.partition("::")
+    name = f"{scenario} · {test_id}" if scenario else test_id
+    return f"{_SIGNS[item.state]} {item.state}{part}: {clipped(one_line(name), 90)}"

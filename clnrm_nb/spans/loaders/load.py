@@ -49,7 +49,11 @@ _CSV_HEAD: Final = re.compile(rb"(?i)(?=.*trace)(?=.*span)(?=.*(parent|start)).*
 
 
 def load(
-    source: Path | str | bytes, *, input_format: str | None = None, allow_empty: bool = False
+    source: Path | str | bytes,
+    *,
+    input_format: str | None = None,
+    allow_empty: bool = False,
+    name: str | None = None,
 ) -> tuple[SpanTable, LoadReport]:
     """Read all spans of a source.
 
@@ -61,6 +65,8 @@ def load(
         A word of :data:`INPUT_FORMATS`; overrules recognition.
     allow_empty : bool
         Take a source without a span for an empty table: for what clnrm_nb itself has written.
+    name : str, optional
+        What messages call the source; default: its path.
 
     Returns
     -------
@@ -76,7 +82,8 @@ def load(
     """
     if input_format is not None and input_format not in INPUT_FORMATS:
         raise UsageError(f"no input format {input_format!r}; there are {', '.join(INPUT_FORMATS)}")
-    name, data = sources.read(source)
+    found_as, data = sources.read(source)
+    name = name or found_as
     if input_format is not None and input_format not in _READ:
         raise _not_read_yet(name, input_format)
     reader = _Reader(name, input_format)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -58,7 +59,10 @@ class Place:
         for span in table.spans():
             spans.append(span, scenario)
         part = [ScenarioOutcome(scenario, status=status)] if scenario else []
-        return TestOutcome(test, test, status=status, complete=complete, scenarios=part, spans=spans)
+        lost = [] if complete else [Diagnostic("CLN614", "2 orphans")]
+        return TestOutcome(
+            test, test, status=status, complete=complete, scenarios=part, spans=spans, diagnostics=lost
+        )
 
     def run(self, table, *, ci=False, suite=None, overrides=None, **about):
         self.runs += 1
@@ -198,6 +202,16 @@ def test_an_incomplete_trace_decides_nothing(place):
     assert place.review().pending() == []
 
 
+def test_an_incomplete_trace_without_a_baseline_is_incomplete_not_missing(place):
+    comparison = only(place.run(trace(), complete=False))
+
+    assert (comparison.status, comparison.code) == ("incomplete", "CLN707")
+    assert comparison.diagnostics[0].message == (
+        f"the trace is incomplete (2 orphans); it cannot be the first baseline of `{ID}`"
+    )
+    assert place.review().pending() == []
+
+
 def test_an_unused_file_is_named_only_when_the_whole_suite_ran(place):
     place.run(trace())
     place.review().accept([ID])
@@ -207,11 +221,14 @@ def test_an_unused_file_is_named_only_when_the_whole_suite_ran(place):
     assert [c.code for c in place.run(trace())] == [None]
     whole = place.run(trace(), suite={TEST, ID})
     in_ci = place.run(trace(), suite={TEST, ID}, ci=True)
+    (hint,) = {c.diagnostics[0].hint for c in (whole[1], in_ci[1])}
     failed = place.run(trace(), suite={TEST, ID}, status="failed")
 
     assert [c.code for c in whole] == [None, "CLN706"]
     assert [c.diagnostics[0].severity for c in (whole[1], in_ci[1])] == ["warning", "error"]
     assert [c.code for c in failed] == [None]
+    (name,) = re.findall(r"git rm '(.*)'", hint)
+    assert (place.root / name).is_file()
 
 
 def test_a_scenario_without_spans_and_without_a_baseline_is_not_compared(place):
@@ -413,6 +430,65 @@ def test_all_accepts_what_it_may_and_says_what_it_left(place):
     assert decided[ID].changed
     assert "not passed" in decided[f"{TEST}::broken"].refused
     assert [review.id for review in place.review().pending()] == [f"{TEST}::broken"]
+
+
+@pytest.fixture
+def written(place):
+    """The project with its scenario file: what ran without being compared counts only beside it."""
+    path = place.root / TEST
+    path.parent.mkdir()
+    path.touch()
+    return place
+
+
+def test_all_takes_traces_of_runs_that_nobody_compared(written):
+    written.store(trace())
+
+    (decided,) = written.review().accept(everything=True)
+
+    assert (decided.id, decided.version) == (ID, 1)
+    assert only(written.run(trace())).status == "same"
+    assert written.review().accept(everything=True) == []
+
+
+def test_all_takes_a_trace_that_differs_from_its_baseline_without_having_been_compared(written):
+    written.run(trace())
+    written.review().accept([ID])
+    written.store(trace(rows=7))
+
+    (decided,) = written.review().accept(everything=True)
+
+    assert (decided.version, decided.digest) == (2, trace_digest(trace(rows=7)))
+
+
+@pytest.mark.parametrize("about", [{"status": "failed"}, {"complete": False}])
+def test_all_tells_what_of_an_uncompared_run_it_must_not_take(written, about):
+    written.store(trace(), **about)
+
+    (decided,) = written.review().accept(everything=True)
+
+    assert decided.refused
+    assert written.files() == {}
+
+
+def test_all_leaves_what_was_rejected_and_what_nobody_has_any_more(written):
+    written.run(trace())
+    written.review().reject(ID)
+    written.store(trace())
+    written.store(trace(), test="tests/gone.clnrm.toml")
+
+    assert written.review().accept(everything=True) == []
+
+
+def test_all_where_nothing_ever_ran_says_what_to_run(place):
+    with pytest.raises(UsageError, match=r"no trace is known here(?s:.*)`clnrm run`"):
+        place.review().accept(everything=True)
+
+
+def test_a_glob_takes_traces_of_runs_that_nobody_compared(written):
+    written.store(trace())
+
+    assert [one.id for one in written.review().accept(["tests/*"])] == [ID]
 
 
 def test_several_named_ids_are_accepted_all_or_none(place):

@@ -140,6 +140,18 @@ def test_help_imports_nothing_heavy():
     assert done.returncode == 0, done.stderr
 
 
+def test_an_error_is_said_once_with_its_hint(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "latin.clnrm.toml").write_bytes(b'a = "\xe9"\n')
+
+    code = run_command_line(["render", "latin.clnrm.toml"])
+
+    said = capsys.readouterr().err.splitlines()
+    assert code == 2
+    assert said[0].startswith("error: latin.clnrm.toml:1:6: CLN002 ")
+    assert said[1:] == ["  save the file as UTF-8"]
+
+
 def test_explain_works_beside_the_broken_configuration_it_is_asked_about(tmp_path, monkeypatch, capsys):
     (tmp_path / ".clnrm").mkdir()
     (tmp_path / ".clnrm" / "config.toml").write_text("limit = [", encoding="utf-8")

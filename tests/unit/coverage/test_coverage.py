@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,25 @@ def test_a_manifest_that_lists_nothing_is_never_complete(project):
     assert "nothing listed" in render_report(report)
 
 
+def test_a_mistyped_only_dimension_is_no_manifest_of_nothing(project):
+    (project / "m.toml").write_text('[system]\nname = "s"\n[dimensions.api_surfac]\nendpoints = ["x"]\n')
+
+    with pytest.raises(ValidationFailedError) as caught:
+        api.coverage("m.toml", traces="trace.json")
+
+    assert [one.code for one in caught.value.diagnostics] == ["CLN304", "CLN301"]
+    assert "did you mean `api_surface`?" in caught.value.diagnostics[1].message
+
+
+def test_a_recording_is_a_trace_to_coverage_spans_and_graph(project):
+    recording = str(resources.files("clnrm_nb.examples") / "quickstart" / "recording.json")
+
+    report = api.coverage("shop.clnrm.toml", traces=recording)
+
+    assert report.raw["data"]["spans"] == 18
+    assert len(api.load_trace(recording)) == 26
+
+
 def test_stored_runs_are_the_default(project):
     example = Path(api.__file__).parent.parent / "examples" / "quickstart"
     for file in ("quickstart.clnrm.toml.tera", "recording.json"):
@@ -171,7 +191,9 @@ def test_unknown_keys_and_wrong_values_are_named_at_their_place(project):
     with pytest.raises(ValidationFailedError) as caught:
         api.coverage("m.toml", traces="trace.json")
 
-    assert [(one.code, one.line, one.column) for one in caught.value.diagnostics] == [("CLN303", 7, 19)]
+    assert [(one.code, one.line, one.column) for one in caught.value.diagnostics] == [
+        *(("CLN301", 3, 13), ("CLN301", 6, 1), ("CLN303", 7, 19))
+    ]
     (project / "m.toml").write_text(
         '[system]\nname = "s"\n[dimensions.api_surfac]\n[dimensions.span_coverage]\nexpected_span = []\n'
     )

@@ -66,6 +66,25 @@ def test_diff_writes_nothing(project):
     assert "+image" in result.raw["data"]["files"][0]["diff"]
 
 
+def test_lint_shows_the_lines_it_is_about_as_validate_does(project):
+    write(project, LINTED.replace("image", "imge"))
+
+    text = render_report(api.lint("."))
+
+    assert "│ imge = " in text
+    assert "+ image = " in text
+
+
+def test_the_summary_says_what_keeps_the_command_red(project):
+    write(project, LINTED.replace("image", "imge") + "[nonsense]\n")
+
+    shown, done = api.lint(".", diff=True), api.lint(".", fix=True)
+
+    assert shown.headline == "1 file would change; 1 warning remains"
+    assert done.headline == "1 file changed; 1 warning remains"
+    assert "would fix 1 CLN301" in shown.raw["data"]["files"][0]["notes"][0]
+
+
 def test_an_unsafe_fix_needs_to_be_asked_for(project):
     text = f'{LINTED}\n[[scenario]]\nname = "a b"\nrun = "true"\n'
     path = write(project, text)

@@ -252,3 +252,23 @@ def test_metadata_moves_to_the_front_with_its_comment():
     assert after == (
         '# about\n[meta]\nname = "t"\nversion = "1"\n\n[vars]\na = 1\n\n[[steps]]\nname = "s"\ncommand = "true"\n'
     )
+
+
+def test_a_service_is_never_repaired_into_depending_on_itself():
+    text = BASE.replace('image = "x:1"', 'image = "x:1"\ndepends_on = ["apii"]')
+
+    found = [one for one in findings(text) if one.code == "CLN401"]
+
+    assert len(found) == 1
+    assert "`api`" not in found[0].message.replace("`apii`", "")
+    assert found[0].fix is None
+
+
+def test_a_name_of_which_most_is_another_is_no_safe_repair():
+    text = BASE.replace("[[steps]]", '[services.db]\nimage = "x:1"\n\n[[steps]]').replace(
+        'command = "true"', 'command = "true"\nservice = "wbe"'
+    )
+
+    found = [one for one in findings(text) if one.code == "CLN401"]
+
+    assert found[0].fix is None or not found[0].fix.safe

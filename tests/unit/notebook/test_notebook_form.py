@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from clnrm_nb.api.panel import PanelTest, PanelVariable, kind_of, panel, panel_tests
+from clnrm_nb.api.panels import PanelTest, PanelVariable, kind_of, panel, panel_tests
 from clnrm_nb.commands.tree import build_tree
 from clnrm_nb.notebook.form import FieldError, Form, words_of
 

@@ -97,6 +97,38 @@ def test_what_cannot_be_compared_is_never_green(status, code, outcome):
     assert list(outcomes(diff_of(Compared("t", status=status, code=code))).values()) == [outcome]
 
 
+def test_a_run_tells_its_differences_as_cases_too():
+    run = result_of("failed", exit_code=1)
+    run.document["diagnostics"] = [{"code": "CLN704", "severity": "error"}]
+    parts = [changed(), Compared("new.clnrm.toml", status="missing", code="CLN701")]
+    run.document["diff"] = TraceDiff(parts).document()
+
+    cases = {case.name: case for case in cases_of_documents("nb.ipynb", [run])}
+
+    (name,) = (name for name in cases if name.startswith("[1] diff t.clnrm.toml::"))
+    assert (cases[name].outcome, cases[name].code) == ("failed", "CLN704")
+    assert cases["[1] diff new.clnrm.toml"].outcome == "skipped"
+
+
+def test_a_difference_shown_by_a_run_and_alone_counts_once():
+    run = result_of("failed", exit_code=1)
+    run.document["diagnostics"] = []
+    run.document["diff"] = TraceDiff([changed()]).document()
+
+    names = [name for name in outcomes(run, diff_of(changed())) if " diff " in name]
+
+    assert len(names) == 1
+    assert names[0].startswith("[3] diff t.clnrm.toml::")
+
+
+def test_a_baseline_that_is_required_and_missing_is_a_failed_case_of_its_run():
+    run = result_of("failed", exit_code=1)
+    run.document["diagnostics"] = [{"code": "CLN701", "severity": "error"}]
+    run.document["diff"] = TraceDiff([Compared("new", status="missing", code="CLN701")]).document()
+
+    assert outcomes(run)["[1] diff new"] == "failed"
+
+
 def test_document_shown_twice_counts_once():
     assert len(outcomes(diff_of(changed()), replace(diff_of(changed()), cell=4))) == 1
 

@@ -667,3 +667,22 @@ def test_marks_and_text_of_a_figure_are_seen_on_the_ground_of_their_theme(*, is_
     # The specification's own dark purple and violet mark what moved; a double edge says so, too.
     assert {word: ratio for word, ratio in ratios.items() if ratio < 3} == {}
     assert contrast(INK[is_dark], GROUNDS[is_dark]) >= 4.5
+
+
+def test_the_id_of_an_edit_is_not_taken_for_the_candidate_of_its_reason(diff: TraceDiff) -> None:
+    page = diff.html()
+
+    for edit in diff.comparisons[0].diff.edits:  # type: ignore[union-attr]  # the first one was compared
+        assert f"<br>edit {edit.edit_id}" in page
+
+
+def test_spans_below_an_own_span_are_roots_and_no_orphans() -> None:
+    step = Span("t", "01", "clnrm.step", start_ns=0, end_ns=9)
+    root = Span("t", "02", "checkout", "01", start_ns=1, end_ns=8)
+    lost = Span("t", "03", "charge", "99", start_ns=2, end_ns=3)
+    table = SpanTable([step, root, lost])
+    table.own[0] = True
+
+    found = of_scenario(table, None)
+
+    assert dict(zip(found.name, found.parent_span_id, strict=True)) == {"checkout": None, "charge": "99"}

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clnrm_nb.errors import Diagnostic, Fix, TextEdit
@@ -74,6 +74,7 @@ def test_places_outside_the_text_show_nothing():
     assert excerpt_of(None, Diagnostic("CLN301", "m", file="a", line=1, column=1).to_json()) is None
 
 
+@example("a\n", 2, 1, 1, 1)  # It ends before it begins.
 @given(st.text(max_size=80), st.integers(1, 5), st.integers(1, 60), st.integers(1, 6), st.integers(1, 60))
 def test_no_text_and_no_place_breaks_an_excerpt(text, line, column, end_line, end_column):
     finding = Diagnostic("CLN301", "m", "a", line, column, end_line, end_column).to_json()
@@ -95,7 +96,24 @@ def test_a_fix_is_shown_as_the_lines_it_changes():
     text, page = render_report(view), view.html()
     assert '       - kind = "servr"\n       + kind = "server"\n' in text
     assert "(1 fixable: clnrm lint --fix)" in text
+    assert "a<wbr>:2:8" in page
     assert "<del>- kind = &quot;servr&quot;</del>\n<ins>+ kind = &quot;server&quot;</ins>" in page
+
+
+@pytest.mark.parametrize(
+    ("safe", "words"),
+    [
+        ([True, False], "(1 fixable: clnrm lint --fix; 2 with --unsafe-fixes)"),
+        ([False], "(1 fixable: clnrm lint --fix --unsafe-fixes)"),
+    ],
+)
+def test_a_repair_that_fix_alone_leaves_out_is_not_promised_of_it(safe, words):
+    fixes = [Fix("t", (TextEdit(1, 1, 1, 2, "b"),), safe=each) for each in safe]
+    findings = [
+        Diagnostic("CLN306", f"m{i}", file="a", line=1, column=1, fix=fix) for i, fix in enumerate(fixes)
+    ]
+
+    assert words in render_report(Diagnostics(findings))
 
 
 def test_a_fix_that_removes_a_line_or_edits_two_places_shows_just_those():

@@ -133,6 +133,16 @@ def test_each_finding_is_told_once_with_its_test(outcomes: list[TestOutcome]) ->
     assert all(finding["test"] for finding in findings)
 
 
+def test_two_scenarios_with_the_same_finding_are_both_told() -> None:
+    test = TestOutcome("a.toml", "a", "failed")
+    for scenario in ("in-stock", "sold-out"):
+        test.diagnostics.append(Diagnostic("CLN704", "1 changed", test="a.toml", scenario=scenario))
+
+    findings = RunResult([test]).raw["diagnostics"]
+
+    assert [finding["scenario"] for finding in findings] == ["in-stock", "sold-out"]
+
+
 def test_a_result_read_back_from_its_document_is_the_same(result: RunResult) -> None:
     document = json.loads(render_report(result, "json"))
     spans = [(part.test_id or "", part.table) for part in result.spans.parts]

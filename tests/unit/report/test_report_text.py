@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from clnrm_nb.report.baselines import Baselines
 from clnrm_nb.report.lines import columns, line, to_ansi, to_plain
 from clnrm_nb.report.text import (
     clipped,
@@ -146,3 +147,22 @@ def test_columns_are_aligned_by_cells_and_numbers_flush_right() -> None:
     text = to_plain(columns(("name", "n"), [("表", "1"), ("abc", "100")], right=(1,)))
 
     assert text == "name    n\n表      1\nabc   100\n"
+
+
+def test_a_list_of_baselines_fits_a_terminal_and_keeps_the_whole_digest_in_its_document():
+    digest = "sha256:" + "ab" * 32
+    record = {
+        "scenario_id": "a::b",
+        "version": 2,
+        "in_use": True,
+        "digest": digest,
+        "spans": 3,
+        "accepted_by": "Ada Lovelace <ada@example.org>",
+    }
+
+    baselines = Baselines([record])
+
+    [_, header, row] = to_plain(baselines.lines()).splitlines()
+    assert header.split() == ["scenario_id", "version", "in_use", "digest", "spans", "accepted_by"]
+    assert row.endswith("sha256:abababababab      3  Ada Lovelace")
+    assert baselines.raw["data"]["baselines"][0]["digest"] == digest

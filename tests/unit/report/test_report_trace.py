@@ -297,6 +297,18 @@ def test_figures_hold_one_bar_a_span_and_state_their_window(
     assert "showing 1,400 of 2,000" in figure.layout.title.text
 
 
+@pytest.mark.parametrize("view", ["waterfall", "flame"])
+def test_short_spans_of_a_long_trace_are_drawn_and_long_ones_keep_their_gaps(view: str) -> None:
+    spans = [
+        Span("t", "1", "whole", start_ns=0, end_ns=10**9),
+        Span("t", "2", "short", "1", start_ns=5, end_ns=9),
+    ]
+
+    (bars,) = getattr(Trace(SpanTable(spans)), view)().data
+
+    assert list(bars.marker.line.width) == [0, 1]
+
+
 def test_names_in_figures_are_no_markup() -> None:
     figure = Trace(SpanTable([Span("t", "1", "<a href='http://x'>y</a>", start_ns=0, end_ns=1)])).waterfall()
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clnrm_nb.config.nearest import nearest
 from clnrm_nb.scenario.model import PortMapping
 from clnrm_nb.scenario.spelling import (
     MisspelledError,
     check_glob,
     flatten,
-    nearest,
     parse_artifact,
     parse_cpu_millicores,
     parse_image,

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from clnrm_nb.api.init import default_configuration
+from clnrm_nb.api.initial import default_configuration
 from clnrm_nb.codes import CODES
 from clnrm_nb.config.descriptions import DESCRIPTIONS
 from clnrm_nb.config.keys import WITHOUT_EFFECT

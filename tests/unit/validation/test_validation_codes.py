@@ -177,3 +177,32 @@ def test_a_file_that_cannot_be_rendered_has_the_findings_of_its_template():
     assert (checked.outcome, checked.parsed, checked.test) == ("error", None, None)
     assert [finding.code for finding in checked.diagnostics] == ["CLN102"]
     assert checked.locate(("meta",)).line == 1
+
+
+TOLERANCE = '[[tolerance]]\nid = "r1"\nreason = "differs"\nselect = { key = "k" }\nignore = true\n'
+
+
+def test_a_tolerance_rule_says_that_it_has_no_effect_on_a_run_yet():
+    """Rules were accepted in silence, and the difference they name still failed the run."""
+    (finding,) = _check(BASE + TOLERANCE).diagnostics
+
+    assert (finding.code, finding.severity, finding.line) == ("CLN320", "warning", 7)
+    assert "rule `r1` has no effect on a run" in finding.message
+
+
+def test_a_tolerance_rule_that_is_none_is_an_error_and_nothing_more():
+    assert _found(TOLERANCE.replace('reason = "differs"\n', "")) == ["CLN325@1:1"]
+
+
+def test_a_missing_name_is_found_beside_a_broken_header_behind_its_table():
+    """The header that could not be read was taken for a part of the table above it."""
+    text = '[[scenario]]\nrun = "a"\n[cleanup\ncontainers = "always"\n'
+
+    assert _found(text) == ["CLN304@1:1", "CLN201@3:9"]
+
+
+@pytest.mark.parametrize("header", ["[services.a.image", "[services.a"])
+def test_a_key_that_a_broken_header_may_have_brought_is_not_missed(header):
+    found = _found(f"[services.a]\nenv = {{ A = 'b' }}\n{header}\nimage = 'x:1'\n")
+
+    assert [one for one in found if not one.startswith("CLN20")] == []

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clnrm_nb.api.context import Context, context_of, paths_of, refuse_unknown
+from clnrm_nb.api.contexts import Context, context_of, paths_of, refuse_unknown
 from clnrm_nb.config.duration import parse_duration
 from clnrm_nb.errors import UsageError
 from clnrm_nb.template import parse_assignments

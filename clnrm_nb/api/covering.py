@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clnrm_nb.api.context import Context, context_of, refuse_unknown, variables_from
+from clnrm_nb.api.contexts import Context, context_of, refuse_unknown, variables_from
 from clnrm_nb.api.inspect import read_table
 from clnrm_nb.coverage import measure, read_manifest
 from clnrm_nb.errors import Diagnostic, UsageError, ValidationFailedError
@@ -70,7 +70,7 @@ def coverage(
     errors = [finding for finding in read.diagnostics if finding.severity == "error"]
     if errors:
         first = errors[0]
-        raise ValidationFailedError(first.message, first.code, hint=first.hint, diagnostics=errors)
+        raise ValidationFailedError(first.message, first.code, hint=first.hint, diagnostics=read.diagnostics)
     files = [traces] if isinstance(traces, (str, Path)) else list(traces)
     table, names = _given(files, input_format) if files else _stored(here)
     result = measure(read, table)

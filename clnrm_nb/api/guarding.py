@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from clnrm_nb.api.context import Context, context_of, refuse_unknown
+from clnrm_nb.api.contexts import Context, context_of, refuse_unknown
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.executor.backends import open_backend
 from clnrm_nb.executor.loop import run_blocking

@@ -17,11 +17,11 @@ from clnrm_nb.commands import COMMANDS, SETS, Flag, flags_of
 from clnrm_nb.config.project import Project, find_project
 from clnrm_nb.config.settings import Settings, load_settings
 from clnrm_nb.errors import ConfigError, UsageError
-from clnrm_nb.pipeline.load import Variables
-from clnrm_nb.template import parse_assignments, read_vars_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
+
+    from clnrm_nb.pipeline.load import Variables
 
 __all__ = ["Context", "context", "context_of", "paths_of", "refuse_unknown", "variables_from"]
 
@@ -125,6 +125,9 @@ def variables_from(options: MutableMapping[str, Any]) -> Variables:
     ``vars`` (a mapping, from Python) and ``map`` (``K=V`` words) win over ``vars_file``; all three win over
     ``parameters`` (``format.md`` 3.2).
     """
+    from clnrm_nb.pipeline.load import Variables
+    from clnrm_nb.template import parse_assignments, read_vars_file
+
     given: dict[str, Any] = {}
     for file in _many(options.pop("vars_file", ())):
         given |= read_vars_file(Path(file))

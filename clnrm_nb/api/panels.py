@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from clnrm_nb.api.context import Context, context_of, paths_of, variables_from
+from clnrm_nb.api.contexts import Context, context_of, paths_of, variables_from
 from clnrm_nb.pipeline.load import Sources, load
 from clnrm_nb.report.results import Table
 from clnrm_nb.report.text import value_text

@@ -1,0 +1,56 @@
+"""The keys of a review (``diff.md`` 8): one table for terminal and notebook, so that hands learn it once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+__all__ = ["REVIEW_KEYS", "Key", "Place", "keys_of"]
+
+Place = Literal["terminal", "notebook"]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key.
+
+    Parameters
+    ----------
+    key : str
+        As ``KeyboardEvent.key`` names it, and as a terminal sends it.
+    label : str
+        What it does, in two words.
+    tip : str
+        The same in a sentence.
+    only : {"terminal", "notebook"}, optional
+        The one place that has it: the other has something else to point with.
+    """
+
+    key: str
+    label: str
+    tip: str
+    only: Place | None = None
+
+
+REVIEW_KEYS: Final = (
+    Key("a", "Accept", "Make this trace the baseline and go on"),
+    Key("g", "Accept cause", "Accept only the chosen cause, everywhere in this trace"),
+    Key("c", "Choose cause", "Choose the next cause", only="terminal"),
+    Key("A", "Accept all", "Accept every difference that is pending"),
+    Key("r", "Reject", "Refuse this trace: it stays red until the run changes"),
+    Key("s", "Skip", "Leave this difference pending and go on"),
+    Key("u", "Undo", "Take the last decision back, files byte for byte"),
+    Key("p", "Previous", "Look at the previous difference"),
+    Key("n", "Next", "Look at the next difference"),
+    Key("1", "Old only", "Show the baseline alone"),
+    Key("2", "New only", "Show the run alone"),
+    Key("3", "Both", "Show baseline and run in one picture"),
+    Key("m", "Make rule", "Not yet: rules are written into the test file by hand", only="notebook"),
+    Key("?", "Help", "Show or hide what the keys do"),
+    Key("q", "Quit", "Stop: what is decided is kept, the rest still waits", only="terminal"),
+)
+
+
+def keys_of(place: Place) -> dict[str, Key]:
+    """The keys of one place, in the order in which they are shown."""
+    return {key.key: key for key in REVIEW_KEYS if key.only in (None, place)}
