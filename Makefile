@@ -6,6 +6,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 # Further words for pytest: make test ARGS="-k receiver"
 ARGS   ?=
+# Processes that share the tests, a file at a time: much of a run is waiting for containers and kernels.
+WORKERS ?= 2
 
 # Stamps by content, not by time: changing branches back and forth installs nothing.
 KEY        := $(shell cksum < pyproject.toml | tr -d ' ')
@@ -23,7 +25,7 @@ demo: $(DEMO_READY) ## Run the examples and show their spans: in Docker where an
 	@$(BIN)/python -m clnrm_nb.examples
 
 test: $(TEST_READY) ## Run all tests; they start an engine of their own (Docker) where one is installed
-	@$(BIN)/python -m pytest -m "not bench and not bench_full" $(ARGS)
+	@$(BIN)/python -m pytest -m "not bench and not bench_full" -n $(WORKERS) --dist loadfile $(ARGS)
 
 lint: $(TEST_READY) ## Check style, types, import layers and spelling
 	$(BIN)/ruff check .
