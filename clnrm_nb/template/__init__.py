@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from clnrm_nb.template.model import Dependencies, Rendered, TemplateRequest, Variable
 
 if TYPE_CHECKING:
-    from clnrm_nb.template.rendering import combinations, render
+    from clnrm_nb.template.expansion import combinations
+    from clnrm_nb.template.rendering import render
     from clnrm_nb.template.sourcemap import SourceMap
     from clnrm_nb.template.variables import parse_assignments, read_vars_file
 
@@ -30,7 +31,7 @@ __all__ = [
 
 _LAZY = {
     "SourceMap": "sourcemap",
-    "combinations": "rendering",
+    "combinations": "expansion",
     "parse_assignments": "variables",
     "read_vars_file": "variables",
     "render": "rendering",

@@ -27,10 +27,11 @@ from jinja2.environment import Template
 from jinja2.nodes import EvalContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from clnrm_nb.template import filters_data, filters_text, functions, generators, predicates
+from clnrm_nb.template import fakes, filters_data, filters_text, functions, generators, predicates
 from clnrm_nb.template.lexer import Scan, scan
 from clnrm_nb.template.operations import OPERATIONS
-from clnrm_nb.template.parser import Parsed, Problem, TemplateParser
+from clnrm_nb.template.parsed import Parsed, Problem
+from clnrm_nb.template.parser import TemplateParser
 from clnrm_nb.template.signature import Registry
 from clnrm_nb.template.tables import Statement, find_statements
 
@@ -154,7 +155,7 @@ class _RecoveringGenerator(_Generator):
 
 def _registry() -> Registry:
     registry = Registry()
-    for module in (filters_text, filters_data, functions, generators, predicates):
+    for module in (filters_text, filters_data, functions, generators, fakes, predicates):
         module.register(registry)
     return registry
 
@@ -164,11 +165,11 @@ REGISTRY: Final = _registry()
 
 def _operations() -> dict[str, Callable[..., Any]]:
     """Everything a compiled template can call, each taking the active file as first argument."""
-    table: dict[str, Callable[..., Any]] = dict(OPERATIONS)
+    table: dict[str, Callable[..., Any]] = {}
     for role in ("function", "filter", "test"):
         for name, operation in REGISTRY.of(role).items():
             table[f"{role}:{name}"] = operation if operation.parameters else _without_subject(operation)
-    return table
+    return table | OPERATIONS  # `env` is in both: as an operation it knows what is missing
 
 
 def _without_subject(operation: Callable[..., Any]) -> Callable[..., Any]:

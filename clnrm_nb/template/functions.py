@@ -33,7 +33,7 @@ def _get_env(run: Rendering, name: str, default: Any) -> Any:
     value = run.read_environment(name)
     if not isinstance(value, Missing):
         return value
-    if default is None:
+    if default is ...:
         raise Fault(
             "CLN106",
             f"environment variable `{name}` is not set and has no default",
@@ -133,8 +133,8 @@ def register(registry: Registry) -> None:
     def with_run(name: str, body: Any, *parameters: str) -> None:
         define("function", name, *parameters, needs_run=True)(body)
 
-    with_run("env", _env, "name:str*", "default:any")
-    with_run("get_env", _get_env, "name:str*", "default:any")
+    with_run("env", _env, "name:str*", "default:any=...")
+    with_run("get_env", _get_env, "name:str*", "default:any=...")
     with_run("now", _now, "timestamp:bool=false", "utc:bool=false")
     with_run("now_rfc3339", _now_rfc3339)
     with_run("now_unix", _now_unix)

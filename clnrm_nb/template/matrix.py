@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from itertools import islice, product
+from itertools import product
 from typing import Any, Final
 
+from clnrm_nb.template.faults import Fault
 from clnrm_nb.template.values import equal, json_text
 
 __all__ = ["Expansion", "MatrixProblem", "expand"]
@@ -14,6 +15,8 @@ __all__ = ["Expansion", "MatrixProblem", "expand"]
 _RESERVED: Final = ("exclude", "include", "max")
 _LARGE: Final = 256
 _LIMIT: Final = 10_000
+_MOST_CONSIDERED: Final = 100_000
+"""Combinations looked at, the excluded ones included: a second's work."""
 
 
 class MatrixProblem(Exception):  # noqa: N818 - a finding in the making
@@ -51,13 +54,12 @@ def expand(table: Mapping[str, Any], seed: int | None) -> Expansion:
     combinations = Expansion()
     if axes:
         excluded = _rules(table, "exclude")
-        every = product(*axes.values())
-        for values in islice(every, _LIMIT + 1):
+        for considered, values in enumerate(product(*axes.values())):
             combination = dict(zip(axes, values, strict=True))
             if not any(_covers(rule, combination) for rule in excluded):
                 combinations.append(combination)
-        if len(combinations) > _LIMIT:
-            raise MatrixProblem(None, f"the matrix has more than {_LIMIT} combinations")
+            if considered >= _MOST_CONSIDERED or len(combinations) > _LIMIT:
+                raise MatrixProblem(None, f"the matrix has more than {_LIMIT} combinations")
     for added in _rules(table, "include"):
         if not any(equal(added, present) for present in combinations):
             combinations.append(added)
@@ -85,6 +87,10 @@ def _covers(rule: Mapping[str, Any], combination: Mapping[str, Any]) -> bool:
     return all(name in combination and equal(combination[name], value) for name, value in rule.items())
 
 
+def _rank(combination: dict[str, Any], seed: int | None) -> bytes:
+    return hashlib.sha256(f"{seed or 0}|{json_text(combination)}".encode()).digest()
+
+
 def _subset(combinations: Expansion, limit: Any, seed: int | None) -> Expansion:
     """At most `limit` of them, in their order: those whose hashes under the seed come first."""
     if limit is None:
@@ -94,10 +100,10 @@ def _subset(combinations: Expansion, limit: Any, seed: int | None) -> Expansion:
     if len(combinations) <= limit:
         return combinations
     # A hash for each, not a shuffle of all: adding a value to the matrix keeps most of the subset.
-    ranked = sorted(
-        range(len(combinations)),
-        key=lambda index: hashlib.sha256(f"{seed or 0}|{json_text(combinations[index])}".encode()).digest(),
-    )
+    try:
+        ranked = sorted(range(len(combinations)), key=lambda index: _rank(combinations[index], seed))
+    except Fault as fault:  # a value without JSON form
+        raise MatrixProblem(None, f"the matrix cannot be cut down: {fault.message}") from fault
     kept = Expansion(combinations[index] for index in sorted(ranked[:limit]))
     kept.total = combinations.total
     return kept

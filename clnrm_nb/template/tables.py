@@ -36,7 +36,7 @@ _STRING_ENDS: Final = {
     '"""': re.compile(r'(?:\\.)|(""")', re.DOTALL),
     "'''": re.compile(r"(''')"),
 }
-_OUR_HEADER: Final = re.compile(r"\[[ \t]*(?:vars|template|matrix|determinism)\b")
+_OUR_HEADER: Final = re.compile(r"""\[[ \t]*["']?(?:vars|template|matrix|determinism)\b""")
 _HEADER: Final = re.compile(r"\[[^\[\]\n]+\][ \t]*(?:#[^\n]*)?\r?$")
 
 
@@ -102,6 +102,7 @@ class _Reader:
         self.source = source
         self.opaque = opaque
         self.starts = [start for start, _ in opaque]
+        self.unclosed = 0
 
     def marker_from(self, position: int) -> tuple[int, int]:
         """The first marker that starts at or behind a position; beyond the end if there is none."""
@@ -125,6 +126,8 @@ class _Reader:
 
     def value_end(self, position: int) -> int:
         """Offset behind a statement: its line break or comment outside strings and brackets."""
+        if self.unclosed > _MAX_UNCLOSED:
+            return self.line_end(position)
         depth = 0
         cursor = position
         while match := self.search(_INTERESTING, cursor):
@@ -139,8 +142,11 @@ class _Reader:
                 return match.start()
             elif mark == "#":
                 cursor = self.line_end(cursor)
+        if depth == 0:
+            return len(self.source)
         # A bracket that never closes must not hide the rest of the file.
-        return len(self.source) if depth == 0 else self.line_end(position)
+        self.unclosed += 1
+        return self.line_end(position)
 
     def _string_end(self, quote: str, position: int) -> int:
         while match := self.search(_STRING_ENDS[quote], position):
@@ -153,6 +159,8 @@ class _Reader:
 
 
 _LINE_BREAK: Final = re.compile(r"\n")
+_MAX_UNCLOSED: Final = 50
+"""Brackets whose end is looked for through all of the file, in vain, before values end with their lines."""
 
 
 def find_statements(source: str, opaque: Sequence[tuple[int, int]]) -> list[Statement]:

@@ -83,6 +83,8 @@ def ours(tmp_path: Path):
         "{{ o | get(key='nope', default=nul) | json_encode }}",
         "{{ 'Straße Æther Łódź' | slugify }}",
         "{{ day | date(timezone='America/New_York') }}",
+        "{{ 1 / 0 | json_encode() }}{{ [1 / 0] | json_encode() }}{{ 1 / 0 == 1 / 0 }}{{ 1 / 0 + 1 }}",
+        "{% set x = 1 / 0 %}{% if x %}a{% endif %}{% if 1 / 0 %}b{% endif %}{{ x == x }}{{ x is number }}",
     ],
 )
 def test_template_oddity_that_a_comparison_with_tera_has_found(source: str, tera, ours) -> None:

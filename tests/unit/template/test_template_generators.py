@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clnrm_nb.template import TemplateRequest, render
-from clnrm_nb.template.generators import KINDS
+from clnrm_nb.template.fakes import KINDS
 
 SEEDS = st.integers(0, 2**64 - 1)
 

@@ -203,3 +203,37 @@ def test_template_matrix_of_a_file_that_is_no_template_expands_too(request_of):
     text = "[matrix]\ndb = ['{{ x', 'b']\n"
 
     assert combinations(request_of(text, no_template=True))[0] == [{"db": "{{ x"}, {"db": "b"}]
+
+
+def test_template_matrix_that_is_excluded_in_part_is_still_whole(request_of):
+    """Beyond ten thousand combinations the rest was left out in silence, if enough of the first were excluded."""
+    numbers = ", ".join(map(str, range(150)))
+    excluded = ", ".join(f"{{ a = {number} }}" for number in range(140))
+    text = f"[matrix]\na = [{numbers}]\nb = [{numbers}]\nexclude = [{excluded}]\n"
+
+    expanded, _ = combinations(request_of(text))
+
+    assert len(expanded) == 10 * 150
+    assert expanded[-1] == {"a": 149, "b": 149}
+
+
+@pytest.mark.parametrize("excluded", ["", "exclude = [{ a = 0 }]"])
+def test_template_matrix_beyond_ten_thousand_combinations_is_refused(request_of, excluded):
+    numbers = ", ".join(map(str, range(400)))
+
+    expanded, (finding,) = combinations(
+        request_of(f"[matrix]\na = [{numbers}]\nb = [{numbers}]\n{excluded}\n")
+    )
+
+    assert (finding.code, finding.message) == ("CLN113", "the matrix has more than 10000 combinations")
+    assert expanded == [{"a": 0, "b": 0}]
+
+
+def test_template_matrix_of_lone_surrogates_is_a_finding(request_of):
+    """`max` wants the JSON of every combination, which these do not have: it raised."""
+    text = "[matrix]\na = ['\ud800', 'b', 'c']\nmax = 1\n"
+
+    expanded, findings = combinations(request_of(text))
+
+    assert [finding.code for finding in findings] == ["CLN113"]
+    assert len(expanded) == 1
