@@ -96,7 +96,8 @@ def _refusal(latest: Latest, *, force: bool) -> str | None:
     if not latest.complete:
         return f"the latest trace of `{latest.id}` is incomplete"
     if latest.test_status not in _PASSED and not force:
-        return f"the test of `{latest.id}` is {latest.test_status}, not passed; `--force` accepts it anyway"
+        way = f"`clnrm baseline accept --force {latest.id}` accepts it anyway"
+        return f"the test of `{latest.id}` is {latest.test_status}, not passed; {way}"
     return None
 
 

@@ -412,9 +412,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
         (_OUTPUT,),
         needs_configuration=False,
     ),
-    Command(
-        "template list", "The starter files there are.", None, (), "", _HJ, needs_configuration=False
-    ),
+    Command("template list", "The starter files there are.", None, (), "", _HJ, needs_configuration=False),
     Command(
         "scaffold",
         "A first scenario from a compose file or a recorded trace.",
@@ -500,7 +498,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
         (
             Flag("edit", "Only this edit.", "text", metavar="E", multiple=True),
             Flag("cause", "Only the edits of this cause.", "text", metavar="C", multiple=True),
-            Flag("all", "Every latest trace that has no baseline or differs from it.", parameter="accept_all"),
+            Flag("all", "Every latest trace without a baseline or unlike it.", parameter="accept_all"),
             Flag("force", "Also traces of tests that did not pass."),
             *_WHO,
             _DRY_RUN,

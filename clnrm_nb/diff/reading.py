@@ -48,7 +48,9 @@ def from_table(table: SpanTable, interner: Interner, *, own_spans: bool = False)
     if n_cycles:
         side.notes.append(f"{n_cycles} parent cycles were cut")
     if orphans - n_cycles > 0:
-        side.notes.append(f"{orphans - n_cycles} spans have a parent that is not in the trace")
+        lost = orphans - n_cycles
+        subject = "1 span has" if lost == 1 else f"{lost} spans have"
+        side.notes.append(f"{subject} a parent that is not in the trace")
     return side
 
 

@@ -219,10 +219,11 @@ class Word:
             return word
         guess = nearest(word, self.words)
         hint = f"; did you mean `{guess}`?" if guess else ""
+        article = "an" if self.what[0] in "aeiou" else "a"
         findings.add(
             "CLN306",
             path,
-            f"`{label(path)}`: `{value}` is not a {self.what}{hint}",
+            f"`{label(path)}`: `{value}` is not {article} {self.what}{hint}",
             hint=f"one of {', '.join(self.words)}",
             repair=meant_word(path, value, [self._written(known) for known in self.words]),
         )

@@ -67,7 +67,9 @@ def _check_dependencies(test: TestFile, document: Document, findings: Findings) 
             cycle = graph.add(name, needed)
             if cycle:
                 by_name = is_written(document, (*path, needed))
-                findings.add("CLN403", (*path, needed if by_name else index), " → ".join(cycle))
+                way = " → ".join(cycle)
+                message = f"services wait for each other: {way}"
+                findings.add("CLN403", (*path, needed if by_name else index), message)
 
 
 def _check_order(expect: Expect, findings: Findings) -> None:
@@ -78,7 +80,7 @@ def _check_order(expect: Expect, findings: Findings) -> None:
     for (before, after), path in _orders(expect):
         cycle = order.add(before.text, after.text)
         if cycle:
-            findings.add("CLN404", path, " → ".join(cycle))
+            findings.add("CLN404", path, f"no trace has this order: {' → '.join(cycle)}")
         if before.mode == after.mode == "exact" and before.text != after.text:
             _check_ancestors(before.text, after.text, inside, path, findings)
 

@@ -368,7 +368,9 @@ async def test_a_value_nested_too_deeply_costs_its_span_only(receiver, collector
 # ------------------------------------------------------------------------------------------- strangers
 
 
-@pytest.mark.parametrize("path", ["/v1/traces", f"/{new_token()}/v1/traces"])
+@pytest.mark.parametrize(
+    "path", ["/v1/traces", f"/{new_token()}/v1/traces"], ids=["no token", "a strange token"]
+)
 async def test_spans_without_a_known_token_never_reach_a_test_and_are_reported_once(
     receiver, collector, path
 ):
