@@ -116,26 +116,23 @@ def _of_a_run(
     result = run(paths, context=Context(here.project, comparing, here.ci), listener=listener, **options)
     assert isinstance(result, RunResult)
     assert result.diff is not None
-    # What broke a test before it could be compared belongs to the answer, and to its exit status.
-    broken = [
-        finding
-        for outcome in result.outcomes
-        for finding in outcome.diagnostics
-        if finding.severity == "error" and not finding.code.startswith("CLN7")
-    ]
-    return TraceDiff(
-        result.diff.comparisons,
-        broken,
-        exit_code=result.exit_code,
-        only_diffs=settings.diff.show_only_diffs,
-        depth=settings.diff.max_display_depth,
-    )
+    # What kept a trace from being compared belongs to the answer, and to its exit status.
+    found = [finding for finding in result.raw["diagnostics"] if not finding["code"].startswith("CLN7")]
+    told = [finding for finding in found if finding["severity"] == "error"]
+    if not told and result.exit_code > result.diff.exit_code:
+        told = [finding for finding in found if finding["severity"] == "warning"]
+    result.diff.add_findings(told, exit_code=result.exit_code)
+    return result.diff
 
 
 def _of_stored_runs(paths: list[Path], here: Context, options: dict[str, Any]) -> TraceDiff:
     sources = Sources(paths, no_template=bool(options.get("no_template")))
     loaded = load(sources, variables_from(options), project=here.project, settings=here.settings)
-    return compare_stored(loaded, project=here.project, settings=here.settings, ci=here.ci)
+    found = compare_stored(loaded, project=here.project, settings=here.settings, ci=here.ci)
+    unread = [test.test_id for test in loaded.tests if test.test is None]
+    errors = [finding for finding in loaded.diagnostics_of(unread) if finding.severity == "error"]
+    found.add_findings(finding.to_json() for finding in errors)
+    return found
 
 
 # ------------------------------------------------------------------------------------------- baselines

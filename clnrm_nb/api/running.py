@@ -15,10 +15,12 @@ from clnrm_nb.pipeline.compare import ComparisonRequest
 from clnrm_nb.pipeline.load import Sources
 from clnrm_nb.pipeline.run import LiveTables, RunRequest, run_pipeline
 from clnrm_nb.report.files import write_report
+from clnrm_nb.report.mime import bundle
 from clnrm_nb.report.results import RunResult, Trace
+from clnrm_nb.report.text import number_text
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator, Sequence
+    from collections.abc import AsyncIterator, Callable, Container, Generator, Sequence
 
     import pandas as pd
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from clnrm_nb.report.render import Format
 
 __all__ = ["Run", "arun", "run", "stream"]
+
+_WITH_RESULT = frozenset({"passed", "failed", "interrupted"})
 
 Paths: TypeAlias = "str | Path | Sequence[str | Path]"
 
@@ -104,7 +108,17 @@ class Run:
         return asyncio.wrap_future(self._job.done).__await__()
 
     def __repr__(self) -> str:
-        return f"<Run {self.status}: {len(self._live.events)} events>"
+        if self.status in _WITH_RESULT:
+            return repr(self.result)
+        return f"<Run {self.status}: {number_text(len(self._live.events), 'event')}>"
+
+    def _repr_mimebundle_(
+        self, include: Container[str] | None = None, exclude: Container[str] | None = None
+    ) -> dict[str, Any]:
+        """The result's, once there is one."""
+        if self.status in _WITH_RESULT:
+            return self.result._repr_mimebundle_(include, exclude)
+        return bundle({"text/plain": lambda: repr(self)}, include, exclude)
 
 
 class _Live:

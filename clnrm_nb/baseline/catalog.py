@@ -141,11 +141,10 @@ class Baselines:
         if version is None:
             found = self.store.load(baseline_id)
             if found is None:
-                raise ClnrmError(
-                    f"no baseline for `{baseline_id}`",
-                    "CLN701",
-                    hint=f"use `clnrm baseline accept '{baseline_id}'`",
-                )
+                has_run = self._latests.of(baseline_id) is not None
+                accept = f"use `clnrm baseline accept '{baseline_id}'`"
+                hint = accept if has_run else "no such scenario ran here: check the id, or run its test first"
+                raise ClnrmError(f"no baseline for `{baseline_id}`", "CLN701", hint=hint)
             return found
         content = self.version(baseline_id, version)
         return parse(content, baseline_id, name=f"version {version}")

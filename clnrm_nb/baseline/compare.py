@@ -262,7 +262,8 @@ class _Run:
         if comparison.diff is None:
             said = f"no baseline for `{comparison.id}`"
             return self._finding(comparison, "missing", "CLN701", said, terms)
-        return self._finding(comparison, "changed", "CLN704", _summary(comparison.diff), terms)
+        said = f"`{comparison.id}` differs: {_summary(comparison.diff)}"
+        return self._finding(comparison, "changed", "CLN704", said, terms)
 
     def _finding(
         self, comparison: Comparison, status: ComparisonStatus, code: str, message: str, terms: Terms

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from clnrm_nb.diff.model import OPS, STATUSES
-from clnrm_nb.report.documents import Words, saved_bytes, shortened
+from clnrm_nb.report.documents import Words, fitting, saved_bytes, shortened
 from clnrm_nb.report.frames import REVIEWS
 from clnrm_nb.report.text import json_ready
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from clnrm_nb.diff.model import Cause, Edit
     from clnrm_nb.report.difflayout import Compared, DiffLayout, Window
@@ -32,6 +32,7 @@ _EDIT_BYTES: Final = 75
 """Weight of an edit's numbers and ids."""
 _WORD_BYTES: Final = 14
 """Weight of the quotes, the indent and the comma of a word in a list."""
+_FINDINGS_BYTES: Final = 6_000
 _MOST_KEYS: Final = 20
 _MOST_NOTES: Final = 5
 _WORDS: Final = ("names", "services", "paths", "keys", "values", "rules", "reasons", "messages")
@@ -71,7 +72,13 @@ CAUSE_COLUMNS: Final = ("diff", "cause_id", "message", "edits", "cost", "counted
 
 
 def diff_document(
-    layout: DiffLayout, window: Window, verdict: Mapping[str, Any], *, edits_bytes: int, diffs_bytes: int
+    layout: DiffLayout,
+    window: Window,
+    verdict: Mapping[str, Any],
+    findings: Sequence[dict[str, Any]] = (),
+    *,
+    edits_bytes: int,
+    diffs_bytes: int,
 ) -> dict[str, Any]:
     """Comparisons, their edits and causes, and the rows of `window`.
 
@@ -82,6 +89,8 @@ def diff_document(
         Rows to hold.
     verdict : mapping
         ``command``, ``ok`` and ``exit_code`` of the result.
+    findings : sequence of dict
+        Those that belong to no comparison; as many as fit.
     edits_bytes, diffs_bytes : int
         Budgets for what edits and causes, and what comparisons weigh in a notebook file.
 
@@ -110,6 +119,7 @@ def diff_document(
             "edits": len(packing.edits["op"]),
             "causes": len(packing.causes["cost"]),
         },
+        "diagnostics": fitting(findings, _FINDINGS_BYTES),
         "spans": layout.totals(),
         "diffs": packing.diffs,
         "statuses": list(STATUSES),

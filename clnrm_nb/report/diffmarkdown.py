@@ -39,9 +39,7 @@ def diff_markdown(result: TraceDiff) -> str:
         lines += [f"and {number_text(len(same) - _MOST_SAME)} more that are the same", ""]
     for compared in differing:
         lines += compared_markdown(compared, result.depth)
-    told = sum(len(compared.diagnostics) for compared in result.comparisons)
-    findings = result.raw["diagnostics"][told:]
-    if findings:
+    if findings := result.general_findings:
         lines += ["### Findings", ""]
         lines += [f"- **{f['severity']}** {f['code']} {escaped(f['message'])}" for f in findings]
         lines.append("")

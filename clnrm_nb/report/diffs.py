@@ -39,6 +39,7 @@ _DIFFS_PERCENT: Final = 25
 _HTML_BYTES: Final = 52_000
 _LONGEST_PLAIN: Final = 12_000
 _TEXT_WIDTH: Final = 110
+_GRAVE: Final = ("error", "warning")
 
 
 class TraceDiff:
@@ -230,6 +231,7 @@ class TraceDiff:
         diff.raw["started_at"] = None
         diff.raw["summary"]["total"] = document["total"]["diffs"]
         diff.raw["summary"]["edits"] = sum(entry["edits"] for entry in document["diffs"])
+        diff.add_findings(document.get("diagnostics", ()))
         return diff
 
     @property
@@ -242,23 +244,56 @@ class TraceDiff:
         """As of ``format.md`` 11.2."""
         return int(self.raw["exit_code"])
 
+    def add_findings(self, findings: Iterable[Mapping[str, Any]], *, exit_code: int = 0) -> None:
+        """Note what kept traces from being compared, such as a path that does not exist.
+
+        Parameters
+        ----------
+        findings : iterable of dict
+            In their JSON form, masked.
+        exit_code : int
+            Of the command they come from; it wins where it is higher.
+        """
+        added = [dict(finding) for finding in findings]
+        self.raw["diagnostics"] = [*self.raw["diagnostics"], *added]
+        self.raw["exit_code"] = max(self.exit_code, exit_code, exit_code_of((), added, self.leave))
+        self.raw["ok"] = self.ok
+
+    @property
+    def general_findings(self) -> list[dict[str, Any]]:
+        """Findings that belong to no comparison."""
+        of_comparisons = sum(len(compared.diagnostics) for compared in self.comparisons)
+        return list(self.raw["diagnostics"][of_comparisons:])
+
+    @property
+    def _reason(self) -> dict[str, Any] | None:
+        """The finding that says most about why it is not ok."""
+        if self.ok:
+            return None
+        by_severity = ([f for f in self.raw["diagnostics"] if f["severity"] == word] for word in _GRAVE)
+        told = next(filter(None, by_severity), [])
+        deciding = [f for f in told if CODES[f["code"]].exit_code == self.exit_code]
+        return next(iter(deciding or told), None)
+
     @property
     def code(self) -> str | None:
         """The code that says most about why it is not ok; ``None`` where it is."""
         if self.ok:
             return None
-        errors = [f["code"] for f in self.raw["diagnostics"] if f["severity"] == "error"]
-        deciding = [code for code in errors if CODES[code].exit_code == self.exit_code]
-        return str((deciding or errors or ["CLN704"])[0])
+        differs = any(compared.differs for compared in self.comparisons)
+        return str(self._reason["code"]) if self._reason else "CLN704" if differs else "CLN608"
 
     @property
     def headline(self) -> str:
-        """One sentence on all comparisons."""
+        """One sentence on all comparisons, or on what kept them from being made."""
         differing = [compared for compared in self.comparisons if compared.status != "same"]
+        reason = self._reason
+        if reason is not None and (not differing or reason in self.general_findings):
+            return str(reason["message"])
+        if not len(self):
+            return "nothing was compared"
         if not differing:
-            errors = [f["message"] for f in self.raw["diagnostics"] if f["severity"] == "error"]
-            total = number_text(len(self), "comparison")
-            return str(errors[0]) if errors else f"{total}, no differences"
+            return f"{number_text(len(self), 'comparison')}, no differences"
         names = ", ".join(f"{compared.id} {compared.status}" for compared in differing[:3])
         more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""  # noqa: PLR2004  # named
         return f"{len(differing)} of {number_text(len(self), 'comparison')} not the same: {names}{more}"
@@ -408,6 +443,7 @@ class TraceDiff:
                 self.layout,
                 self.layout.window(rows),
                 self.raw,
+                self.general_findings,
                 edits_bytes=budget_bytes * _EDITS_PERCENT // 100,
                 diffs_bytes=budget_bytes * _DIFFS_PERCENT // 100 + spare,
             )

@@ -61,8 +61,7 @@ def diff_lines(
             depth=depth,
             is_verbose=is_verbose,
         )
-    of_comparisons = sum(len(compared.diagnostics) for compared in diff.comparisons)
-    for finding in diff.raw["diagnostics"][of_comparisons:]:
+    for finding in diff.general_findings:
         lines += finding_lines(finding, signs=signs, width=width)
     return [*lines, line(), summary_line(diff, signs)]
 
@@ -227,7 +226,8 @@ def summary_line(diff: TraceDiff, signs: Signs) -> Line:
     """How many comparisons, and what they came to."""
     summary = diff.raw["summary"]
     words = [word for word in summary if word not in {"total", "edits", "causes"} and summary[word]]
-    parts = line((number_text(summary["total"], "comparison"), "bold"))
+    total = number_text(summary["total"], "comparison") if summary["total"] else "nothing was compared"
+    parts = line((total, "bold"))
     for index, word in enumerate(words):
         parts += [(": " if index == 0 else ", ", ""), (f"{summary[word]} {word}", word)]
     tail: list[Any] = [number_text(summary["edits"], "edit")] if summary["edits"] else []

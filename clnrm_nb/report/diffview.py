@@ -113,9 +113,12 @@ def _summary(diff: TraceDiff) -> str:
         for word, number in summary.items()
         if word not in {"total", "edits", "causes"} and number
     ]
+    exit_text = "" if diff.ok else f", exit {diff.exit_code}"
+    if not summary["total"]:
+        # A sign of success would vouch for traces that nobody looked at.
+        return f"{'' if diff.ok else status('failed')} {escape(diff.headline)}{exit_text}".lstrip()
     verdict = "ok" if diff.ok else "failed"
     text = ": ".join(part for part in (number_text(summary["total"], "comparison"), ", ".join(words)) if part)
-    exit_text = "" if diff.ok else f", exit {diff.exit_code}"
     return f"{status(verdict)} {escape(text)}{exit_text}"
 
 

@@ -177,7 +177,7 @@ def result_document(
             {key: value for key, value in test.items() if key != "index"}
             for test in sorted(kept, key=lambda test: test["index"])
         ],
-        "diagnostics": _fitting(raw["diagnostics"], _FINDINGS_BYTES // 4),
+        "diagnostics": fitting(raw["diagnostics"], _FINDINGS_BYTES // 4),
         "trace": trace,
         **({} if diff is None else {"diff": diff}),
     }
@@ -203,9 +203,9 @@ def _test(test: dict[str, Any]) -> dict[str, Any]:
             "failed": sum(result["status"] == "failed" for result in results),
             "not-evaluated": sum(result["status"] == "not-evaluated" for result in results),
         },
-        "scenarios": _fitting([_scenario(scenario) for scenario in scenarios], _TEST_BYTES),
+        "scenarios": fitting([_scenario(scenario) for scenario in scenarios], _TEST_BYTES),
         "passed": passed[:_PASSED_NAMED],
-        "expectations": _fitting(others, _TEST_BYTES),
+        "expectations": fitting(others, _TEST_BYTES),
     }
 
 
@@ -242,7 +242,7 @@ def shortened(value: Any, longest: int = _LONGEST_TEXT) -> Any:
 def diagnostics_document(raw: dict[str, Any]) -> dict[str, Any]:
     """Findings in the form of ``format.md`` 4, as many as fit."""
     findings = raw["diagnostics"]
-    shown = _fitting(findings, _FINDINGS_BYTES)
+    shown = fitting(findings, _FINDINGS_BYTES)
     counts = {word: sum(f["severity"] == word for f in findings) for word in ("error", "warning", "info")}
     return {
         "version": 1,
@@ -255,7 +255,8 @@ def diagnostics_document(raw: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _fitting(findings: Sequence[dict[str, Any]], budget_bytes: int) -> list[dict[str, Any]]:
+def fitting(findings: Sequence[dict[str, Any]], budget_bytes: int) -> list[dict[str, Any]]:
+    """The first of these documents, long texts cut, as many as the budget bears."""
     shown: list[dict[str, Any]] = []
     for finding in findings:
         document = {key: shortened(value) for key, value in finding.items()}

@@ -137,7 +137,11 @@ class Diagnostics(View):
         for finding in self.raw["diagnostics"]:
             source = self.sources.get(finding["file"] or "")
             lines += finding_lines(finding, signs=signs, width=width, source=source)
-        return [*lines, line((self.headline, "bold"), (self._fixable, "dim"))]
+        lines.append(line((self.headline, "bold"), (self._fixable, "dim")))
+        if self.raw["diagnostics"]:
+            first = self.code or self.raw["diagnostics"][0]["code"]
+            lines.append(line((f"clnrm explain {first} says what it means, with an example", "dim")))
+        return lines
 
     @property
     def _fixable(self) -> str:

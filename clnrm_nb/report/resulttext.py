@@ -114,7 +114,7 @@ def _test_line(test: Mapping[str, Any], signs: Signs, name_cells: int) -> Line:
     status = test["status"]
     name = clipped(one_line(test["id"]), name_cells, signs.ellipsis)
     pad = " " * (name_cells - cell_len(name))
-    beside = [duration_text(test["duration_ms"]), backend_words(test)]
+    beside = list(filter(None, (duration_text(test["duration_ms"]), backend_words(test))))
     if test.get("span_count"):
         beside.append(number_text(test["span_count"], "span"))
     if test.get("stored_status"):

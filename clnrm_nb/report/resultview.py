@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from clnrm_nb.explain import summary
 from clnrm_nb.report.excerpt import excerpt_html, excerpt_of, repair_html, repair_of
 from clnrm_nb.report.html import Weighed, details, escape, escape_block, status, table
 from clnrm_nb.report.resulttext import place_text, summary_words
@@ -90,7 +91,7 @@ def _tests_table(tests: Sequence[Mapping[str, Any]], budget_bytes: int) -> str:
 def _test_row(test: Mapping[str, Any]) -> str:
     beside = backend_words(test)
     if test.get("stored_status"):
-        beside += f", stored: {test['stored_status']}"
+        beside = ", ".join(filter(None, (beside, f"stored: {test['stored_status']}")))
     passed = sum(result["status"] == "passed" for result in test["expectations"])
     reason = test.get("reason")
     why = f"<br><span class=q>{escape(reason, 300)}</span>" if reason and test["status"] != "passed" else ""
@@ -197,12 +198,18 @@ def _finding_row(finding: Mapping[str, Any], source: Source | None) -> str:
         for other in finding.get("related", ())
     )
     return (
-        f"<tr><td>{status(finding['severity'])}</td><td class=w><code>{escape(finding['code'])}</code></td>"
+        f"<tr><td>{status(finding['severity'])}</td><td class=w>{_code(finding['code'])}</td>"
         f"<td dir=auto>{_place(finding, source)}</td>"
         f"<td class=l dir=auto>{escape(finding['message'], 600)}{hint}{related}"
         f"{_fix(finding, source)}</td></tr>"
         f"{_excerpt_row(finding, source)}"
     )
+
+
+def _code(code: str) -> str:
+    """The code; opened, what it means and where there is more."""
+    meaning = f"{escape(summary(code))} <code>clnrm explain {escape(code)}</code>"
+    return f"<details><summary><code>{escape(code)}</code></summary>{meaning}</details>"
 
 
 def _place(finding: Mapping[str, Any], source: Source | None) -> str:

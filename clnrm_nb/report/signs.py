@@ -117,7 +117,12 @@ STYLES: Final[Mapping[str, str]] = {
 
 
 def backend_words(test: Mapping[str, Any]) -> str:
-    """The backend of a test as it stands beside its status: ``process, not hermetic``."""
+    """The backend of a test as it stands beside its status: ``process, not hermetic``.
+
+    Of a test that could not be read, nothing: no backend ever saw it.
+    """
+    if test.get("status") == "error" and not (test.get("scenarios") or test.get("hash")):
+        return ""
     words = [str(test.get("backend") or "unknown")]
     if test.get("replayed"):
         words.append("replayed")

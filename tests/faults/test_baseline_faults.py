@@ -322,11 +322,12 @@ def test_an_incomplete_trace_is_shown_but_decides_nothing(tmp_path):
 
 
 def test_an_incomplete_trace_without_a_baseline_is_refused_with_the_reason(tmp_path):
-    run(tmp_path, trace(rows=1), 1, complete=False)
-
-    with pytest.raises(UsageError, match="is incomplete"):
+    (comparison,) = run(tmp_path, trace(rows=1), 1, complete=False)
+    with pytest.raises(UsageError):
         accept(tmp_path)
 
+    assert (comparison.code, comparison.is_failure) == ("CLN707", True)
+    assert "the trace is incomplete" in comparison.diagnostics[0].message
     assert not stored(tmp_path)
 
 

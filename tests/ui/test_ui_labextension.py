@@ -81,6 +81,16 @@ def trace_document(count: int, *, version: int = 1) -> dict[str, object]:
     }
 
 
+def diff_of_nothing() -> dict[str, object]:
+    """What ``%clnrm diff nowhere`` leaves in a notebook."""
+    from clnrm_nb.errors import Diagnostic
+    from clnrm_nb.report.diffs import TraceDiff
+
+    diff = TraceDiff()
+    diff.add_findings([Diagnostic("CLN001", "no such path", file="nowhere").to_json()])
+    return diff.document()
+
+
 def diff_document() -> dict[str, object]:
     """A root with 20 equal children, a changed one (two edits of one cause), a missing one and an added one."""
     count = 24
@@ -222,6 +232,7 @@ FILES = {
     "trace.ipynb": lambda: saved_notebook(shown(TRACE, trace_document(300))),
     "large.ipynb": lambda: saved_notebook(shown(TRACE, trace_document(10_000))),
     "diff.ipynb": lambda: saved_notebook(shown(DIFF, diff_document())),
+    "nothing.ipynb": lambda: saved_notebook(shown(DIFF, diff_of_nothing())),
     "refused.ipynb": lambda: saved_notebook(
         shown(TRACE, trace_document(3, version=2)), shown(TRACE, {**trace_document(3), "columns": {}})
     ),
@@ -477,6 +488,15 @@ def test_paper_has_all_rows_one_below_the_other(open_file, page):
     page.emulate_media(media="screen")
 
     expect(panel.locator("[aria-rowindex='301']")).to_have_count(0)
+
+
+def test_a_diff_of_nothing_says_why_and_shows_no_sign_of_success(open_file, visit):
+    panel = open_file("nothing.ipynb")
+
+    expect(panel.locator(".clnrm-View-heading")).to_have_text("Diff: nothing was compared", timeout=OPEN_MS)
+    expect(panel.locator(".clnrm-View-note")).to_contain_text("CLN001 nowhere: no such path")
+    expect(panel.locator(".clnrm-View")).not_to_contain_text("✓")
+    assert_clean(visit)
 
 
 def test_newer_and_damaged_documents_are_refused_in_a_sentence(open_file, visit):

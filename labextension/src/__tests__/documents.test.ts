@@ -168,6 +168,36 @@ test('a diff shows attributes old and new, typed as in JSON', () => {
   assert.equal(added?.note, 'does not count (r7) · accepted · same name');
 });
 
+test('a diff of nothing says what kept it from being made, and shows no sign of success', () => {
+  const empty = (columns: unknown): Record<string, string> =>
+    Object.fromEntries(Object.keys(columns as Record<string, string>).map(name => [name, '']));
+  const document = diffDocument();
+  const none = { diffs: 0, spans: 0, edits: 0, causes: 0 };
+  const sheet = diffSheet({
+    ...document,
+    total: none,
+    shown: none,
+    diffs: [],
+    rows: empty(document.rows),
+    edits: empty(document.edits),
+    causes: empty(document.causes),
+    diagnostics: [
+      { code: 'CLN001', severity: 'error', message: 'no such path', file: 'nowhere', line: null, hint: 'check the path' }
+    ]
+  });
+
+  assert.equal(sheet.heading, 'nothing was compared');
+  assert.deepEqual(sheet.notes, ['‼ CLN001 nowhere: no such path; check the path']);
+});
+
+test('errors beside comparisons come first in the heading and in the notes', () => {
+  const diagnostics = [{ code: 'CLN101', severity: 'error', message: 'no TOML', file: 'b.clnrm.toml', line: 3 }];
+  const sheet = diffSheet({ ...diffDocument(), diagnostics });
+
+  assert.match(sheet.heading, /^‼ 1 error · /);
+  assert.equal(sheet.notes[0], '‼ CLN101 b.clnrm.toml:3: no TOML');
+});
+
 test('a span that went is a row with its name, time and place in the baseline', () => {
   const sheet = diffSheet(diffDocument());
 

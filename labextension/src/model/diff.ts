@@ -51,7 +51,7 @@ export function diffSheet(value: unknown): ISheet {
   return {
     title: 'Diff',
     heading: headingOf(document),
-    notes: notesOf(document, diffs),
+    notes: [...findingsOf(document), ...notesOf(document, diffs)],
     causes: edits.causes(rows.edits, nameOf),
     tree: treeOf(rows.parent),
     marked,
@@ -122,10 +122,16 @@ function headingOf(document: JSONRecord): string {
     JSONRecord,
     JSONRecord
   ];
+  if (numberAt(total, 'diffs', 0) === 0) {
+    // A sign of success would vouch for traces that nobody looked at.
+    return 'nothing was compared';
+  }
+  const errors = findingsAt(document).filter(finding => textAt(finding, 'severity') === 'error').length;
   const all = numberAt(total, 'spans', 0);
   const here = numberAt(shown, 'spans', all);
   const states = Object.keys(STATES) as State[];
   return [
+    errors > 0 ? `${STATES.error.sign} ${counted(errors, 'error')}` : '',
     ...states
       .filter(state => state !== 'same' && numberAt(spans, state, 0) > 0)
       .map(state => `${STATES[state].sign} ${numberAt(spans, state, 0).toLocaleString('en-US')} ${STATES[state].word}`),
@@ -135,6 +141,22 @@ function headingOf(document: JSONRecord): string {
   ]
     .filter(Boolean)
     .join(' · ');
+}
+
+/** Findings that belong to no comparison; documents of earlier versions have none. */
+function findingsAt(document: JSONRecord): readonly JSONRecord[] {
+  return listAt(document, 'diagnostics').filter(isRecord);
+}
+
+/** What kept traces from being compared, one sentence each: code, place, what is wrong, what to do. */
+function findingsOf(document: JSONRecord): readonly string[] {
+  return findingsAt(document).map(finding => {
+    const sign = textAt(finding, 'severity') === 'error' ? STATES.error.sign : '!';
+    const line = numberAt(finding, 'line', 0);
+    const file = textAt(finding, 'file');
+    const place = [file && line > 0 ? `${file}:${line}` : file, textAt(finding, 'message')].filter(Boolean).join(': ');
+    return [`${sign} ${textAt(finding, 'code')} ${place}`, textAt(finding, 'hint')].filter(Boolean).join('; ');
+  });
 }
 
 /** What keeps a comparison from being a plain "same" or "changed", one sentence each, a few of them. */

@@ -26,7 +26,7 @@ export class SheetView {
       this.node.append(this._grid.node, this._facts);
       const first = _sheet.marked.indexOf(1);
       this._grid.show(Math.max(first, 0));
-    } else {
+    } else if (_sheet.notes.length === 0) {
       this.node.append(element('p', 'clnrm-View-note', 'There are no spans to show.'));
     }
   }

@@ -150,6 +150,20 @@ def test_an_accepted_trace_is_the_same_next_time(place):
     assert place.review().pending() == []
 
 
+def test_only_a_scenario_that_ran_can_be_accepted_in_place_of_a_missing_baseline(place):
+    place.run(trace())
+
+    hints = []
+    for baseline_id in (ID, "shop.clnrm.toml::nope"):
+        with pytest.raises(ClnrmError) as told:
+            place.review().show(baseline_id)
+        assert told.value.code == "CLN701"
+        hints.append(told.value.hint)
+
+    assert "baseline accept" in hints[0]
+    assert hints[1].startswith("no such scenario ran here")
+
+
 def test_a_changed_trace_is_told_in_numbers_and_waits_for_review(place):
     place.run(trace())
     place.review().accept([ID])
@@ -157,7 +171,7 @@ def test_a_changed_trace_is_told_in_numbers_and_waits_for_review(place):
     comparison = only(place.run(trace("SELECT", rows=3)))
 
     assert (comparison.status, comparison.code) == ("changed", "CLN704")
-    assert comparison.diagnostics[0].message == "1 changed, 1 missing"
+    assert comparison.diagnostics[0].message == f"`{ID}` differs: 1 changed, 1 missing"
     assert comparison.diagnostics[0].scenario == "checkout"
     assert [review.id for review in place.review().pending()] == [ID]
     assert comparison.to_json()["status"] == "changed"

@@ -145,10 +145,33 @@ def test_a_diff_of_nothing_has_every_form() -> None:
     bundle = diff._repr_mimebundle_()
 
     assert diff.ok
-    assert diff.headline == "0 comparisons, no differences"
-    assert "0 comparisons" in bundle["text/plain"]
+    assert diff.headline == "nothing was compared"
+    assert "nothing was compared" in bundle["text/plain"]
+    assert "✓" not in bundle["text/html"]
     assert bundle[MIME]["total"]["spans"] == 0
     Draft202012Validator(schema("diff")).validate(bundle[MIME])
+
+
+def test_what_kept_traces_from_being_compared_is_the_answer_in_every_form() -> None:
+    diff = TraceDiff()
+    diff.add_findings([Diagnostic("CLN001", "no such path", file="nowhere").to_json()])
+
+    bundle = diff._repr_mimebundle_()
+    again = TraceDiff.from_document(bundle[MIME])
+
+    assert (diff.ok, diff.exit_code, diff.code, diff.headline) == (False, 2, "CLN001", "no such path")
+    assert all("CLN001" in bundle[kind] for kind in ("text/plain", "text/html"))
+    assert "✓" not in bundle["text/html"]
+    Draft202012Validator(schema("diff")).validate(bundle[MIME])
+    assert (again.exit_code, again.code, again.headline) == (2, "CLN001", "no such path")
+
+
+def test_an_error_that_decides_the_exit_code_is_the_headline_beside_differences() -> None:
+    diff = two(Span("t", "1", "x", attributes={"a": 1}), Span("t", "1", "x", attributes={"a": 2}))
+
+    diff.add_findings([Diagnostic("CLN201", "expected `=`", file="b.clnrm.toml").to_json()])
+
+    assert (diff.exit_code, diff.code, diff.headline) == (2, "CLN201", "expected `=`")
 
 
 def test_the_headline_names_what_is_not_the_same(diff: TraceDiff) -> None:
