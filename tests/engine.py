@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import http.client
+import json
 import os
 import shutil
 import signal
@@ -114,14 +115,40 @@ def stop(directory: Path) -> None:
     """End the engine of a directory and remove the directory; none there is fine."""
     pid = _pid(directory)
     if pid is not None:
+        bridges = _bridges(directory)
         _end(pid, signal.SIGTERM)
         if _is_alive(pid):
             _end(pid, signal.SIGKILL)
+        _remove(bridges)
     if (process := _STARTED.pop(directory, None)) is not None:
         process.poll()
     _end_containerd(directory)
     _unmount(directory)
     shutil.rmtree(directory, ignore_errors=True)
+
+
+def _bridges(directory: Path) -> list[str]:
+    """The bridges of the networks that an engine still has; an engine leaves them behind when it ends."""
+    connection = http.client.HTTPConnection("localhost", timeout=5)
+    try:
+        connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.sock.settimeout(5)
+        connection.sock.connect(f"{directory}/docker.sock")
+        connection.request("GET", "/networks")
+        networks = json.load(connection.getresponse())
+    except (OSError, ValueError, http.client.HTTPException):
+        return []
+    finally:
+        connection.close()
+    return [f"br-{network['Id'][:12]}" for network in networks if network["Driver"] == "bridge"]
+
+
+def _remove(bridges: list[str]) -> None:
+    """Take bridges away; each holds an address range that later engines would have to do without."""
+    program = shutil.which("ip") or shutil.which("ip", path="/usr/sbin:/sbin")
+    for bridge in bridges:
+        if program and Path(f"/sys/class/net/{bridge}").exists():
+            subprocess.run([program, "link", "delete", bridge], check=False, capture_output=True)
 
 
 def _pid(directory: Path) -> int | None:

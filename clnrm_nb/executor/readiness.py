@@ -149,7 +149,9 @@ async def until(probe: Callable[..., Awaitable[bool]], *arguments: Any) -> str |
 async def accepts(host: str, port: int) -> bool:
     """Whether a TCP connection is accepted within a second."""
     try:
-        _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), CONNECT_S)
+        # Not `wait_for`: before Python 3.12 it loses a cancellation that comes together with a refusal.
+        async with asyncio.timeout(CONNECT_S):
+            _, writer = await asyncio.open_connection(host, port)
     except (OSError, TimeoutError):
         return False
     writer.close()

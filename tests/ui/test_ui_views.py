@@ -253,8 +253,24 @@ def bars(cell):
     return cell.locator(".js-plotly-plot .bars .point path")
 
 
+AT_REST = """
+bar => new Promise(done => {
+  let last = "", since = 0;
+  const look = now => {
+    const box = bar.getBoundingClientRect();
+    const place = [box.x, box.y, box.width].join();
+    if (place !== last) { last = place; since = now; }
+    if (now - since > 400) done(); else requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+})
+"""
+"""A figure fits itself to its panel after it was drawn; nobody clicks a bar that is on the move."""
+
+
 def click_bar(page, bar) -> None:
     bar.scroll_into_view_if_needed()
+    bar.evaluate(AT_REST)
     box = bar.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)

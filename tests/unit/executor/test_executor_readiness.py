@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from clnrm_nb.errors import ClnrmError
-from clnrm_nb.executor.readiness import Probing, answers, await_ready
+from clnrm_nb.executor.readiness import Probing, accepts, answers, await_ready, until
 from clnrm_nb.scenario.model import HealthCheck, NamePattern, PortMapping, Service
 
 HEALTH = HealthCheck(cmd=("check",), interval_s=0.01, retries=2)
@@ -225,3 +225,25 @@ def unused_address():
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         yield sock.getsockname()
+
+
+async def test_a_cancelled_port_probe_ends_though_a_refusal_comes_with_it(monkeypatch):
+    """A service that never got ready held its test until the limit of the test."""
+    refused = asyncio.get_running_loop().create_future()
+
+    async def open_connection(*_):
+        await refused
+
+    monkeypatch.setattr(asyncio, "open_connection", open_connection)
+    probe = asyncio.ensure_future(until(accepts, "127.0.0.1", 9))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    refused.set_exception(ConnectionRefusedError())
+    await asyncio.sleep(0)
+    probe.cancel()
+
+    await asyncio.wait([probe], timeout=1)
+    ended = probe.cancelled()
+    probe.cancel()
+
+    assert ended
