@@ -160,7 +160,8 @@ def test_bench_against_plain_jinja_and_toml() -> None:
 
 @pytest.mark.parametrize("linter", ["tombi", "taplo"])
 def test_bench_against_a_toml_linter_on_the_rendered_text(linter: str, tmp_path: Path) -> None:
-    program = shutil.which(linter)
+    # Beside this Python first: `make` calls it by its path.
+    program = shutil.which(linter, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     if program is None:
         pytest.skip(f"`{linter}` is not installed: `pip install {linter}`")
     for number in range(100):
