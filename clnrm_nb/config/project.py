@@ -71,7 +71,7 @@ def find_project(start: Path | None = None, *, state_dir: Path | None = None) ->
     if not here.is_dir():
         here = here.parent
     root = next((place for place in (here, *here.parents) if _is_root(place)), Path.cwd())
-    state = root / ".clnrm" if state_dir is None else Path(os.path.abspath(state_dir))  # noqa: PTH100
+    state = root / ".clnrm" if state_dir is None else Path(os.path.abspath(state_dir))  # noqa: PTH100  # `resolve` would follow symbolic links.
     return Project(root, state)
 
 

@@ -82,7 +82,7 @@ def load_settings(
     _raise_errors([*findings, *invalid])
     assert settings is not None
     settings._origins.update({key: item.origin for key, item in merged.items()})  # noqa: SLF001  # Built here.
-    settings._diagnostics = tuple(findings)  # noqa: SLF001
+    settings._diagnostics = tuple(findings)  # noqa: SLF001  # Built here.
     return settings
 
 

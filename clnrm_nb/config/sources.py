@@ -30,7 +30,7 @@ __all__ = ["KEYS", "SECTIONS", "Given", "Source", "environment", "file_sources",
 OUR_PREFIX = "CLNRM_NB_"
 OLDER_PREFIX = "CLEANROOM_"
 OLDER_SECTIONS = frozenset(
-    "cli containers services observability performance test_execution reporting security".split()  # noqa: SIM905
+    "cli containers services observability performance test_execution reporting security".split()  # noqa: SIM905  # A list of words reads best as words.
 )
 
 

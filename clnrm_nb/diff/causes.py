@@ -80,7 +80,7 @@ def _with_same_value(edits: Sequence[Edit]) -> list[Edit]:
             new = canonical_json(edit.current)
             if len(new) >= _MIN_TEXT:
                 cause = leader.setdefault((canonical_json(edit.baseline), new), edit.cause_id)
-                edit = replace(edit, cause_id=cause)  # noqa: PLW2901
+                edit = replace(edit, cause_id=cause)  # noqa: PLW2901  # The same edit, under its cause.
         made.append(edit)
     return made
 

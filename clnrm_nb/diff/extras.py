@@ -172,7 +172,7 @@ def _durations(baseline: Side, current: Side, forth: Sequence[int], options: Dif
 
 def _orders(baseline: Side, current: Side, forth: Sequence[int]) -> Iterator[Draft]:
     for i, j in enumerate(forth):
-        if j < 0 or len(baseline.children[i]) < 2 or i == baseline.n:  # noqa: PLR2004
+        if j < 0 or len(baseline.children[i]) < 2 or i == baseline.n:  # noqa: PLR2004  # one has no order
             continue
         stayed = [
             child

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from clnrm_nb.diff.model import Cause, Edit
     from clnrm_nb.report.difflayout import Compared, DiffLayout, Window
 
-__all__ = ["diff_document"]
+__all__ = ["diff_document", "fitted_document"]
 
+_EDITS_PERCENT: Final = 47
+_DIFFS_PERCENT: Final = 25
 _LONGEST_NAME: Final = 200
 _LONGEST_PATH: Final = 240
 _LONGEST_TEXT: Final = 400
@@ -69,6 +71,49 @@ EDIT_COLUMNS: Final = (
     "review",
 )
 CAUSE_COLUMNS: Final = ("diff", "cause_id", "message", "edits", "cost", "counted")
+
+
+def fitted_document(
+    layout: DiffLayout,
+    rows: int,
+    verdict: Mapping[str, Any],
+    findings: Sequence[dict[str, Any]] = (),
+    *,
+    budget_bytes: int,
+) -> dict[str, Any]:
+    """:func:`diff_document` of at most `rows` rows, fewer where they weigh more than `budget_bytes` bear.
+
+    Parameters
+    ----------
+    rows : int
+        At least 1.
+    budget_bytes : int
+        What the document may weigh in a notebook file.
+    """
+    spare = 0
+    while True:
+        document = diff_document(
+            layout,
+            layout.window(rows),
+            verdict,
+            findings,
+            edits_bytes=budget_bytes * _EDITS_PERCENT // 100,
+            diffs_bytes=budget_bytes * _DIFFS_PERCENT // 100 + spare,
+        )
+        left = budget_bytes - saved_bytes(document)
+        shown = document["shown"]
+        if left > 0 and not spare and shown["diffs"] < document["total"]["diffs"]:
+            # What edits and rows leave is for comparisons that are not shown yet.
+            spare = left
+        elif left >= 0 or rows <= 1:
+            return document
+        else:
+            # Names weigh too, so that a row is worth more than its numbers.
+            of_rows = sum(map(len, document["rows"].values()))
+            rows = min(rows, shown["spans"])
+            fitting_rows = rows * max(of_rows + left, 0) // of_rows * 49 // 50
+            # Rows of many comparisons bring their entries along, which go with them.
+            rows = max(fitting_rows, rows // 3, 1)
 
 
 def diff_document(

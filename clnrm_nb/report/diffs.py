@@ -16,7 +16,7 @@ from clnrm_nb.report.mime import bundle
 from clnrm_nb.report.signs import ASCII, UNICODE, Signs
 from clnrm_nb.report.text import json_ready, number_text
 from clnrm_nb.report.verdict import NO_LEAVE, Leave, exit_code_of
-from clnrm_nb.report.view import dated
+from clnrm_nb.report.view import Judged, dated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -34,15 +34,13 @@ __all__ = ["Compared", "TraceDiff"]
 
 ROWS_IN_DOCUMENT: Final = 1_000
 _DOCUMENT_BYTES: Final = 72_000
-_EDITS_PERCENT: Final = 47
-_DIFFS_PERCENT: Final = 25
 _HTML_BYTES: Final = 52_000
 _LONGEST_PLAIN: Final = 12_000
 _TEXT_WIDTH: Final = 110
 _GRAVE: Final = ("error", "warning")
 
 
-class TraceDiff:
+class TraceDiff(Judged):
     """Traces beside the ones they are held against.
 
     Parameters
@@ -118,7 +116,7 @@ class TraceDiff:
         if exit_code is None:
             causes = [exit_code_of_comparison(compared, leave, is_ci=is_ci) for compared in told]
             exit_code = max([exit_code_of((), own, leave), *causes])
-        self.raw: dict[str, Any] = {
+        self.raw = {
             "format": "clnrm-report/1",
             "command": command,
             "ok": exit_code == 0,
@@ -233,16 +231,6 @@ class TraceDiff:
         diff.raw["summary"]["edits"] = sum(entry["edits"] for entry in document["diffs"])
         diff.add_findings(document.get("diagnostics", ()))
         return diff
-
-    @property
-    def ok(self) -> bool:
-        """Whether everything is as it was trusted."""
-        return self.exit_code == 0
-
-    @property
-    def exit_code(self) -> int:
-        """As of ``format.md`` 11.2."""
-        return int(self.raw["exit_code"])
 
     def add_findings(self, findings: Iterable[Mapping[str, Any]], *, exit_code: int = 0) -> None:
         """Note what kept traces from being compared, such as a path that does not exist.
@@ -433,34 +421,10 @@ class TraceDiff:
         self, rows: int = ROWS_IN_DOCUMENT, *, budget_bytes: int = _DOCUMENT_BYTES
     ) -> dict[str, Any]:
         """The MIME document: at most `rows` spans, fewer where they weigh more than `budget_bytes` bear."""
-        from clnrm_nb.report.diffdocument import diff_document
-        from clnrm_nb.report.documents import saved_bytes
+        from clnrm_nb.report.diffdocument import fitted_document
 
         rows = min(rows, self._max_rows, max(len(self.layout), 1))
-        spare = 0
-        while True:
-            document = diff_document(
-                self.layout,
-                self.layout.window(rows),
-                self.raw,
-                self.general_findings,
-                edits_bytes=budget_bytes * _EDITS_PERCENT // 100,
-                diffs_bytes=budget_bytes * _DIFFS_PERCENT // 100 + spare,
-            )
-            left = budget_bytes - saved_bytes(document)
-            shown = document["shown"]
-            if left > 0 and not spare and shown["diffs"] < document["total"]["diffs"]:
-                # What edits and rows leave is for comparisons that are not shown yet.
-                spare = left
-            elif left >= 0 or rows <= 1:
-                return document
-            else:
-                # Names weigh too, so that a row is worth more than its numbers.
-                of_rows = sum(map(len, document["rows"].values()))
-                rows = min(rows, shown["spans"])
-                fitting = rows * max(of_rows + left, 0) // of_rows * 49 // 50
-                # Rows of many comparisons bring their entries along, which go with them.
-                rows = max(fitting, rows // 3, 1)
+        return fitted_document(self.layout, rows, self.raw, self.general_findings, budget_bytes=budget_bytes)
 
     def _repr_mimebundle_(
         self, include: Container[str] | None = None, exclude: Container[str] | None = None

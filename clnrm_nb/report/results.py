@@ -19,7 +19,7 @@ from clnrm_nb.report.tables import History, Table
 from clnrm_nb.report.text import json_ready
 from clnrm_nb.report.trace import Trace
 from clnrm_nb.report.verdict import NO_LEAVE, Leave, exit_code_of, first_code, headline, summary_of
-from clnrm_nb.report.view import dated
+from clnrm_nb.report.view import Judged, dated
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Container, Iterable, Mapping, Sequence
@@ -56,7 +56,7 @@ _LONGEST_PLAIN = 12_000
 Detail = Literal["digests", "timings"]
 
 
-class RunResult:
+class RunResult(Judged):
     """What running tests came to.
 
     Parameters
@@ -131,7 +131,7 @@ class RunResult:
         self.leave = leave
         self.shows = frozenset(shows)
         self._mask = mask
-        self.raw: dict[str, Any] = {
+        self.raw = {
             "format": "clnrm-report/1",
             "command": command,
             "ok": exit_code == 0,
@@ -214,16 +214,6 @@ class RunResult:
         """The documents of the tests."""
         tests: list[dict[str, Any]] = self.raw["data"].get("tests", [])
         return tests
-
-    @property
-    def ok(self) -> bool:
-        """Whether the command succeeded."""
-        return self.exit_code == 0
-
-    @property
-    def exit_code(self) -> int:
-        """As of ``format.md`` 11.2."""
-        return int(self.raw["exit_code"])
 
     @property
     def summary(self) -> dict[str, int]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
 
 
-__all__ = ["HTML_BYTES", "View", "dated", "exit_code_of_findings"]
+__all__ = ["HTML_BYTES", "Judged", "View", "dated", "exit_code_of_findings"]
 
 HTML_BYTES = 90_000
 """What the HTML of one view may weigh in a notebook file."""
@@ -38,7 +38,23 @@ def exit_code_of_findings(findings: Sequence[Mapping[str, Any]], command: str, *
     return max(causes, default=0)
 
 
-class View:
+class Judged:
+    """Whatever has a JSON document that says how its command ended."""
+
+    raw: dict[str, Any]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the command succeeded."""
+        return self.exit_code == 0
+
+    @property
+    def exit_code(self) -> int:
+        """As of ``format.md`` 11.2."""
+        return int(self.raw["exit_code"])
+
+
+class View(Judged):
     """A document, and the forms people see. What a view does not say is 0, empty or now."""
 
     label = "result"
@@ -54,7 +70,7 @@ class View:
         started_at: datetime | None = None,
         duration_ms: float = 0.0,
     ) -> None:
-        self.raw: dict[str, Any] = {
+        self.raw = {
             "format": "clnrm-report/1",
             "command": command,
             "ok": exit_code == 0,
@@ -65,16 +81,6 @@ class View:
             "diagnostics": list(findings),
             "data": dict(data or {}),
         }
-
-    @property
-    def ok(self) -> bool:
-        """Whether the command succeeded."""
-        return self.exit_code == 0
-
-    @property
-    def exit_code(self) -> int:
-        """As of ``format.md`` 11.2."""
-        return int(self.raw["exit_code"])
 
     def lines(self, *, signs: Signs = UNICODE, width: int = 100, verbose: bool = False) -> list[Line]:
         """The view for people, as styled lines."""

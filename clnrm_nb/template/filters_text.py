@@ -103,7 +103,7 @@ def _extends(before: str, char: str, *, is_first: bool) -> bool:
         return category == "So"
     # Hangul: vowels and finals join the syllable before them.
     is_jamo = 0x1160 <= code <= 0x11FF  # noqa: PLR2004 - vowel and final jamo
-    return is_jamo and (0x1100 <= ord(before) <= 0x11FF or 0xAC00 <= ord(before) <= 0xD7A3)  # noqa: PLR2004
+    return is_jamo and (0x1100 <= ord(before) <= 0x11FF or 0xAC00 <= ord(before) <= 0xD7A3)  # noqa: PLR2004  # Unicode's blocks.
 
 
 def _truncate(text: str, length: int, end: str) -> str:

@@ -35,7 +35,7 @@ def _nonempty(name: str, items: list[Any]) -> list[Any]:
 def _weighted(source: Source, pairs: list[Any]) -> Any:
     weights: list[float] = []
     for pair in _nonempty("weighted", pairs):
-        is_pair = isinstance(pair, list) and len(pair) == 2  # noqa: PLR2004
+        is_pair = isinstance(pair, list) and len(pair) == 2  # noqa: PLR2004  # A value and its weight.
         if not is_pair or not is_number(pair[1]) or not pair[1] >= 0:
             raise Fault("CLN104", "`weighted` needs pairs of a value and a weight of 0 or more")
         weights.append(pair[1])

@@ -85,7 +85,7 @@ def traceparent(run: Rendering, trace_id: str | None, span_id: str | None, sampl
     for name, (given, digits) in parts.items():
         if given is None:
             source = source or Source(run, seed, "traceparent", {"sampled": sampled})
-            given = nonzero_hex(source, digits)  # noqa: PLW2901
+            given = nonzero_hex(source, digits)  # noqa: PLW2901  # What was not given is made.
         is_hex = len(given) == digits and not given.lower().strip("0123456789abcdef") and given.strip("0")
         if not is_hex:
             raise Fault("CLN104", f"`traceparent` needs {digits} hex digits for `{name}`, got `{given}`")

@@ -157,7 +157,7 @@ def _power(left: Any, right: Any) -> Any:
     try:
         if type(left) is int and type(right) is int and right >= 0:
             # Anything but -1, 0 and 1 to a power beyond 63 is out of range; do not compute it first.
-            return left**right if right < 64 or abs(left) <= 1 else _INT64  # noqa: PLR2004
+            return left**right if right < 64 or abs(left) <= 1 else _INT64  # noqa: PLR2004  # Beyond 64 bits all the same.
         result = float(left) ** float(right)
     except (OverflowError, ZeroDivisionError):
         return math.nan

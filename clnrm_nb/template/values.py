@@ -146,7 +146,7 @@ def float_literal(number: float) -> str:
     assert isinstance(exponent, int)
     point = len(digits) + exponent
     # Scientific notation below 1e-5 and from 1e16 on, the limits of the shortest-digits writer Tera uses.
-    if -5 < point <= 16:  # noqa: PLR2004
+    if -5 < point <= 16:  # noqa: PLR2004  # As above.
         text = format(Decimal(repr(number)), "f")
         return text if "." in text else f"{text}.0"
     mantissa = str(digits[0]) + ("." + "".join(map(str, digits[1:])) if len(digits) > 1 else "")

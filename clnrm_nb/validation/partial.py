@@ -84,15 +84,14 @@ def render_rest(rendered: Rendered) -> Partial:
     for _ in range(_MAX_ROUNDS):
         errors = [one for one in latest.diagnostics if one.severity == "error" and one.file == rendered.file]
         if len(errors) > _MAX_BROKEN or any(one.code == "CLN108" for one in errors):
-            return Partial(None, latest.diagnostics, source, holes)  # hopeless, or made to cost time
+            # Hopeless, or made to cost time: what ran into a limit once would do so again.
+            return Partial(None, latest.diagnostics, source, holes)
         # A marker that is never closed swallows what comes behind it: nothing else can be believed yet.
         unclosed = [one for one in errors if is_unclosed(one)][:1]
         fresh = [hole for hole in _broken(unclosed or errors, source) if hole not in holes]
         believed = unclosed or [one for one in latest.diagnostics if not _follows(one, source, holes)]
         said += [one for one in believed if one not in said]
-        # What ran into a limit once would do so again.
-        is_hopeless = any(one.code == "CLN108" for one in errors)
-        if not fresh or is_hopeless or rendered.again is None or not rendered.templated:
+        if not fresh or rendered.again is None or not rendered.templated:
             return Partial(None, said, source, holes)
         holes += fresh
         text = source

@@ -154,7 +154,7 @@ class ReplayUnit:
         """Nothing runs."""
         return []
 
-    async def read_files(self, service: str | None, pattern: str, target: Path) -> list[Path]:  # noqa: ARG002
+    async def read_files(self, service: str | None, pattern: str, target: Path) -> list[Path]:  # noqa: ARG002  # The protocol's signature.
         """Files are not recorded."""
         return []
 
