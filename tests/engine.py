@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -62,6 +63,11 @@ def url_of(directory: Path) -> str:
     return f"unix://{directory}/docker.sock"
 
 
+def address_pool(directory: Path) -> str:
+    """Addresses for an engine's networks: several engines share a machine, and the usual pool is 31 networks."""
+    return f"10.{64 + zlib.crc32(str(directory).encode()) % 180}.0.0/16"
+
+
 def start(directory: Path, *options: str) -> str:
     """Start an engine in a directory, unless one is running there; its address.
 
@@ -90,7 +96,8 @@ def start(directory: Path, *options: str) -> str:
         command = [
             program, "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",
             "--data-root", f"{directory}/data", "--exec-root", f"{directory}/exec",
-            "--pidfile", f"{directory}/pid", "-H", url, *options,
+            "--pidfile", f"{directory}/pid", "-H", url,
+            f"--default-address-pool=base={address_pool(directory)},size=26", *options,
         ]  # fmt: skip
         with (directory / "log").open("ab") as log:
             process = subprocess.Popen(
