@@ -99,6 +99,9 @@ class DockerBackend:
         unit = DockerUnit(self.engine, self._images, spec)
         try:
             network = await unit.open(internal=not wants_way_out(spec))
+            if self.engine.facts.is_podman:
+                # Its networks have a bridge, and so a gateway, only while a container is on them.
+                await unit.start_runner()
             if can_listen(network.gateway):
                 return unit
         except BaseException:

@@ -33,6 +33,7 @@ from clnrm_nb.executor.backends.docker.removal import (
 )
 from clnrm_nb.executor.backends.docker.service import Container, Reach
 from clnrm_nb.executor.backends.docker.stream import FrameStream
+from clnrm_nb.executor.backends.protocol import CommandSpec
 from clnrm_nb.executor.ownership import this_process
 from clnrm_nb.executor.services import external_address
 
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.executor.backends.docker.engine import Engine
     from clnrm_nb.executor.backends.docker.images import Images
-    from clnrm_nb.executor.backends.protocol import CommandResult, CommandSpec, Leftover, UnitSpec
+    from clnrm_nb.executor.backends.protocol import CommandResult, Leftover, UnitSpec
     from clnrm_nb.scenario.model import Service
 
 __all__ = ["DockerUnit"]
@@ -263,6 +264,10 @@ class DockerUnit:
             if runner is None or runner.has_ended:
                 runner = await self._start_runner()
             return runner
+
+    async def start_runner(self) -> None:
+        """Have the runner container now and not with the first command."""
+        await self._container_for(CommandSpec("", (), None))
 
     async def _start_runner(self) -> Container:
         image = await self._images.ensure(self._spec.runner_image)
