@@ -1,11 +1,12 @@
 """What all tests share: an engine, images, the corpus, and the rule that a test leaves nothing behind.
 
 What is missing on a machine is skipped by name, with the way to get it; named in ``CLNRM_REQUIRE``
-(``docker,browser``) it is a failure instead.
+(``docker,podman,browser``) it is a failure instead.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -157,6 +158,23 @@ def private_engine_tool() -> ModuleType:
     if not (shutil.which("dockerd") or shutil.which("dockerd", path="/usr/sbin:/sbin")) or os.geteuid() != 0:
         missing("docker", f"these tests start an engine of their own, as root: {tool.INSTALL_HINT}")
     return tool
+
+
+@pytest.fixture(scope="session")
+def podman_engine() -> Iterator[TestEngine]:
+    """Podman's API as a second engine, private to this session."""
+    import docker
+
+    tool, answers = _load(TESTS / "podman.py"), _load(TESTS / "engine.py").answers
+    with contextlib.ExitStack() as stack:
+        directory = Path(tempfile.mkdtemp(prefix="clnrm-p-"))
+        try:
+            url = stack.enter_context(tool.service(directory, answers))
+        except tool.PodmanError as error:
+            missing("podman", str(error))
+        client = docker.APIClient(base_url=url, version="auto", max_pool_size=32)
+        stack.callback(client.close)
+        yield TestEngine(url, client)
 
 
 def _image(engine: TestEngine, name: str) -> str:
