@@ -177,6 +177,24 @@ def podman_engine() -> Iterator[TestEngine]:
         yield TestEngine(url, client)
 
 
+@pytest.fixture(scope="session")
+def fault_tool() -> ModuleType:
+    """A proxy before an engine that makes calls go wrong: ``Proxy``, ``Fault``, ``KINDS``."""
+    return _load(TESTS / "faults" / "proxy.py")
+
+
+@pytest.fixture
+def fault_proxy(engine: TestEngine, fault_tool: ModuleType) -> Iterator[Any]:
+    """Such a proxy before the session's engine; ``inject`` tells it what goes wrong."""
+    if not engine.url.startswith("unix://"):
+        missing("docker", "calls go wrong in front of an engine with a local socket only")
+    directory = Path(tempfile.mkdtemp(prefix="clnrm-f-"))
+    proxy = fault_tool.Proxy(directory / "docker.sock", Path(engine.url.removeprefix("unix://")))
+    yield proxy
+    proxy.close()
+    shutil.rmtree(directory)
+
+
 def _image(engine: TestEngine, name: str) -> str:
     maker = _load(TESTS / "images" / "make.py")
     try:
