@@ -82,6 +82,8 @@ class _Exec:
             self.started_s = time.perf_counter()
             self._stream = FrameStream(self._client.exec_start(exec_id, socket=True))
             self._read(self._stream)
+            if self._stream.broke_off:
+                return _Ending(None, "the engine broke off its output")
             return self._ending(exec_id)
         except APIError as refused:
             return _Ending(None, engine_says(refused))
