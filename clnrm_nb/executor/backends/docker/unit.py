@@ -298,6 +298,8 @@ class DockerUnit:
                 outcome, (APIError, BackendUnavailableError)
             ):
                 raise outcome
+            if services[name].has_lost_output:
+                self._note(f"`{name}`: its output broke off, and what it printed after that is lost")
             # Whatever the engine did not confirm did not end by itself either.
             if outcome is not False:
                 killed.append(name)
