@@ -240,6 +240,11 @@ class DockerUnit:
 
     # ------------------------------------------------------------------------------------------ commands
 
+    async def warm_up(self) -> None:
+        """Start the runner container, if a command will be run in it."""
+        if None in self._spec.commands_in:
+            await self._runner()
+
     async def execute(self, command: CommandSpec) -> CommandResult:
         """Run a command in its service's container, or in the runner container.
 
@@ -258,6 +263,9 @@ class DockerUnit:
     async def _container_for(self, command: CommandSpec) -> Container | None:
         if command.service is not None:
             return self._containers.get(command.service)
+        return await self._runner()
+
+    async def _runner(self) -> Container:
         async with self._runner_lock:
             runner = self._containers.get(None)
             if runner is None or runner.has_ended:
