@@ -57,6 +57,7 @@ async def run_tests(
     receiver: Receiver | None = None,
     environ: Mapping[str, str] | None = None,
     tables: MutableMapping[str, SpanTable] | None = None,
+    go: asyncio.Event | None = None,
 ) -> list[TestOutcome]:
     """Run tests, each to its end.
 
@@ -80,6 +81,9 @@ async def run_tests(
         Where ``[secrets]`` are read from (default: the environment of this process).
     tables : mutable mapping, optional
         Filled with each test's growing span table as it starts.
+    go : asyncio.Event, optional
+        Until it is set tests are only made ready: for somebody who knows what will be run (the file that is
+        being edited) before it is known that it will.
 
     Returns
     -------
@@ -106,7 +110,7 @@ async def run_tests(
     if receiver is None:
         await context.receiver.start(settings.receiver.port)
     try:
-        pool = _Pool(plans, context, history or {}, evaluate)
+        pool = _Pool(plans, context, history or {}, evaluate, go)
         await pool.run()
         return pool.results()
     finally:
@@ -124,6 +128,7 @@ class _Pool:
         context: RunContext,
         history: Mapping[str, TestHistory],
         evaluate: Callable[[TestPlan, TestOutcome], object] | None,
+        go: asyncio.Event | None,
     ) -> None:
         executor = context.settings.executor
         workers = executor.effective_worker_count
@@ -132,7 +137,9 @@ class _Pool:
         self._evaluate = evaluate
         queue = queue_order(plans, history)
         self._rank = {plan.id: rank for rank, plan in enumerate(queue)}
-        self._turns = Turns(workers)
+        self._turns = Turns(0)
+        self._go = go
+        self._may_begin = False
         self._ahead = Ahead(
             workers if any(prepares_ahead(plan, context.backend) for plan in plans) else 0,
             size=executor.pool.size,
@@ -164,7 +171,10 @@ class _Pool:
         """Until all tests have ended, or nothing more may start and what runs has ended."""
         for plan in self._plans:
             self._context.emit("test.queued", test=plan.id)
+        opening = asyncio.ensure_future(self._open())
         try:
+            if self._go is None:
+                await opening
             while self._start_what_fits():
                 await self._changed.wait()
                 self._changed.clear()
@@ -172,9 +182,18 @@ class _Pool:
                     self._end(task)
         except asyncio.CancelledError:
             await self._interrupt()
+        finally:
+            opening.cancel()
         for plan in self._plans:
             if plan.id not in self._outcomes:
                 self._put(plan, _skipped(plan, self._context, self._skip_reason or "not started"))
+
+    async def _open(self) -> None:
+        """Let the workers work."""
+        if self._go is not None:
+            await self._go.wait()
+        self._may_begin = True
+        self._turns.release(self._workers)
 
     def results(self) -> list[TestOutcome]:
         """One outcome a plan, in their order."""
@@ -188,7 +207,7 @@ class _Pool:
             and (plan := self._admission.next())
         ):
             self._in_flight.add(plan.id)
-            if len(self._in_flight) <= self._workers:
+            if self._may_begin and len(self._in_flight) <= self._workers:
                 # A worker is free: making it ready is a part of it already.
                 self._begin(plan)
             task = asyncio.create_task(self._with_retries(plan), name=plan.id)

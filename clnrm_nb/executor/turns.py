@@ -35,9 +35,9 @@ class Turns:
                 self.release()
             raise
 
-    def release(self) -> None:
-        """Give a slot back."""
-        self._free += 1
+    def release(self, slots: int = 1) -> None:
+        """Give a slot back, or open further ones."""
+        self._free += slots
         self._grant()
 
     def _grant(self) -> None:

@@ -166,6 +166,32 @@ async def test_the_containers_of_tests_made_ready_count(run, a_test, fake_backen
     assert max(open_at_once) <= 1
 
 
+async def test_tests_are_made_ready_at_once_and_begin_when_told(run, a_test, fake_backend):
+    go, events = asyncio.Event(), []
+    task = asyncio.create_task(run(a_test(services=["db"]), go=go, publish=events.append))
+
+    await fake_backend.until(lambda: "start db" in fake_backend.log)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    heard_meanwhile = [event.event for event in events]
+    go.set()
+    outcome = await task
+
+    assert heard_meanwhile == ["test.queued"]
+    assert outcome.status == "passed"
+
+
+async def test_what_was_made_ready_and_never_told_to_begin_is_removed(run, a_test, fake_backend):
+    task = asyncio.create_task(run(a_test(services=["db"]), go=asyncio.Event()))
+
+    await fake_backend.until(lambda: "start db" in fake_backend.log)
+    task.cancel()
+    outcome = await task
+
+    assert outcome.status == "skipped"
+    assert [unit.closed for unit in fake_backend.units] == [1]
+
+
 # ------------------------------------------------------------------------------------------ worker slots
 
 
