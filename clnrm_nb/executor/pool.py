@@ -19,7 +19,8 @@ from clnrm_nb.executor.attempt import RunContext
 from clnrm_nb.executor.backends import has_containers
 from clnrm_nb.executor.outcome import TestOutcome
 from clnrm_nb.executor.scenarios import ScenarioRun, scenarios_of
-from clnrm_nb.executor.test_run import internal_error, prepares_ahead, run_test
+from clnrm_nb.executor.settle import internal_error
+from clnrm_nb.executor.test_run import prepares_ahead, run_test
 from clnrm_nb.executor.tracing import run_span
 from clnrm_nb.executor.turns import Turns
 from clnrm_nb.spans.receiver import Limits, Receiver

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import traceback
 from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Final
 
@@ -23,10 +22,11 @@ from clnrm_nb.executor.backends.protocol import UnitSpec
 from clnrm_nb.executor.ending import Ending
 from clnrm_nb.executor.environment import Masker, read_secrets
 from clnrm_nb.executor.judge import is_leak_asserted, status_of_findings
-from clnrm_nb.executor.outcome import CommandOutcome, ScenarioOutcome, TestOutcome, worst
+from clnrm_nb.executor.outcome import TestOutcome
 from clnrm_nb.executor.plan import refuse
 from clnrm_nb.executor.scenarios import ScenarioRun, run_scenarios, scenarios_of
 from clnrm_nb.executor.services import ServiceWatch, start_services
+from clnrm_nb.executor.settle import internal_error, settle
 from clnrm_nb.executor.together import together
 from clnrm_nb.executor.tracing import TestTracer
 from clnrm_nb.spans.collector import Collector
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.plan import TestPlan
     from clnrm_nb.spans.model import Span
 
-__all__ = ["internal_error", "prepares_ahead", "run_test"]
+__all__ = ["prepares_ahead", "run_test"]
 
 _LIMIT_LAG_S: Final = 1.0
 """How long after the test's limit its commands may take to report that they were stopped."""
@@ -89,7 +89,7 @@ async def run_test(
     except Exception as error:  # noqa: BLE001  # One bad test never harms another; it is reported as CLN901.
         life.report(internal_error(error))
         ended_by = "error"
-    _settle(life.outcome, ended_by)
+    settle(life.outcome, ended_by)
     if life.begun_s is not None:
         life.outcome.duration_ms = (time.perf_counter() - life.begun_s) * 1e3
     return life.outcome
@@ -126,34 +126,6 @@ async def _warm(life: _Life, turn: AbstractAsyncContextManager[object]) -> Statu
             return await life.run()
     finally:
         await life.close()
-
-
-def internal_error(error: Exception) -> Diagnostic:
-    """CLN901 with the place of the bug, so that it can be reported without running again."""
-    frames = traceback.extract_tb(error.__traceback__)
-    hint = f"raised in {frames[-1].name}, {frames[-1].filename}:{frames[-1].lineno}" if frames else None
-    return Diagnostic("CLN901", f"internal error, please report: {type(error).__name__}: {error}", hint=hint)
-
-
-def _settle(outcome: TestOutcome, ended_by: Status) -> None:
-    """Statuses at the end: what was under way when the test ended shares the cause."""
-    if ended_by == "skipped":
-        outcome.status = "skipped"
-        return
-    commands = (command for scenario in outcome.scenarios for command in scenario.commands)
-    unfinished: list[ScenarioOutcome | CommandOutcome] = [*outcome.scenarios, *commands]
-    for part in unfinished:
-        if part.status == "interrupted" and ended_by != "interrupted":
-            part.status = ended_by if ended_by != "passed" else "error"
-            part.reason = part.reason or "the test ended before it did"
-    parts = [scenario.status for scenario in outcome.scenarios if scenario.status != "skipped"]
-    found = status_of_findings(outcome.diagnostics)
-    outcome.status = worst([*parts, ended_by, found] if parts or ended_by != "passed" else [found])
-    if outcome.status == "passed" and outcome.scenarios and not parts:
-        outcome.status = "skipped"
-    if outcome.reason is None and outcome.status not in ("passed", "flaky", "skipped"):
-        errors = (finding for finding in outcome.diagnostics if finding.severity == "error")
-        outcome.reason = next((str(finding.message) for finding in errors), None)
 
 
 class _Life:
@@ -207,6 +179,9 @@ class _Life:
         if self.begun_s is None:
             self.begun_s = time.perf_counter()
             self._context.let_go()
+            if self._attempt is not None:
+                # Where the waiting ends in the timeline of the test.
+                self._attempt.tracer.test.event("clnrm.turn")
 
     async def make_ready(self) -> None:
         """Prepare unless it is; again, if a service that was ready has ended while the test waited."""
