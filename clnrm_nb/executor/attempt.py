@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.errors import ClnrmError, Diagnostic
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from clnrm_nb.spans.receiver import Receiver
     from clnrm_nb.spans.table import SpanTable
 
-__all__ = ["Attempt", "RunContext"]
+__all__ = ["Attempt", "HeldContext", "RunContext"]
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +70,31 @@ class RunContext:
         except Exception:  # noqa: BLE001  # A listener is not ours; what it raises must not end a test.
             _log.warning("a listener failed at %s; it gets no more events", event, exc_info=True)
             self.publish = None
+
+
+@dataclass(slots=True)
+class HeldContext(RunContext):
+    """The context of a test whose turn has not come: its events are held until :meth:`let_go`."""
+
+    held: list[tuple[EventName, dict[str, Any]]] | None = field(default_factory=list)
+
+    @classmethod
+    def of(cls, context: RunContext) -> HeldContext:
+        """The same context for one test."""
+        return cls(**{each.name: getattr(context, each.name) for each in fields(RunContext)})
+
+    def emit(self, event: EventName, **fields: Any) -> None:
+        """Publish an event, now or when events are let go."""
+        if self.held is None:
+            RunContext.emit(self, event, **fields)
+        else:
+            self.held.append((event, fields))
+
+    def let_go(self) -> None:
+        """Publish what was held, and from now on everything at once."""
+        held, self.held = self.held or [], None
+        for event, given in held:
+            RunContext.emit(self, event, **given)
 
 
 @dataclass(slots=True)

@@ -52,6 +52,8 @@ class TestPlan:
         How many these are, a runner container included.
     host_ports : frozenset of (int, str)
         Fixed host ports with their protocol.
+    commands_in : frozenset of (str or None)
+        Services that commands run in; ``None``: the runner container.
     locate : callable, optional
         Where a block stands in the file a person edits.
     """
@@ -74,6 +76,7 @@ class TestPlan:
     memory_mb: int
     container_count: int
     host_ports: frozenset[tuple[int, str]]
+    commands_in: frozenset[str | None] = frozenset()
     allow: Sequence[str] = ()
     hash: str | None = None
     locate: Callable[[KeyPath], Location | None] | None = field(default=None, compare=False)
@@ -127,7 +130,8 @@ def make_plan(
         for name, service in test.services.items()
     }
     containers = [service for service in services.values() if service.plugin != "network_service"]
-    has_runner = any(step.service is None for step in _all_steps(test))
+    commands_in = frozenset(step.service for step in _all_steps(test))
+    has_runner = None in commands_in
     timeout_s = test.metadata.timeout_s or settings.executor.test_timeout_s
     return TestPlan(
         id=test_id or id_of(test.file, test.matrix),
@@ -153,6 +157,7 @@ def make_plan(
             for port in service.ports
             if port.fixed and port.host
         ),
+        commands_in=commands_in,
         allow=tuple(settings.security.allow),
         hash=hash,
         locate=locate,

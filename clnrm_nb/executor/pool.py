@@ -9,20 +9,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clnrm_nb.executor.admission import Admission, Capacity, TestHistory, queue_order
+from clnrm_nb.executor.ahead import Ahead
 from clnrm_nb.executor.attempt import RunContext
 from clnrm_nb.executor.backends import has_containers
 from clnrm_nb.executor.outcome import TestOutcome
 from clnrm_nb.executor.scenarios import ScenarioRun, scenarios_of
-from clnrm_nb.executor.test_run import internal_error, run_test
+from clnrm_nb.executor.settle import internal_error
+from clnrm_nb.executor.test_run import prepares_ahead, run_test
 from clnrm_nb.executor.tracing import run_span
+from clnrm_nb.executor.turns import Turns
 from clnrm_nb.spans.receiver import Limits, Receiver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, MutableMapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping, Sequence
 
     from clnrm_nb.codes import Status
     from clnrm_nb.config.project import Project
@@ -38,6 +42,7 @@ _log = logging.getLogger(__name__)
 
 _RETRIED: frozenset[Status] = frozenset({"failed", "incomplete"})
 _FAILURES: frozenset[Status] = frozenset({"failed", "error"})
+_UNJUDGED: frozenset[Status] = frozenset({"interrupted", "skipped"})
 
 
 async def run_tests(
@@ -53,6 +58,7 @@ async def run_tests(
     receiver: Receiver | None = None,
     environ: Mapping[str, str] | None = None,
     tables: MutableMapping[str, SpanTable] | None = None,
+    go: asyncio.Event | None = None,
 ) -> list[TestOutcome]:
     """Run tests, each to its end.
 
@@ -76,6 +82,9 @@ async def run_tests(
         Where ``[secrets]`` are read from (default: the environment of this process).
     tables : mutable mapping, optional
         Filled with each test's growing span table as it starts.
+    go : asyncio.Event, optional
+        Until it is set tests are only made ready: for somebody who knows what will be run (the file that is
+        being edited) before it is known that it will.
 
     Returns
     -------
@@ -102,7 +111,7 @@ async def run_tests(
     if receiver is None:
         await context.receiver.start(settings.receiver.port)
     try:
-        pool = _Pool(plans, context, history or {}, evaluate)
+        pool = _Pool(plans, context, history or {}, evaluate, go)
         await pool.run()
         return pool.results()
     finally:
@@ -120,15 +129,28 @@ class _Pool:
         context: RunContext,
         history: Mapping[str, TestHistory],
         evaluate: Callable[[TestPlan, TestOutcome], object] | None,
+        go: asyncio.Event | None,
     ) -> None:
         executor = context.settings.executor
+        workers = executor.effective_worker_count
         self._plans = plans
         self._context = context
         self._evaluate = evaluate
+        queue = queue_order(plans, history)
+        self._rank = {plan.id: rank for rank, plan in enumerate(queue)}
+        self._turns = Turns(0)
+        self._go = go
+        self._may_begin = False
+        self._ahead = Ahead(
+            workers if any(prepares_ahead(plan, context.backend) for plan in plans) else 0,
+            size=executor.pool.size,
+            durations_ms=[known.duration_ms for known in history.values() if known.duration_ms],
+        )
+        self._workers = workers
         self._admission = Admission(
-            queue_order(plans, history),
+            queue,
             Capacity(
-                workers=executor.effective_worker_count,
+                workers=len(plans),
                 containers=executor.max_concurrent_containers,
                 memory_mb=executor.effective_memory_budget_mb,
                 groups=executor.groups,
@@ -137,6 +159,12 @@ class _Pool:
         )
         self._outcomes: dict[str, TestOutcome] = {}
         self._tasks: dict[asyncio.Task[TestOutcome], TestPlan] = {}
+        self._in_flight: set[str] = set()
+        """Tests whose turn is still to come or going on; the others are being torn down."""
+        self._on_turn: set[str] = set()
+        self._begun: set[str] = set()
+        self._max_fail = executor.effective_max_fail
+        self._changed = asyncio.Event()
         self._failures = 0
         self._skip_reason: str | None = None
 
@@ -144,16 +172,29 @@ class _Pool:
         """Until all tests have ended, or nothing more may start and what runs has ended."""
         for plan in self._plans:
             self._context.emit("test.queued", test=plan.id)
+        opening = asyncio.ensure_future(self._open())
         try:
+            if self._go is None:
+                await opening
             while self._start_what_fits():
-                done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
+                await self._changed.wait()
+                self._changed.clear()
+                for task in [task for task in self._tasks if task.done()]:
                     self._end(task)
         except asyncio.CancelledError:
             await self._interrupt()
+        finally:
+            opening.cancel()
         for plan in self._plans:
             if plan.id not in self._outcomes:
                 self._put(plan, _skipped(plan, self._context, self._skip_reason or "not started"))
+
+    async def _open(self) -> None:
+        """Let the workers work."""
+        if self._go is not None:
+            await self._go.wait()
+        self._may_begin = True
+        self._turns.release(self._workers)
 
     def results(self) -> list[TestOutcome]:
         """One outcome a plan, in their order."""
@@ -161,27 +202,80 @@ class _Pool:
 
     def _start_what_fits(self) -> bool:
         """Whether anything runs now."""
-        while self._skip_reason is None and (plan := self._admission.next()):
+        while (
+            self._skip_reason is None
+            and len(self._in_flight) < self._workers + self._ahead.count
+            and (plan := self._admission.next())
+        ):
+            self._in_flight.add(plan.id)
+            if self._may_begin and len(self._in_flight) <= self._workers:
+                # A worker is free: making it ready is a part of it already.
+                self._begin(plan)
             task = asyncio.create_task(self._with_retries(plan), name=plan.id)
+            task.add_done_callback(lambda _: self._changed.set())
             self._tasks[task] = plan
         return bool(self._tasks)
 
     async def _with_retries(self, plan: TestPlan) -> TestOutcome:
         """Run one test until it passes or its attempts are used up."""
-        self._context.emit("test.start", test=plan.id)
         attempts = self._context.settings.executor.retries + 1
-        for number in range(1, attempts + 1):
-            outcome = await run_test(plan, self._context)
-            self._judge(plan, outcome)
-            if outcome.status not in _RETRIED:
-                break
-            _log.info("%s: attempt %d of %d %s", plan.id, number, attempts, outcome.status)
-        if number > 1 and outcome.status == "passed":
-            outcome.status, outcome.reason = "flaky", f"passed in attempt {number}"
+        try:
+            outcome = await self._attempt(plan)
+            for number in range(2, attempts + 1):
+                if outcome.status not in _RETRIED:
+                    break
+                _log.info("%s: attempt %d of %d %s", plan.id, number - 1, attempts, outcome.status)
+                again = await self._attempt(plan)
+                if again.status == "skipped":
+                    break
+                outcome = again
+                if outcome.status == "passed":
+                    outcome.status, outcome.reason = "flaky", f"passed in attempt {number}"
+            self._count(outcome)
+        finally:
+            self._let_go(plan)
         return outcome
 
+    async def _attempt(self, plan: TestPlan) -> TestOutcome:
+        self._in_flight.add(plan.id)
+        is_awaited = plan.id in self._begun
+        outcome = await run_test(plan, self._context, self._turn(plan), is_awaited=is_awaited)
+        self._judge(plan, outcome)
+        prepare_ms, teardown_ms = (
+            sum(outcome.timings_ms.get(phase, 0.0) for phase in phases)
+            for phases in (("open", "services"), ("teardown",))
+        )
+        self._ahead.observe(prepare_ms, outcome.duration_ms - teardown_ms)
+        return outcome
+
+    @asynccontextmanager
+    async def _turn(self, plan: TestPlan) -> AsyncIterator[None]:
+        """A worker slot; where failures are counted, until the verdict on the test is final."""
+        if plan.id not in self._on_turn:
+            await self._turns.acquire(self._rank[plan.id])
+            self._on_turn.add(plan.id)
+        try:
+            self._begin(plan)
+            yield
+        finally:
+            if not self._max_fail:
+                self._let_go(plan)
+
+    def _let_go(self, plan: TestPlan) -> None:
+        """Give the slot to the next test, if this one still holds it."""
+        if plan.id in self._on_turn:
+            self._on_turn.discard(plan.id)
+            self._turns.release()
+        self._in_flight.discard(plan.id)
+        self._changed.set()
+
+    def _begin(self, plan: TestPlan) -> None:
+        if plan.id not in self._begun:
+            self._begun.add(plan.id)
+            self._context.emit("test.start", test=plan.id)
+
     def _judge(self, plan: TestPlan, outcome: TestOutcome) -> None:
-        if self._evaluate is None or outcome.status == "interrupted":
+        if self._evaluate is None or outcome.status in _UNJUDGED:
             return
         try:
             self._evaluate(plan, outcome)
@@ -193,17 +287,29 @@ class _Pool:
     def _end(self, task: asyncio.Task[TestOutcome]) -> None:
         plan = self._tasks.pop(task)
         self._admission.release(plan)
-        if task.cancelled() or task.exception() is not None:
+        self._in_flight.discard(plan.id)
+        if task.cancelled():
+            # Before its first step: nothing was made.
+            outcome = _skipped(plan, self._context, "")
+        elif task.exception() is not None:
             # Only a bug between the tests gets here; even that is one test's matter.
             outcome = _skipped(plan, self._context, f"internal error: {task}")
-            outcome.status = "interrupted" if task.cancelled() else "error"
+            outcome.status = "error"
         else:
             outcome = task.result()
+        if plan.id not in self._begun and self._skip_reason:
+            outcome.reason = self._skip_reason
         self._put(plan, outcome)
+
+    def _count(self, outcome: TestOutcome) -> None:
+        """After enough failures nothing more starts; what is only being made ready is given up."""
         self._failures += outcome.status in _FAILURES
-        limit = self._context.settings.executor.effective_max_fail
+        limit = self._max_fail
         if limit and self._failures >= limit and self._skip_reason is None:
             self._skip_reason = f"not started: {self._failures} failed (--max-fail {limit})"
+            for waiting, its_plan in self._tasks.items():
+                if its_plan.id not in self._begun:
+                    waiting.cancel()
 
     def _put(self, plan: TestPlan, outcome: TestOutcome) -> None:
         self._outcomes[plan.id] = outcome

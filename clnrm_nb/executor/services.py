@@ -16,16 +16,20 @@ from clnrm_nb.executor.readiness import Probing, accepts, await_ready, not_ready
 from clnrm_nb.executor.together import together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
 
     from clnrm_nb.executor.attempt import Attempt
+    from clnrm_nb.executor.backends.protocol import RunningService
     from clnrm_nb.executor.tracing import OwnSpan
     from clnrm_nb.scenario.model import Service
 
-__all__ = ["external_address", "start_in_order", "start_order", "start_services"]
+__all__ = ["ServiceWatch", "external_address", "start_in_order", "start_order", "start_services"]
 
 _SCHEME_PORTS: Final = {"http": 80, "https": 443, "redis": 6379, "postgres": 5432, "postgresql": 5432}
 
+
+# A container that has ended says so within this time.
+_ENDED_BEFORE_S: Final = 0.005
 
 # Health commands are the runner's doing: spans of theirs would come and go with the speed of the machine.
 _UNTRACED: Final = {"OTEL_SDK_DISABLED": "true", "OTEL_TRACES_EXPORTER": "none"}
@@ -134,6 +138,32 @@ async def start_in_order(
         started[name].set()
 
     await together([start_one(name) for name in start_order(services)])
+
+
+class ServiceWatch:
+    """Notices services that end between being ready and being needed."""
+
+    def __init__(self) -> None:
+        self._ends: list[asyncio.Future[int]] = []
+
+    async def begin(self, services: Iterable[RunningService]) -> None:
+        """Watch those that run; what has ended by now was meant to (a migration, say)."""
+        ends = [asyncio.ensure_future(service.exited()) for service in services]
+        if ends:
+            await asyncio.wait(ends, timeout=_ENDED_BEFORE_S)
+        self._ends = [end for end in ends if not end.done()]
+
+    @property
+    def has_lost_one(self) -> bool:
+        """Whether one of them has ended."""
+        return any(end.done() for end in self._ends)
+
+    def end(self) -> None:
+        """Stop watching; how they end does not matter any more."""
+        for end in self._ends:
+            end.cancel()
+            end.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        self._ends = []
 
 
 def external_address(service: Service) -> tuple[str, int]:

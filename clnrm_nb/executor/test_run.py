@@ -1,5 +1,9 @@
 """The life of one test, from its unit to its teardown (``format.md`` 5.1, steps 3 to 9).
 
+A life has three parts: what can be made ready before anybody waits for it (unit, services), what the test
+does when its turn has come, and removal. Which parts stand within the turn is all the difference between the
+isolation levels ``fresh`` and ``warm``.
+
 Everything that can go wrong ends here as findings and statuses of that one test: a stop carries its code, an
 unexpected exception is CLN901, and whatever happens the unit is closed. Expectations are judged elsewhere.
 """
@@ -8,32 +12,36 @@ from __future__ import annotations
 
 import asyncio
 import time
-import traceback
+from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Final
 
-from clnrm_nb.errors import BackendUnavailableError, ClnrmError, Diagnostic
-from clnrm_nb.executor.attempt import Attempt
+from clnrm_nb.errors import BackendUnavailableError, ClnrmError, Diagnostic, RefusedError
+from clnrm_nb.executor.attempt import Attempt, HeldContext
+from clnrm_nb.executor.backends import has_containers
 from clnrm_nb.executor.backends.protocol import UnitSpec
 from clnrm_nb.executor.ending import Ending
 from clnrm_nb.executor.environment import Masker, read_secrets
 from clnrm_nb.executor.judge import is_leak_asserted, status_of_findings
-from clnrm_nb.executor.outcome import CommandOutcome, ScenarioOutcome, TestOutcome, worst
+from clnrm_nb.executor.outcome import TestOutcome
 from clnrm_nb.executor.plan import refuse
 from clnrm_nb.executor.scenarios import ScenarioRun, run_scenarios, scenarios_of
-from clnrm_nb.executor.services import start_services
+from clnrm_nb.executor.services import ServiceWatch, start_services
+from clnrm_nb.executor.settle import internal_error, settle
+from clnrm_nb.executor.together import together
 from clnrm_nb.executor.tracing import TestTracer
 from clnrm_nb.spans.collector import Collector
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
+    from contextlib import AbstractAsyncContextManager
 
     from clnrm_nb.codes import Severity, Status
     from clnrm_nb.executor.attempt import RunContext
-    from clnrm_nb.executor.backends.protocol import Unit
+    from clnrm_nb.executor.backends.protocol import Backend, Unit
     from clnrm_nb.executor.plan import TestPlan
     from clnrm_nb.spans.model import Span
 
-__all__ = ["internal_error", "run_test"]
+__all__ = ["prepares_ahead", "run_test"]
 
 _LIMIT_LAG_S: Final = 1.0
 """How long after the test's limit its commands may take to report that they were stopped."""
@@ -42,92 +50,165 @@ _TEARDOWN_S: Final = 60.0
 _SHORTEST_TEARDOWN_S: Final = 2.0
 
 
-async def run_test(plan: TestPlan, context: RunContext) -> TestOutcome:
+async def run_test(
+    plan: TestPlan,
+    context: RunContext,
+    turn: AbstractAsyncContextManager[object] | None = None,
+    *,
+    is_awaited: bool = True,
+) -> TestOutcome:
     """Run one attempt of one test; never raises for what the test does.
 
-    Being cancelled is answered by teardown without grace and an outcome with status ``interrupted``.
+    Being cancelled is answered by teardown without grace and an outcome with status ``interrupted``;
+    ``skipped`` if its turn had not come.
+
+    Parameters
+    ----------
+    turn : async context manager, optional
+        Entered when the test may begin, left when somebody else may. What a test needs that is neither
+        ``fresh`` nor on this very machine is made and started before that (:func:`prepares_ahead`).
+    is_awaited : bool
+        Whether somebody waits for it already, so that making it ready is a part of it.
     """
-    backend = context.backend
-    outcome = TestOutcome(
-        id=plan.id,
-        name=plan.test.metadata.name,
-        backend=backend.name,
-        hermetic=backend.hermetic and plan.is_hermetic_by_file,
-        replayed=backend.replayed,
-        isolation="fresh",
-        matrix=dict(plan.test.matrix),
-        hash=plan.hash,
-    )
-    started = time.perf_counter()
-    life = _Life(plan, context, outcome)
+    turn = turn or nullcontext()
+    life = _Life(plan, context)
+    if is_awaited:
+        life.begin()
     ended_by: Status = "passed"
     try:
-        ended_by = await life.live()
+        if prepares_ahead(plan, context.backend):
+            ended_by = await _warm(life, turn)
+        else:
+            ended_by = await _fresh(life, turn)
     except asyncio.CancelledError:
-        ended_by = "interrupted"
-        outcome.reason = "interrupted"
+        ended_by = "interrupted" if life.begun_s else "skipped"
+        life.outcome.reason = "interrupted" if life.begun_s else "not started: the run was interrupted"
     except ClnrmError as error:
         life.report(error.diagnostic)
         ended_by = status_of_findings([error.diagnostic])
     except Exception as error:  # noqa: BLE001  # One bad test never harms another; it is reported as CLN901.
         life.report(internal_error(error))
         ended_by = "error"
-    _settle(outcome, ended_by)
-    outcome.duration_ms = (time.perf_counter() - started) * 1e3
-    return outcome
+    settle(life.outcome, ended_by)
+    if life.begun_s is not None:
+        life.outcome.duration_ms = (time.perf_counter() - life.begun_s) * 1e3
+    return life.outcome
 
 
-def internal_error(error: Exception) -> Diagnostic:
-    """CLN901 with the place of the bug, so that it can be reported without running again."""
-    frames = traceback.extract_tb(error.__traceback__)
-    hint = f"raised in {frames[-1].name}, {frames[-1].filename}:{frames[-1].lineno}" if frames else None
-    return Diagnostic("CLN901", f"internal error, please report: {type(error).__name__}: {error}", hint=hint)
+def prepares_ahead(plan: TestPlan, backend: Backend) -> bool:
+    """Whether network, containers and services of a test are made before its turn comes."""
+    return plan.isolation != "fresh" and has_containers(backend.name)
 
 
-def _settle(outcome: TestOutcome, ended_by: Status) -> None:
-    """Statuses at the end: what was under way when the test ended shares the cause."""
-    commands = (command for scenario in outcome.scenarios for command in scenario.commands)
-    unfinished: list[ScenarioOutcome | CommandOutcome] = [*outcome.scenarios, *commands]
-    for part in unfinished:
-        if part.status == "interrupted" and ended_by != "interrupted":
-            part.status = ended_by if ended_by != "passed" else "error"
-            part.reason = part.reason or "the test ended before it did"
-    parts = [scenario.status for scenario in outcome.scenarios if scenario.status != "skipped"]
-    found = status_of_findings(outcome.diagnostics)
-    outcome.status = worst([*parts, ended_by, found] if parts or ended_by != "passed" else [found])
-    if outcome.status == "passed" and outcome.scenarios and not parts:
-        outcome.status = "skipped"
-    if outcome.reason is None and outcome.status not in ("passed", "flaky", "skipped"):
-        errors = (finding for finding in outcome.diagnostics if finding.severity == "error")
-        outcome.reason = next((str(finding.message) for finding in errors), None)
+async def _fresh(life: _Life, turn: AbstractAsyncContextManager[object]) -> Status:
+    """Everything within the turn, from the unit to its removal."""
+    async with turn:
+        life.begin()
+        try:
+            await life.prepare()
+            return await life.run()
+        finally:
+            await life.close()
+
+
+async def _warm(life: _Life, turn: AbstractAsyncContextManager[object]) -> Status:
+    """Only what the test itself does within the turn: its unit waits for it, and is removed after it.
+
+    A test that is waited for takes its turn at once, so that nobody later in the queue overtakes it.
+    """
+    try:
+        if life.begun_s is None:
+            await life.prepare()
+            await life.watch_services()
+        async with turn:
+            life.begin()
+            await life.make_ready()
+            return await life.run()
+    finally:
+        await life.close()
 
 
 class _Life:
-    """One attempt: opened, lived through, closed."""
+    """One attempt: prepared, lived through, closed.
 
-    def __init__(self, plan: TestPlan, context: RunContext, outcome: TestOutcome) -> None:
+    Events and findings from before the test has begun are held back until then, so that listeners see a test
+    start before they see anything of it.
+    """
+
+    def __init__(self, plan: TestPlan, context: RunContext) -> None:
+        self.outcome = TestOutcome(
+            id=plan.id,
+            name=plan.test.metadata.name,
+            backend=context.backend.name,
+            hermetic=context.backend.hermetic and plan.is_hermetic_by_file,
+            replayed=context.backend.replayed,
+            isolation="warm" if prepares_ahead(plan, context.backend) else "fresh",
+            matrix=dict(plan.test.matrix),
+            hash=plan.hash,
+        )
+        self.begun_s: float | None = None
+        """:func:`time.perf_counter` when it was first waited for."""
         self._plan = plan
-        self._context = context
-        self._outcome = outcome
-        self._deadline_s = time.monotonic() + plan.timeout_s
+        self._context = HeldContext.of(context)
+        self._unborn()
+
+    def _unborn(self) -> None:
+        """The state before anything was made."""
+        self._left_s = self._plan.timeout_s
+        self._unit: Unit | None = None
+        self._is_listening = False
         self._attempt: Attempt | None = None
+        self._ending: Ending | None = None
         self._runs: list[ScenarioRun] = []
-        scenarios = scenarios_of(plan.test)
-        outcome.scenarios = [ScenarioRun.prepared(scenario, "not started") for scenario in scenarios]
+        self._failure: Exception | None = None
+        self._is_prepared = self._is_refused = False
+        self._watch = ServiceWatch()
+        scenarios = scenarios_of(self._plan.test)
+        self.outcome.scenarios = [ScenarioRun.prepared(scenario, "not started") for scenario in scenarios]
 
     def report(self, finding: Diagnostic) -> None:
         """Add a finding, also before and after the attempt proper."""
         if self._attempt is not None:
             self._attempt.report(finding)
             return
-        self._outcome.diagnostics.append(finding)
+        self.outcome.diagnostics.append(finding)
         self._context.emit("diagnostic", test=self._plan.id, data=finding.to_json())
 
-    async def live(self) -> Status:
-        """Everything, in order; the status of what ended the test early, else passed.
+    def begin(self) -> None:
+        """Its turn has come, or somebody waits for it; again: nothing."""
+        if self.begun_s is None:
+            self.begun_s = time.perf_counter()
+            self._context.let_go()
+            if self._attempt is not None:
+                # Where the waiting ends in the timeline of the test.
+                self._attempt.tracer.test.event("clnrm.turn")
 
-        Raises, after the unit has been closed, what leaves nothing to collect: interrupts, no engine, bugs.
+    async def make_ready(self) -> None:
+        """Prepare unless it is; again, if a service that was ready has ended while the test waited."""
+        if self._watch.has_lost_one:
+            await self.close()
+            self.outcome.diagnostics.clear()
+            self.outcome.timings_ms.clear()
+            self._unborn()
+        if not self._is_prepared:
+            await self.prepare()
+
+    # ---------------------------------------------------------------------------------- before its turn
+
+    async def prepare(self) -> None:
+        """Everything up to the first scenario: refusals, unit, receiver, services until ready.
+
+        What goes wrong is kept for :meth:`run` to tell, since the test may never be run.
         """
+        started_s = time.monotonic()
+        self._is_prepared = True
+        try:
+            await self._prepare()
+        except Exception as failure:  # noqa: BLE001  # Raised again by `run`.
+            self._failure = failure
+        self._left_s = max(self._plan.timeout_s - (time.monotonic() - started_s), 0.0)
+
+    async def _prepare(self) -> None:
         self._refuse()
         spec = self._spec()
         secrets, findings = read_secrets(self._plan, self._context.environ)
@@ -135,24 +216,29 @@ class _Life:
         for finding in findings:
             self.report(finding)
         if status_of_findings(findings) == "error":
-            return "error"
+            self._is_refused = True
+            return
         opened = time.perf_counter()
-        unit = await self._context.backend.open_unit(spec)
-        self._outcome.timings_ms["open"] = (time.perf_counter() - opened) * 1e3
-        self._outcome.addresses = unit.addresses()
-        is_listening = False
-        try:
-            await self._context.receiver.listen(unit.listen_address)
-            is_listening = True
-            return await self._within(unit, secrets)
-        finally:
-            # A second cancellation ends the waiting, not the clean-up.
-            await asyncio.shield(asyncio.ensure_future(self._close(unit, is_listening=is_listening)))
+        unit = self._unit = await self._context.backend.open_unit(spec)
+        self.outcome.timings_ms["open"] = (time.perf_counter() - opened) * 1e3
+        self.outcome.addresses = unit.addresses()
+        await self._context.receiver.listen(unit.listen_address)
+        self._is_listening = True
+        attempt = self._attempt = self._made(unit, secrets)
+        self._ending = Ending(attempt, self._runs)
+        self.outcome.hermetic = self.outcome.hermetic and unit.hermetic
+        self._refuse()
+        async with self._in_time(attempt):
+            with attempt.timed("services"):
+                await together([start_services(attempt), unit.warm_up()])
 
-    # ----------------------------------------------------------------------------------------- before
+    async def watch_services(self) -> None:
+        """From here on it is noticed if a service ends before the test's turn comes."""
+        if self._attempt is not None and self._failure is None:
+            await self._watch.begin(self._attempt.running.values())
 
     def _refuse(self) -> None:
-        refuse(self._plan, backend=self._outcome.backend, is_hermetic=self._outcome.hermetic)
+        refuse(self._plan, backend=self.outcome.backend, is_hermetic=self.outcome.hermetic)
         if self._attempt is not None:
             return
         for scenario in self._plan.test.scenarios:
@@ -174,31 +260,37 @@ class _Life:
             cpu_millicores=plan.runner_cpu_millicores,
             allow=plan.allow,
             scenarios=[scenario.name for scenario in scenarios_of(plan.test)],
+            commands_in=plan.commands_in,
         )
 
-    # ------------------------------------------------------------------------------------ while alive
+    # --------------------------------------------------------------------------------------- its turn
 
-    async def _within(self, unit: Unit, secrets: Mapping[str, str]) -> Status:
-        """All that happens between the making and the closing of the unit."""
-        attempt = self._attempt = self._made(unit, secrets)
-        self._outcome.hermetic = self._outcome.hermetic and unit.hermetic
-        ending = Ending(attempt, self._runs)
+    async def run(self) -> Status:
+        """The scenarios and the end of the trace; the status of what ended the test early, else passed.
+
+        Raises what leaves nothing to collect: interrupts, no engine, refusals, bugs.
+        """
+        attempt, failure = self._attempt, self._failure
+        if attempt is None or isinstance(failure, (BackendUnavailableError, RefusedError)):
+            if failure is not None:
+                raise failure
+            assert self._is_refused
+            return "error"
+        assert self._ending is not None
+        attempt.deadline_s = time.monotonic() + self._left_s
         ended_by: Status = "passed"
         try:
-            self._refuse()
-            try:
-                await self._in_time(attempt)
-            except BackendUnavailableError:
-                raise
-            except ClnrmError as error:
-                # Said before what the end may add; the spans so far are still collected.
-                self.report(error.diagnostic)
-                ended_by = status_of_findings([error.diagnostic])
-            await ending.end()
-        finally:
-            # What an interrupted or broken test has received is still shown.
-            ending.take_spans()
-            attempt.collector.close()
+            if failure is not None:
+                raise failure
+            async with self._in_time(attempt):
+                await run_scenarios(attempt, self._runs)
+        except BackendUnavailableError:
+            raise
+        except ClnrmError as error:
+            # Said before what the end may add; the spans so far are still collected.
+            self.report(error.diagnostic)
+            ended_by = status_of_findings([error.diagnostic])
+        await self._ending.end()
         return ended_by
 
     def _made(self, unit: Unit, secrets: Mapping[str, str]) -> Attempt:
@@ -211,29 +303,28 @@ class _Life:
         attempt = Attempt(
             plan=plan,
             context=context,
-            outcome=self._outcome,
+            outcome=self.outcome,
             unit=unit,
             collector=collector,
             tracer=tracer,
             secrets=secrets,
             masker=Masker(tuple(secrets.values())),
-            deadline_s=self._deadline_s,
+            deadline_s=time.monotonic() + self._left_s,
             places=unit.environment(),
         )
         collector.subscribe(attempt.emit_spans)
-        pairs = zip(scenarios_of(plan.test), self._outcome.scenarios, strict=True)
+        pairs = zip(scenarios_of(plan.test), self.outcome.scenarios, strict=True)
         self._runs = [ScenarioRun(attempt, scenario, outcome) for scenario, outcome in pairs]
         return attempt
 
-    async def _in_time(self, attempt: Attempt) -> None:
-        """Services and scenarios, within the limit of the test."""
+    @asynccontextmanager
+    async def _in_time(self, attempt: Attempt) -> AsyncIterator[None]:
+        """Within the limit of the test, which its commands keep by themselves; this is the last resort."""
         longest_grace_s = max((run.scenario.grace_period_s for run in self._runs), default=0.0)
         limit = asyncio.timeout(attempt.remaining_s + longest_grace_s + _LIMIT_LAG_S)
         try:
             async with limit:
-                with attempt.timed("services"):
-                    await start_services(attempt)
-                await run_scenarios(attempt, self._runs)
+                yield
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -243,15 +334,27 @@ class _Life:
 
     # ------------------------------------------------------------------------------------------ after
 
-    async def _close(self, unit: Unit, *, is_listening: bool) -> None:
-        """Remove everything, and say what should not have been there any more."""
+    async def close(self) -> None:
+        """Remove everything, in any state. A second cancellation ends the waiting, not the clean-up."""
+        if self._ending is not None and self._attempt is not None:
+            # What an interrupted or broken test has received is still shown.
+            if self.begun_s is not None:
+                self._ending.take_spans()
+            self._attempt.collector.close()
+        self._watch.end()
+        if (unit := self._unit) is not None:
+            self._unit = None
+            await asyncio.shield(asyncio.ensure_future(self._close(unit)))
+
+    async def _close(self, unit: Unit) -> None:
+        """Remove the unit, and say what should not have been there any more."""
         started = time.perf_counter()
         limit_ms = self._plan.test.cleanup.cleanup_timeout_ms
         limit_s = _TEARDOWN_S if limit_ms is None else max(limit_ms / 1e3, _SHORTEST_TEARDOWN_S)
         try:
             async with asyncio.timeout(limit_s):
                 leftovers = await unit.close()
-            self._outcome.leftovers = [(leftover.type, leftover.name) for leftover in leftovers]
+            self.outcome.leftovers = [(leftover.type, leftover.name) for leftover in leftovers]
             self._report_leftovers()
         except TimeoutError:
             self.report(
@@ -262,12 +365,13 @@ class _Life:
         except Exception as error:  # noqa: BLE001  # As above: the other tests go on.
             self.report(internal_error(error))
         finally:
-            if is_listening:
+            if self._is_listening:
+                self._is_listening = False
                 await self._context.receiver.unlisten(unit.listen_address)
-            self._outcome.timings_ms["teardown"] = (time.perf_counter() - started) * 1e3
+            self.outcome.timings_ms["teardown"] = (time.perf_counter() - started) * 1e3
 
     def _report_leftovers(self) -> None:
-        for kind, name in self._outcome.leftovers:
+        for kind, name in self.outcome.leftovers:
             self.report(self._leak(f"{kind} `{name}` was left by the test; it has been removed"))
 
     def _leak(self, message: str) -> Diagnostic:

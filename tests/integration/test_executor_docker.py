@@ -374,6 +374,7 @@ def test_ctrl_c_leaves_nothing_and_is_fast(tmp_path, busybox_image, engine, afte
         text=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
+    # Two workers, and a third test that is made ready ahead but never begins.
     wanted = 2 if after == "when ready" else 0
     for _ in range(wanted):
         assert program.stdout.readline() == "ready\n"

@@ -229,6 +229,9 @@ class ProcessUnit:
         self._services[name] = service
         return service
 
+    async def warm_up(self) -> None:
+        """Nothing: a process of this machine starts at once."""
+
     async def execute(self, command: CommandSpec) -> CommandResult:
         """Run a command to its end, or to the end of its time."""
         workdir = command.workdir

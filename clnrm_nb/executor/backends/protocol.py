@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from clnrm_nb.errors import Diagnostic
@@ -57,6 +57,8 @@ class UnitSpec:
         What the user permitted (``format.md`` 5.2), such as ``privileged`` or ``mount:/data``.
     scenarios : sequence of str
         Names of the scenarios that will be run.
+    commands_in : collection of (str or None)
+        Services that commands will be run in; ``None``: the runner container.
     """
 
     run_id: str
@@ -69,6 +71,7 @@ class UnitSpec:
     cpu_millicores: int
     allow: Sequence[str] = ()
     scenarios: Sequence[str] = ()
+    commands_in: Collection[str | None] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +180,9 @@ class Unit(Protocol):
 
     async def start_service(self, name: str, env: Mapping[str, str]) -> RunningService:
         """Start a service of the spec. Raises ClnrmError CLN602 (image) or CLN603 (cannot start)."""
+
+    async def warm_up(self) -> None:
+        """Make ready ahead of need what commands will be run in. Raises as :meth:`execute` does."""
 
     async def execute(self, command: CommandSpec) -> CommandResult:
         """Run a command to its end. Never raises for what the command does.

@@ -110,6 +110,9 @@ class ReplayUnit:
         """Never asked for: the executor plays a replay's services instead of starting them."""
         raise ClnrmError(f"a replay starts no service, and so not `{name}`")
 
+    async def warm_up(self) -> None:
+        """Nothing: no program runs."""
+
     async def execute(self, command: CommandSpec) -> CommandResult:
         """The recorded result of the next command of that name in that scenario."""
         queue = self._next.get((command.scenario or "", command.name))

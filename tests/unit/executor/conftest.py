@@ -79,6 +79,9 @@ class FakeUnit:
             await behaviour(service)
         return service
 
+    async def warm_up(self):
+        pass
+
     async def execute(self, command):
         self.backend.commands.append(command)
         self.backend.running += 1

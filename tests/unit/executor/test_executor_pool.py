@@ -145,15 +145,17 @@ async def test_a_listener_that_fails_does_not_end_the_run(run, a_test):
     assert outcome.status == "passed"
 
 
+@pytest.mark.parametrize(("isolation", "made"), [("fresh", 2), ("warm", 3)])
 async def test_cancelling_stops_what_runs_and_starts_nothing_more(  # noqa: PLR0917  # Fixtures.
-    a_test, plan_for, settings_for, project, fake_backend, fake_receiver, hang
+    a_test, plan_for, settings_for, project, fake_backend, fake_receiver, hang, isolation, made
 ):
     fake_backend.on_command["go"] = hang
+    keys = {"executor__worker_count": 2, "executor__isolation": isolation}
     task = asyncio.create_task(
         run_tests(
-            [plan_for(a_test(name)) for name in "abc"],
+            [plan_for(a_test(name), **keys) for name in "abc"],
             fake_backend,
-            settings=settings_for(executor__worker_count=2),
+            settings=settings_for(**keys),
             project=project,
             run_id="R1",
             receiver=fake_receiver,
@@ -165,7 +167,7 @@ async def test_cancelling_stops_what_runs_and_starts_nothing_more(  # noqa: PLR0
 
     assert [outcome.status for outcome in outcomes] == ["interrupted", "interrupted", "skipped"]
     assert outcomes[0].scenarios[0].commands[0].status == "interrupted"
-    assert [unit.closed for unit in fake_backend.units] == [1, 1]
+    assert [unit.closed for unit in fake_backend.units] == [1] * made
     assert not any(entry.startswith("stop") for entry in fake_backend.log)
     assert not fake_receiver.sinks
 

@@ -38,11 +38,11 @@ from clnrm_nb.executor.ownership import this_process
 from clnrm_nb.executor.services import external_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
     from pathlib import Path
 
     from clnrm_nb.executor.backends.docker.engine import Engine
-    from clnrm_nb.executor.backends.docker.images import Images
+    from clnrm_nb.executor.backends.docker.images import Image, Images
     from clnrm_nb.executor.backends.protocol import CommandResult, Leftover, UnitSpec
     from clnrm_nb.scenario.model import Service
 
@@ -147,7 +147,7 @@ class DockerUnit:
             memory_mb=service.limits.memory_mb or self._spec.memory_mb,
             cpu_millicores=service.limits.cpu_millicores or self._spec.cpu_millicores,
         )
-        container = await self._start(name, service.image or "", body, image.stop_signal)
+        container = await self._start(name, service.image or "", body, image, env)
         if _is_reached(service) or self._has_host_mode:
             container.reach = await self._reach_of(container)
         await self._publish(service, container)
@@ -160,16 +160,23 @@ class DockerUnit:
             raise ClnrmError(f"`{container.name}` is gone: {engine_says(gone)}", "CLN603") from gone
 
     async def _start(
-        self, name: str | None, image_name: str, body: dict[str, Any], stop_signal: str
+        self,
+        name: str | None,
+        image_name: str,
+        body: dict[str, Any],
+        image: Image,
+        env: Iterable[str] = (),
     ) -> Container:
         """Create, attach, start."""
         # A dot, so that no service has the runner's name; a number, since a runner may have to be replaced.
         full_name = f"clnrm-{self.id}-{name}" if name else f"clnrm-{self.id}.{len(self._made.containers)}"
         try:
             container_id = await self._call(self._create, full_name, body)
-            container = Container(self._engine, container_id, name or "runner", stop_signal)
-            stream = await self._call(self._attach, container_id)
-            container.follow(stream)
+            container = Container(
+                self._engine, container_id, name or "runner", image.stop_signal, (*image.environment, *env)
+            )
+            stream = await self._call(self._attach, container_id, stdin=name is None)
+            (container.follow if name else container.command)(stream)
             self._unread.discard(stream)
             self._containers[name] = container
             await self._call(self._engine.client.start, container_id)
@@ -187,8 +194,8 @@ class DockerUnit:
         self._made.containers[container_id] = name
         return container_id
 
-    def _attach(self, container_id: str) -> FrameStream:
-        wanted = {"stdout": 1, "stderr": 1, "stream": 1}
+    def _attach(self, container_id: str, *, stdin: bool) -> FrameStream:
+        wanted = {"stdin": int(stdin), "stdout": 1, "stderr": 1, "stream": 1}
         stream = FrameStream(self._engine.client.attach_socket(container_id, params=wanted))
         self._unread.add(stream)
         return stream
@@ -241,6 +248,11 @@ class DockerUnit:
 
     # ------------------------------------------------------------------------------------------ commands
 
+    async def warm_up(self) -> None:
+        """Start the runner container, if a command will be run in it."""
+        if None in self._spec.commands_in:
+            await self._runner()
+
     async def execute(self, command: CommandSpec) -> CommandResult:
         """Run a command in its service's container, or in the runner container.
 
@@ -259,6 +271,9 @@ class DockerUnit:
     async def _container_for(self, command: CommandSpec) -> Container | None:
         if command.service is not None:
             return self._containers.get(command.service)
+        return await self._runner()
+
+    async def _runner(self) -> Container:
         async with self._runner_lock:
             runner = self._containers.get(None)
             if runner is None or runner.has_ended:
@@ -278,7 +293,7 @@ class DockerUnit:
             memory_mb=self._spec.memory_mb,
             cpu_millicores=self._spec.cpu_millicores,
         )
-        return await self._start(None, self._spec.runner_image, body, "SIGTERM")
+        return await self._start(None, self._spec.runner_image, body, image)
 
     def _in_background(self, work: Coroutine[Any, Any, object]) -> None:
         """Go on with something whose waiter was cancelled, until the unit closes."""

@@ -1,0 +1,341 @@
+"""What making ready ahead and proved re-use are worth, beside what people use today (`make bench`).
+
+The peers do what a person would write first: pytest with testcontainers-python on two processes, and `docker run`
+two at a time. Both get a network of the engine's (the default bridge), ours a network of its own for each unit.
+All three start one container, run one command, and look at the one span it prints. Whole processes are timed:
+interpreter, imports, filling, removal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import clnrm_nb
+
+pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("no_leftovers")]
+
+TESTS = 24
+SPAN = json.dumps(
+    {
+        "name": "work",
+        "trace_id": "0af7651916cd43dd8448eb211c80319c",
+        "span_id": "b7ad6b7169203331",
+        "start_time_unix_nano": 1_000_000,
+        "end_time_unix_nano": 3_000_000,
+    }
+)
+PEER = f"""
+import json
+import pytest
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.waiting_utils import wait_for_logs
+
+@pytest.mark.parametrize("number", range({TESTS}))
+def test_one_span(number):
+    with DockerContainer("IMAGE").with_command(["sh", "-c", "echo ready; exec sleep 1000"]) as box:
+        wait_for_logs(box, "ready")
+        code, output = box.exec(["printf", "%s\\n", {SPAN!r}])
+        assert code == 0
+        assert json.loads(output)["name"] == "work"
+"""
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, busybox_image, monkeypatch):
+    """A project in the working directory whose default image is on this machine."""
+    (tmp_path / ".clnrm").mkdir()
+    (tmp_path / ".clnrm" / "config.toml").write_text(
+        f'[containers]\ndefault_image = "{busybox_image}"\npull_policy = "never"\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def machine(rounds):
+    load = os.getloadavg()[0]
+    return f"median of {rounds}, interleaved; {platform.machine()}, {os.cpu_count()} cores, load {load:.1f}"
+
+
+def timed(function):
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started
+
+
+def write(directory, name, text):
+    directory.mkdir(exist_ok=True)
+    (directory / f"{name}.clnrm.toml").write_text(f'[meta]\nname = "{name}"\nversion = "1"\n{text}')
+
+
+# ------------------------------------------------------------------------------------- 24 small tests
+
+
+@pytest.fixture
+def contestants(project, busybox_image):
+    """Name → what runs all 24 tests its way, as a process of its own."""
+    for number in range(TESTS):
+        write(
+            project / "small",
+            f"t{number:02}",
+            '[otel]\nexporter = "stdout"\n'
+            f"[[steps]]\nname = \"work\"\ncommand = ['printf', '%s\\n', '{SPAN}']\n"
+            '[expect.counts]\nspans_total = 1\n[[expect.span]]\nname = "work"\n',
+        )
+    peer = project / "peer"
+    peer.mkdir()
+    (peer / "test_peer.py").write_text(PEER.replace("IMAGE", busybox_image))
+    docker = shutil.which("docker")
+    assert docker is not None, "docker.io brings the command"
+
+    def ours(isolation, *flags):
+        return lambda: call(
+            sys.executable, "-m", "clnrm_nb", "run", "small", "--isolation", isolation, "-f", "tap", *flags
+        )
+
+    def docker_run(_number):
+        printed = subprocess.run(
+            [docker, "run", "--rm", busybox_image, "printf", "%s\n", SPAN], check=True, capture_output=True
+        )
+        assert json.loads(printed.stdout)["name"] == "work"
+
+    def by_docker_run():
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(docker_run, range(TESTS)))
+
+    return {
+        "testcontainers -n 2": lambda: call(
+            sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", str(peer)
+        ),
+        "docker run, two at a time": by_docker_run,
+        "warm": ours("warm"),
+        "verified": ours("verified"),
+    }
+
+
+def call(*command):
+    """Run a process that must succeed. Without Ryuk, whose image is not here."""
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": root, "TESTCONTAINERS_RYUK_DISABLED": "true"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def compare_small(contestants, rounds):
+    for contestant in contestants.values():
+        contestant()
+    times_s = {name: [] for name in contestants}
+    for _ in range(rounds):
+        for name, contestant in contestants.items():
+            times_s[name].append(timed(contestant))
+    median_s = {name: statistics.median(each) for name, each in times_s.items()}
+    print(f"\n{TESTS} small tests, whole processes, {machine(rounds)}")
+    for name, spent_s in median_s.items():
+        print(f"  {name:28} {spent_s:6.2f} s")
+    testcontainers_s, docker_s, warm_s, verified_s = median_s.values()
+    print(
+        f"  warm: {warm_s / testcontainers_s:.2f} of testcontainers, {warm_s / docker_s:.2f} of docker run; "
+        f"verified: {testcontainers_s / verified_s:.1f} times faster than testcontainers, "
+        f"{docker_s / verified_s:.1f} than docker run"
+    )
+    assert warm_s <= 0.6 * testcontainers_s
+    assert warm_s <= 0.8 * docker_s
+    assert testcontainers_s >= 8 * verified_s
+    assert docker_s >= 5 * verified_s
+
+
+@pytest.mark.bench
+def test_bench_24_small_tests_against_testcontainers_and_docker_run(contestants):
+    compare_small(contestants, 3)
+
+
+@pytest.mark.bench_full
+def test_bench_full_24_small_tests_against_testcontainers_and_docker_run(contestants):
+    compare_small(contestants, 5)
+
+
+# --------------------------------------------------------------------------------- the critical path
+
+
+def starts_ms(*paths, **options):
+    """From a test's start to the end of its first command (``true``), one figure a test in order of start."""
+    begun, spent = {}, {}
+
+    def listen(event):
+        if event.event == "test.start":
+            begun[event.test] = time.perf_counter()
+        elif event.event == "step.end" and event.test not in spent:
+            spent[event.test] = (time.perf_counter() - begun[event.test]) * 1e3
+
+    started = time.perf_counter()
+    result = clnrm_nb.run(list(paths), listener=listen, **options)
+    assert result.ok, result
+    return list(spent.values()), time.perf_counter() - started
+
+
+@pytest.mark.bench
+def test_bench_a_warm_test_starts_at_once(project):
+    """Each test does half a second of waiting, in which the pool is filled again."""
+    for number in range(12):
+        write(
+            project / "waiting",
+            f"t{number:02}",
+            '[[steps]]\nname = "first"\ncommand = ["true"]\n[[steps]]\nname = "rest"\ncommand = ["sleep", "1.2"]\n',
+        )
+
+    fresh_ms, _ = starts_ms("waiting", isolation="fresh", workers=2)
+    warm_ms, _ = starts_ms("waiting", isolation="warm", workers=2)
+
+    ready_ms = warm_ms[2:]  # The first two come before anything can be ready.
+    print(
+        f"\nstart of a test, first command included: fresh {statistics.median(fresh_ms):.0f} ms, "
+        f"warm {statistics.median(ready_ms):.1f} ms; {machine(len(ready_ms))}"
+    )
+    assert statistics.median(ready_ms) <= 15
+
+
+@pytest.mark.bench
+def test_bench_a_slow_service_used_by_20_tests(project, busybox_image):
+    """A service that takes a second to become ready: on the critical path once a test, or never."""
+    for number in range(20):
+        write(
+            project / "slow",
+            f"t{number:02}",
+            f'[services.api]\nimage = "{busybox_image}"\n'
+            'args = ["sh", "-c", "trap \'exit 0\' TERM; sleep 1; echo up; while :; do sleep 0.1; done"]\n'
+            'wait_log_message = "up"\n'
+            '[[steps]]\nname = "use"\nservice = "api"\ncommand = ["true"]\n',
+        )
+
+    fresh_ms, fresh_s = starts_ms("slow", isolation="fresh", workers=2)
+    config = project / ".clnrm" / "config.toml"
+    config.write_text(config.read_text() + "[executor.pool]\nsize = 18\n")
+    warm_ms, warm_s = starts_ms("slow", isolation="warm", workers=2)
+
+    unpooled_ms, pooled_ms = statistics.median(fresh_ms), statistics.median(warm_ms)
+    print(
+        f"\na service ready after 1 s, 20 tests: critical path unpooled {unpooled_ms:.0f} ms a test, pooled "
+        f"{pooled_ms:.1f} ms: {unpooled_ms / pooled_ms:.0f} times shorter; whole run, filling included: "
+        f"{fresh_s:.1f} s unpooled, {warm_s:.1f} s pooled; {machine(20)}"
+    )
+    assert unpooled_ms >= 15 * pooled_ms
+
+
+# ------------------------------------------------------------------------------------------- workers
+
+
+def scaling(paths, rounds, *, few, many, **options):
+    """How many times faster `many` workers are than `few`, medians of whole runs."""
+
+    def run(workers):
+        result = clnrm_nb.run(paths, workers=workers, **options)
+        assert result.ok, result
+
+    times_s = [(timed(lambda: run(few)), timed(lambda: run(many))) for _ in range(rounds)]
+    few_s, many_s = (statistics.median(pair[side] for pair in times_s) for side in (0, 1))
+    print(
+        f"\n{paths}: {few} worker {few_s:.1f} s, {many} workers {many_s:.1f} s: "
+        f"{few_s / many_s:.2f} times; {machine(rounds)}"
+    )
+    return few_s / many_s
+
+
+def waiting_project(project, seconds):
+    for number in range(TESTS):
+        write(
+            project / "waiting",
+            f"t{number:02}",
+            f'[[steps]]\nname = "wait"\ncommand = ["sleep", "{seconds}"]\n',
+        )
+
+
+@pytest.mark.bench_full
+def test_bench_full_waiting_tests_scale_to_8_workers(project):
+    waiting_project(project, 3)
+    assert scaling("waiting", 5, few=1, many=8, isolation="verified") >= 7.5
+
+
+@pytest.mark.bench
+def test_bench_waiting_tests_scale_to_8_workers(project):
+    waiting_project(project, 3)
+    assert scaling("waiting", 1, few=1, many=8, isolation="verified") >= 7.5
+
+
+@pytest.mark.bench
+def test_bench_busy_tests_use_both_cores(project):
+    for number in range(8):
+        write(
+            project / "busy",
+            f"t{number:02}",
+            '[[steps]]\nname = "count"\ncommand = ["sh", "-c", "i=0; while [ $i -lt 1000000 ]; do i=$((i+1)); done"]\n',
+        )
+    assert scaling("busy", 3, few=1, many=2, isolation="verified") >= 1.85
+
+
+def mixed_project(project, image):
+    """20 tests as projects have them: some wait, some compute, some have a service."""
+    for number in range(20):
+        if number % 4 == 0:
+            body = (
+                f'[services.web]\nimage = "{image}"\n'
+                'args = ["sh", "-c", "trap \'exit 0\' TERM; echo up; while :; do sleep 0.1; done"]\n'
+                'wait_log_message = "up"\n[[steps]]\nname = "use"\nservice = "web"\ncommand = ["sleep", "1"]\n'
+            )
+        elif number % 4 == 1:
+            loop = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done"
+            body = f'[[steps]]\nname = "count"\ncommand = ["sh", "-c", "{loop}"]\n'
+        else:
+            body = '[[steps]]\nname = "wait"\ncommand = ["sleep", "1.5"]\n'
+        write(project / "mixed", f"t{number:02}", body)
+
+
+@pytest.mark.bench
+def test_bench_a_mixed_project_scales_and_keeps_its_memory_budget(project, busybox_image, engine):
+    from clnrm_nb.config.project import Project
+    from clnrm_nb.config.settings import load_settings
+
+    mixed_project(project, busybox_image)
+    settings = load_settings(Project(project, project / ".clnrm"), environ={})
+    budget_mb = settings.executor.effective_memory_budget_mb
+    before_mb = used_mb()
+    most_mb = []
+
+    def listen(event):
+        if event.event in ("test.start", "test.end", "step.end"):
+            most_mb.append(used_mb() - before_mb)
+
+    def run(workers):
+        result = clnrm_nb.run("mixed", workers=workers, listener=listen)
+        assert result.ok, result
+
+    one_s, eight_s = timed(lambda: run(1)), timed(lambda: run(8))
+
+    print(
+        f"\nmixed project of 20 tests: 1 worker {one_s:.1f} s, 8 workers {eight_s:.1f} s: "
+        f"{one_s / eight_s:.1f} times; peak memory {max(most_mb):.0f} MB of a budget of {budget_mb} MB "
+        f"(runner, engine, shims, containers); {machine(1)}"
+    )
+    assert one_s / eight_s >= 2.8
+    assert max(most_mb) <= budget_mb <= 9216
+
+
+def used_mb():
+    """Memory of this machine that is in use, page cache left out."""
+    fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    kilobytes = {key: int(value.split()[0]) for key, value in fields.items()}
+    return (kilobytes["MemTotal"] - kilobytes["MemAvailable"]) / 1024
