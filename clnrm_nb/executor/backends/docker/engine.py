@@ -154,8 +154,16 @@ def engine_says(error: APIError) -> str:
     return " ".join(text.split()).removeprefix("Error response from daemon: ").rstrip(".")
 
 
+class _Client(docker.APIClient):
+    """The SDK's client, every call of which has a time limit; its own ``attach_socket`` has none."""
+
+    def request(self, *args: Any, **options: Any) -> requests.Response:
+        options.setdefault("timeout", self.timeout)
+        return super().request(*args, **options)
+
+
 def _reach(address: Address) -> tuple[docker.APIClient, Address, EngineFacts]:
-    client = docker.APIClient(
+    client = _Client(
         base_url=address.url,
         version="auto",
         timeout=_CONNECT_TIMEOUT_S,
