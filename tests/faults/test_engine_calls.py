@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 
 import pytest
 
@@ -104,11 +105,16 @@ def whole(tmp_path, monkeypatch, busybox_image, fault_proxy):
     return run
 
 
-async def rounds(whole, proxy, engine, tool, kind, ns):
+@pytest.fixture
+def rounds(whole, fault_proxy, fault_tool, engine):
     """Rounds with the fault at call n, for each of `ns` until a round ends before its fault was reached."""
+    return partial(_rounds, whole, fault_proxy, fault_tool.Fault, engine)
+
+
+async def _rounds(whole, proxy, fault, engine, *, kind, ns):
     wrong = []
     for n in ns:
-        proxy.inject(tool.Fault(kind, n, slow_s=0.5, gone_s=0.5))
+        proxy.inject(fault(kind, n, slow_s=0.5, gone_s=0.5))
         begun_s = time.monotonic()
         try:
             document = await whole()
@@ -176,13 +182,13 @@ async def test_a_run_without_any_fault_passes(whole, engine, fault_proxy):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_some_calls_go_wrong(whole, engine, fault_proxy, fault_tool, kind):
+async def test_some_calls_go_wrong(rounds, kind):
     first = 1 + KINDS.index(kind) * STRIDE // len(KINDS)
 
-    await rounds(whole, fault_proxy, engine, fault_tool, kind, range(first, 1000, STRIDE))
+    await rounds(kind=kind, ns=range(first, 1000, STRIDE))
 
 
 @pytest.mark.bench_full
 @pytest.mark.parametrize("kind", KINDS)
-async def test_bench_full_every_call_goes_wrong(whole, engine, fault_proxy, fault_tool, kind):
-    await rounds(whole, fault_proxy, engine, fault_tool, kind, range(1, 1000))
+async def test_bench_full_every_call_goes_wrong(rounds, kind):
+    await rounds(kind=kind, ns=range(1, 1000))
