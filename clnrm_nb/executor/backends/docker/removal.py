@@ -47,6 +47,14 @@ class Found:
         self.networks: dict[str, str] = {}
         self.volumes: dict[str, str] = {}
 
+    def without(self, other: Found) -> Found:
+        """Those that `other` does not hold."""
+        rest = Found()
+        rest.containers = {key: name for key, name in self.containers.items() if key not in other.containers}
+        rest.networks = {key: name for key, name in self.networks.items() if key not in other.networks}
+        rest.volumes = {key: name for key, name in self.volumes.items() if key not in other.volumes}
+        return rest
+
     def leftovers(self) -> list[Leftover]:
         """The same as the protocol names them."""
         return [

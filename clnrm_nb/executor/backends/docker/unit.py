@@ -20,6 +20,7 @@ from clnrm_nb.executor.backends.docker import create
 from clnrm_nb.executor.backends.docker.command import failed_to_start, run_command
 from clnrm_nb.executor.backends.docker.engine import engine_says
 from clnrm_nb.executor.backends.docker.files import Copying
+from clnrm_nb.executor.backends.docker.gc import give_up
 from clnrm_nb.executor.backends.docker.labels import UNIT, unit_labels
 from clnrm_nb.executor.backends.docker.mounts import resolve
 from clnrm_nb.executor.backends.docker.network import HOST_NAME, Network, create_network
@@ -338,7 +339,7 @@ class DockerUnit:
 
     async def objects(self) -> dict[str, list[str]]:
         """Names of what exists now, by type."""
-        found = await find_labelled(self._engine, UNIT, self.id, volumes=self._has_volumes)
+        found = await self._labelled()
         running = [name for name, each in self._containers.items() if name is not None and not each.has_ended]
         return {
             "container": sorted(found.containers.values()),
@@ -368,7 +369,11 @@ class DockerUnit:
         """
         if self._teardown is None:
             self._teardown = asyncio.ensure_future(self._remove())
-        return await asyncio.shield(self._teardown)
+        try:
+            return await asyncio.shield(self._teardown)
+        except BackendUnavailableError:
+            give_up(self.id)
+            raise
 
     async def _remove(self) -> list[Leftover]:
         for task in self._background:
@@ -402,10 +407,19 @@ class DockerUnit:
             await asyncio.gather(*networks)
 
     async def _remove_unexpected(self) -> list[Leftover]:
-        """What carries the unit's label after all it made was removed: found, reported, removed."""
-        left = await find_labelled(self._engine, UNIT, self.id, volumes=self._has_volumes)
+        """What carries the unit's label after all it made was removed: found, reported, removed.
+
+        What it made itself and an engine in trouble did not remove at once is no leak, unless it stays.
+        """
+        left = await self._labelled()
         await remove_all(self._engine, left)
-        return left.leftovers()
+        leftovers = left.without(self._made).leftovers()
+        if len(leftovers) < len(left.leftovers()):
+            leftovers += (await self._labelled()).leftovers()
+        return leftovers
+
+    async def _labelled(self) -> Found:
+        return await find_labelled(self._engine, UNIT, self.id, volumes=self._has_volumes)
 
     async def _call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """A call that :meth:`close` awaits even if its caller is cancelled."""
