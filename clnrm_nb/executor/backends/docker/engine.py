@@ -151,6 +151,8 @@ def in_thread(function: Callable[[], T]) -> Future[T]:
 def engine_says(error: APIError) -> str:
     """The engine's own sentence, without the SDK's frame around it and without a closing stop."""
     text = str(error.explanation or error)
+    if "no space left on device" in text:
+        return "no space left on the engine's disk"
     return " ".join(text.split()).removeprefix("Error response from daemon: ").rstrip(".")
 
 
