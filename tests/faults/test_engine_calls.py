@@ -181,6 +181,28 @@ async def test_a_run_without_any_fault_passes(whole, engine, fault_proxy):
     assert labelled(engine) == []
 
 
+async def test_what_could_not_be_removed_is_removed_with_the_next_run(whole, engine, fault_proxy, fault_tool):
+    fault_proxy.inject(fault_tool.Fault("gone", matches=lambda call: call.method == "DELETE", gone_s=4.0))
+    document = await whole()
+    left = labelled(engine)
+    fault_proxy.inject(None)
+    await asyncio.to_thread(_until_back, fault_proxy.path)
+    again = await whole()
+    await nothing_left(engine)
+
+    assert told(document)[0] == "error"
+    assert "CLN601" in [code for code, _ in told(document)[1]]
+    assert left
+    assert told(again)[0] == "passed"
+
+
+def _until_back(path):
+    deadline_s = time.monotonic() + 10
+    while not path.exists():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_some_calls_go_wrong(rounds, kind):
     first = 1 + KINDS.index(kind) * STRIDE // len(KINDS)
