@@ -97,7 +97,9 @@ class Proxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def inject(self, fault: Fault | None) -> None:
-        """Forget what was, and let this go wrong from now on."""
+        """Forget what was, and let this go wrong from now on; a socket that is away comes back first."""
+        while not self.path.exists():
+            time.sleep(0.02)
         with self._lock:
             self._fault, self.hit, self.calls = fault, None, []
 
