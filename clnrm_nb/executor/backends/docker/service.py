@@ -229,7 +229,7 @@ class Container:
         if self._exit is None:
             return False
         if self._is_silent:
-            self.has_lost_output = not await self.ends_within(_SILENT_END_WITHIN_S) or _is_lost(self._exit)
+            self.has_lost_output = await self._lives_on_silent()
         if not self._exit.done() and grace_s > 0:
             await self._signal_soon(self.stop_signal)
             await self.ends_within(grace_s)
@@ -239,15 +239,22 @@ class Container:
             await self.ends_within(_DIES_WITHIN_S)
         return was_forced or self.has_lost_output or (await self.exited()) == KILLED
 
+    async def _lives_on_silent(self) -> bool:
+        """Whether it still runs although its output has ended."""
+        assert self._exit is not None
+        if await self.ends_within(_SILENT_END_WITHIN_S):
+            return isinstance(self._exit.exception(), BackendUnavailableError)
+        try:
+            found: dict[str, Any] = await self._engine.call(self._engine.client.inspect_container, self.id)
+        except APIError:
+            return False
+        return bool(found["State"].get("Running"))
+
     async def _signal_soon(self, name: str) -> None:
         """Send a signal, unless the engine takes too long to do it or refuses: the next step finds out."""
         with suppress(APIError, TimeoutError):
             async with asyncio.timeout(_DIES_WITHIN_S):
                 await self.signal(name)
-
-
-def _is_lost(end: asyncio.Future[int]) -> bool:
-    return end.done() and isinstance(end.exception(), BackendUnavailableError)
 
 
 def _retrieve(end: asyncio.Future[int]) -> None:
