@@ -87,6 +87,7 @@ class Proxy:
         """The call that went wrong."""
         self.choose: Callable[[Call], Fault | None] = lambda call: None
         self._engine_path = engine_path
+        self._away = path.with_suffix(".away")
         self._fault: Fault | None = None
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
@@ -97,9 +98,8 @@ class Proxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def inject(self, fault: Fault | None) -> None:
-        """Forget what was, and let this go wrong from now on; a socket that is away comes back first."""
-        while not self.path.exists():
-            time.sleep(0.02)
+        """Forget what was, and let this go wrong from now on; a socket that is away comes back."""
+        self._bring_back()
         with self._lock:
             self._fault, self.hit, self.calls = fault, None, []
 
@@ -110,7 +110,8 @@ class Proxy:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._drop_all()
-        self.path.unlink(missing_ok=True)
+        for path in (self.path, self._away):
+            path.unlink(missing_ok=True)
 
     # ----------------------------------------------------------------------------------------- serving
 
@@ -190,18 +191,16 @@ class Proxy:
 
     def _take_away(self, seconds: float) -> None:
         """No socket for a while, and no connection that was open before."""
-        away = self.path.with_suffix(".away")
         with suppress(OSError):
-            self.path.rename(away)
+            self.path.rename(self._away)
         self._drop_all()
-
-        def restore() -> None:
-            with suppress(OSError):
-                away.rename(self.path)
-
-        timer = threading.Timer(seconds, restore)
+        timer = threading.Timer(seconds, self._bring_back)
         timer.daemon = True
         timer.start()
+
+    def _bring_back(self) -> None:
+        with suppress(OSError):
+            self._away.rename(self.path)
 
     def _drop_all(self) -> None:
         with self._lock:
