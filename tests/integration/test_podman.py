@@ -1,4 +1,4 @@
-"""Podman's API as a second engine: the same files get the same verdicts as on Docker."""
+"""Podman's API as a second engine, with all that a test can have; its verdicts are in ``tests/conformance``."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ from clnrm_nb.executor.ownership import this_process
 from clnrm_nb.executor.plan import make_plan
 from clnrm_nb.executor.pool import run_tests
 from clnrm_nb.scenario.model import (
-    ArtifactSpec,
-    Cleanup,
-    HealthCheck,
     Limits,
     Metadata,
     NetworkPolicy,
@@ -77,97 +74,27 @@ def podman_image(podman_engine, image_maker):
 
 @pytest.fixture
 def run(tmp_path, podman_engine, podman_image):
-    """Run tests on Podman (or on the engine named); everything they made is gone afterwards."""
+    """Run a test on Podman; everything it made is gone afterwards."""
     project = Project(tmp_path, tmp_path / ".clnrm")
 
-    async def run(*tests, url=podman_engine.url):
+    async def run(test):
         overrides = {
-            "executor.docker_host": url,
+            "executor.docker_host": podman_engine.url,
             "containers.default_image": podman_image,
             "containers.pull_policy": "never",
-            "executor.worker_count": 4,
         }
         settings = load_settings(project, overrides=overrides, environ={})
-        tests = [with_image(test, podman_image) for test in tests]
-        plans = [make_plan(test, directory=tmp_path, project=project, settings=settings) for test in tests]
+        test = with_image(test, podman_image)
+        plan = make_plan(test, directory=tmp_path, project=project, settings=settings)
         backend = await open_backend("docker", settings)
         try:
-            outcomes = await run_tests(plans, backend, settings=settings, project=project, run_id="R1")
+            (outcome,) = await run_tests([plan], backend, settings=settings, project=project, run_id="R1")
         finally:
             await backend.close()
-        return outcomes[0] if len(tests) == 1 else outcomes
+        return outcome
 
     yield run
     assert podman_engine.labelled("clnrm_nb.owner", str(this_process())) == []
-
-
-# Not found, not executable, killed: engines differ in how much of it they can say.
-NO_END_OF_ITS_OWN = (None, 126, 127, 137)
-STUBBORN = "trap '' TERM; (trap '' TERM; sleep 1000) & while :; do sleep 0.1; done"
-SMALL = Limits(memory_mb=12)
-CASES = {
-    "wrong code": a_test(steps=[sh("exit 3")]),
-    "no program": a_test(steps=[Step(name="go", command=("no-such-program",))]),
-    "no right": a_test(steps=[Step(name="go", command=("/etc/passwd",))]),
-    "no directory": a_test(services=[service()], steps=[sh("pwd", service="web", workdir="/nowhere")]),
-    "output": a_test(steps=[sh("echo no", expected_output_regex="^yes$")]),
-    "hangs": a_test(steps=[sh(STUBBORN, timeout_s=0.5)]),
-    "command out of memory": a_test(
-        services=[service(limits=SMALL)], steps=[sh("tail /dev/zero", service="web", timeout_s=30.0)]
-    ),
-    "service out of memory": a_test(
-        services=[service(start="exec tail /dev/zero", limits=SMALL, wait_log_message="never")],
-        steps=[sh("true")],
-    ),
-    "service crashes": a_test(
-        services=[service(start="echo no; exit 3", wait_log_message="up")], steps=[sh("true")]
-    ),
-    "service never ready": a_test(
-        services=[service(wait_log_message="never", timeout_s=0.5)], steps=[sh("true")]
-    ),
-    "service ready by health": a_test(
-        services=[service(start="sleep 0.2; touch /up", health_check=HealthCheck(cmd=("test", "-e", "/up")))],
-        steps=[sh("true")],
-    ),
-    "service ignores term": a_test(
-        services=[service(start="trap '' TERM")], steps=[sh("true")], cleanup=Cleanup(kill_timeout_ms=300)
-    ),
-    "service ends under its command": a_test(
-        services=[service(start="(while ! test -e /die; do sleep 0.05; done; kill -9 1) &")],
-        steps=[sh("touch /die; sleep 1000", service="web", timeout_s=20.0)],
-    ),
-    "artifacts": a_test(
-        services=[service()],
-        scenarios=(
-            Scenario(
-                name="write",
-                service="web",
-                run=(sh("echo kept >/tmp/kept", service="web"),),
-                artifacts=(ArtifactSpec(kind="files", value="/tmp/k*"),),
-            ),
-        ),
-    ),
-    "way out": a_test(services=[service(network=NetworkPolicy(mode="bridge"))], steps=[sh("true")]),
-}  # fmt: skip
-
-
-async def test_verdicts_are_those_of_docker(run, engine, busybox_image):
-    tests = [test.model_copy(update={"file": f"{name}.clnrm.toml"}) for name, test in CASES.items()]
-
-    podman = await run(*tests)
-    docker = await run(*tests, url=engine.url)
-
-    assert dict(map(verdict, podman)) == dict(map(verdict, docker))
-
-
-def verdict(outcome):
-    """What a person decides by. Why a program did not start, or was killed, engines tell differently."""
-    commands = [
-        (command.status, None if command.exit_code in NO_END_OF_ITS_OWN else command.exit_code)
-        for scenario in outcome.scenarios
-        for command in scenario.commands
-    ]
-    return outcome.id, (outcome.status, codes(outcome), outcome.hermetic, outcome.leftovers, commands)
 
 
 def codes(outcome):
@@ -210,3 +137,19 @@ async def test_a_whole_test_runs_and_its_spans_arrive_at_the_gateway(run, tmp_pa
     assert (streams.stdout, streams.stderr) == ("out\n", "err\n")
     assert {"booted", "work"} <= set(table.name)
     assert table.scenario[table.name.index("work")] == "buy"
+
+
+async def test_limits_are_applied(run):
+    web = service(limits=Limits(memory_mb=32, cpu_millicores=500))
+    show = sh("cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null; true")
+
+    outcome = await run(a_test(services=[web], steps=[show.model_copy(update={"service": "web"})]))
+
+    assert (outcome.status, codes(outcome)) == ("passed", [])
+    assert str(32 << 20) in outcome.scenarios[0].commands[0].stdout
+
+
+async def test_a_way_out_makes_the_test_not_hermetic(run):
+    outcome = await run(a_test(services=[service(network=NetworkPolicy(mode="bridge"))], steps=[sh("true")]))
+
+    assert (outcome.status, outcome.hermetic, codes(outcome)) == ("passed", False, [])
