@@ -282,3 +282,96 @@ async def test_command_killed_for_memory_says_so_and_the_service_lives(unit_of, 
     assert result.exit_code == 137
     assert result.oom_killed
     assert not after.oom_killed
+
+
+# ------------------------------------------------------------------------------------- between commands
+
+
+async def test_command_that_leaves_a_process_behind_returns_at_once(unit):
+    await unit.execute(command("true"))
+    begun_s = time.monotonic()
+
+    result = await unit.execute(command("sh", "-c", "sleep 1000 & echo left"))
+
+    assert (result.exit_code, result.stdout) == (0, b"left\n")
+    assert time.monotonic() - begun_s < 10
+
+
+@pytest.mark.parametrize("service", ["web", None])
+async def test_late_output_of_one_command_is_not_in_the_next(unit, service):
+    late = "mkfifo /tmp/go; (read x </tmp/go; echo late; echo late >&2; echo >/tmp/gone) & echo first"
+    first = await unit.execute(command("sh", "-c", "mkfifo /tmp/gone; " + late, service=service))
+
+    second = await unit.execute(
+        command("sh", "-c", "echo >/tmp/go; cat /tmp/gone; echo second", service=service)
+    )
+    third = await unit.execute(command("echo", "third", service=service))
+
+    assert first.stdout == b"first\n"
+    assert (second.stdout, second.stderr) == (b"\nsecond\n", b"")
+    assert third.stdout == b"third\n"
+
+
+async def test_commands_at_the_same_time_keep_their_own_output(unit):
+    meet = "echo $1; echo $1 >&2; sleep 0.2; echo $1"
+
+    results = await asyncio.gather(
+        *(unit.execute(command("sh", "-c", meet, "x", str(number))) for number in range(5))
+    )
+
+    for number, result in enumerate(results):
+        assert (result.stdout, result.stderr) == (f"{number}\n{number}\n".encode(), f"{number}\n".encode())
+
+
+async def test_variables_that_no_shell_hands_on_arrive(unit):
+    result = await unit.execute(command("env", env={"a.b": "dotted", "UID": "7"}))
+
+    assert {b"a.b=dotted", b"UID=7"} <= set(result.stdout.split(b"\n"))
+
+
+async def test_container_with_variables_that_no_shell_hands_on_keeps_them(docker_backend, unit_spec):
+    unit = await docker_backend.open_unit(unit_spec(Service(name="web", args=IDLE)))
+    await unit.start_service("web", {"of.service": "s"})
+
+    result = await unit.execute(command("env"))
+    await unit.close()
+
+    assert b"of.service=s" in result.stdout
+
+
+@pytest.mark.parametrize("service", ["web", None])
+async def test_command_that_kills_its_shell_says_so_and_the_next_one_runs(unit, service):
+    killed = await unit.execute(command("sh", "-c", "echo last; kill -9 $PPID $$", service=service))
+    after = await unit.execute(command("echo", "alive", service=service))
+
+    assert (killed.exit_code, killed.stdout) == (None, b"last\n")
+    assert killed.error is not None
+    assert after.stdout == b"alive\n"
+
+
+async def test_command_that_stops_its_shell_ends_at_its_limit_and_the_next_one_runs(unit):
+    result = await unit.execute(
+        command("sh", "-c", "echo last; kill -STOP $PPID", timeout_s=0.5, grace_s=0.1)
+    )
+    after = await unit.execute(command("echo", "alive"))
+
+    assert (result.timed_out, result.exit_code, result.stdout) == (True, None, b"last\n")
+    assert after.stdout == b"alive\n"
+
+
+async def test_command_cancelled_before_it_started_never_runs(unit):
+    waiting = asyncio.ensure_future(unit.execute(command("touch", "/tmp/ran")))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await asyncio.gather(*unit._background)
+
+    assert (await unit.execute(command("ls", "/tmp"))).stdout == b""
+
+
+async def test_engine_keeps_no_copy_of_what_commands_print(unit, engine):
+    await unit.execute(command("echo", "printed", service=None))
+    runner = unit._containers[None].id
+
+    assert engine.client.inspect_container(runner)["HostConfig"]["LogConfig"]["Type"] == "none"

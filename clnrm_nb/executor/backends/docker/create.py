@@ -26,6 +26,15 @@ _RUNNER_PIDS: Final = 256
 _SERVICE_PIDS: Final = 1024
 # The output is read as it comes; the engine's own copy is for a person who looks while the test runs.
 _ENGINE_LOG: Final = {"Type": "json-file", "Config": {"max-size": "8m", "max-file": "1"}}
+# A runner prints what its commands print, which the result holds: no second copy on the engine's disk.
+_NO_LOG: Final = {"Type": "none"}
+_ATTACHED_SHELL: Final = {
+    "Entrypoint": ["/bin/sh"],
+    "Cmd": [],
+    "AttachStdin": True,
+    "OpenStdin": True,
+    "StdinOnce": False,
+}
 # A host name of the kernel has at most 64 bytes, a DNS label 63.
 _HOSTNAME_LENGTH: Final = 63
 
@@ -105,7 +114,8 @@ def runner_body(image: Image, around: Surroundings, *, memory_mb: int, cpu_milli
         "Mounts": [_volume(path, around.labels) for path in image.volumes],
     }
     body = _body(image.id, None, around, host, mode="internal")
-    return {**body, "Entrypoint": ["/bin/sh"], "Cmd": [], "OpenStdin": True, "StdinOnce": False}
+    body["HostConfig"]["LogConfig"] = _NO_LOG
+    return {**body, **_ATTACHED_SHELL}
 
 
 def _body(

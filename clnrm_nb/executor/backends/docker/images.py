@@ -50,11 +50,14 @@ class Image:
         What its programs want to be ended with.
     volumes : tuple of str
         Paths for which the engine makes a volume of its own.
+    environment : tuple of str
+        Names of its variables.
     """
 
     id: str
     stop_signal: str = "SIGTERM"
     volumes: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
 
 
 class Images:
@@ -119,6 +122,7 @@ class Images:
             id=found["Id"],
             stop_signal=config.get("StopSignal") or "SIGTERM",
             volumes=tuple(config.get("Volumes") or ()),
+            environment=tuple(each.partition("=")[0] for each in config.get("Env") or ()),
         )
 
     async def _pull(self, name: str) -> None:

@@ -12,9 +12,10 @@ from docker.errors import APIError
 from clnrm_nb.errors import BackendUnavailableError
 from clnrm_nb.executor.backends.docker.engine import in_thread
 from clnrm_nb.executor.backends.docker.log import ServiceLog
+from clnrm_nb.executor.backends.docker.shells import Shells
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from clnrm_nb.executor.backends.docker.engine import Engine
     from clnrm_nb.executor.backends.docker.stream import FrameStream
@@ -72,10 +73,18 @@ class Container:
     Created when its output is attached and before it starts, so that nothing is missed.
     """
 
-    def __init__(self, engine: Engine, container_id: str, name: str, stop_signal: str = "SIGTERM") -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        container_id: str,
+        name: str,
+        stop_signal: str = "SIGTERM",
+        environment: Iterable[str] = (),
+    ) -> None:
         self.id = container_id
         self.name = name
         self.stop_signal = stop_signal
+        self.shells = Shells(engine, container_id, environment)
         self.reach = Reach()
         self.host_ports: dict[int, int] = {}
         """Container port → port on this machine's loopback, of those the file publishes."""
@@ -86,19 +95,28 @@ class Container:
 
     def follow(self, stream: FrameStream) -> None:
         """Read the output in a thread until it ends, then wait for the exit code."""
+        self._follow(stream, partial(self._log_all, stream))
+
+    def command(self, stream: FrameStream) -> None:
+        """The same for a container whose main process is a shell that runs commands."""
+        self._follow(stream, self.shells.main(stream).read)
+
+    def _follow(self, stream: FrameStream, read: Callable[[], None]) -> None:
         self._stream = stream
-        self._exit = asyncio.wrap_future(
-            in_thread(partial(self._engine.guarded, partial(self._read, stream)))
-        )
+        ending = partial(self._engine.guarded, partial(self._read, read))
+        self._exit = asyncio.wrap_future(in_thread(ending))
         self._exit.add_done_callback(_retrieve)
 
-    def _read(self, stream: FrameStream) -> int:
+    def _log_all(self, stream: FrameStream) -> None:
         try:
             for number, data in stream.frames():
                 self._log.add(number, data)
         finally:
             self._log.end()
             stream.close()
+
+    def _read(self, read: Callable[[], None]) -> int:
+        read()
         try:
             return int(self._engine.client.wait(self.id)["StatusCode"])
         except APIError as gone:

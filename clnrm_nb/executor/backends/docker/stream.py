@@ -50,6 +50,16 @@ class FrameStream:
                     remaining -= len(piece)
                     yield number, piece
 
+    def write(self, data: bytes) -> None:
+        """Send to the other side's stdin; blocks while it does not read.
+
+        Raises
+        ------
+        OSError
+            It is gone.
+        """
+        (self._socket or self._hijacked).sendall(data)
+
     def abort(self) -> None:
         """End reading, from any thread."""
         if self._socket is not None:

@@ -37,11 +37,11 @@ from clnrm_nb.executor.ownership import this_process
 from clnrm_nb.executor.services import external_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
     from pathlib import Path
 
     from clnrm_nb.executor.backends.docker.engine import Engine
-    from clnrm_nb.executor.backends.docker.images import Images
+    from clnrm_nb.executor.backends.docker.images import Image, Images
     from clnrm_nb.executor.backends.protocol import CommandResult, CommandSpec, Leftover, UnitSpec
     from clnrm_nb.scenario.model import Service
 
@@ -146,7 +146,7 @@ class DockerUnit:
             memory_mb=service.limits.memory_mb or self._spec.memory_mb,
             cpu_millicores=service.limits.cpu_millicores or self._spec.cpu_millicores,
         )
-        container = await self._start(name, service.image or "", body, image.stop_signal)
+        container = await self._start(name, service.image or "", body, image, env)
         if _is_reached(service) or self._has_host_mode:
             container.reach = await self._reach_of(container)
         await self._publish(service, container)
@@ -159,16 +159,23 @@ class DockerUnit:
             raise ClnrmError(f"`{container.name}` is gone: {engine_says(gone)}", "CLN603") from gone
 
     async def _start(
-        self, name: str | None, image_name: str, body: dict[str, Any], stop_signal: str
+        self,
+        name: str | None,
+        image_name: str,
+        body: dict[str, Any],
+        image: Image,
+        env: Iterable[str] = (),
     ) -> Container:
         """Create, attach, start."""
         # A dot, so that no service has the runner's name; a number, since a runner may have to be replaced.
         full_name = f"clnrm-{self.id}-{name}" if name else f"clnrm-{self.id}.{len(self._made.containers)}"
         try:
             container_id = await self._call(self._create, full_name, body)
-            container = Container(self._engine, container_id, name or "runner", stop_signal)
-            stream = await self._call(self._attach, container_id)
-            container.follow(stream)
+            container = Container(
+                self._engine, container_id, name or "runner", image.stop_signal, (*image.environment, *env)
+            )
+            stream = await self._call(self._attach, container_id, stdin=name is None)
+            (container.follow if name else container.command)(stream)
             self._unread.discard(stream)
             self._containers[name] = container
             await self._call(self._engine.client.start, container_id)
@@ -186,8 +193,8 @@ class DockerUnit:
         self._made.containers[container_id] = name
         return container_id
 
-    def _attach(self, container_id: str) -> FrameStream:
-        wanted = {"stdout": 1, "stderr": 1, "stream": 1}
+    def _attach(self, container_id: str, *, stdin: bool) -> FrameStream:
+        wanted = {"stdin": int(stdin), "stdout": 1, "stderr": 1, "stream": 1}
         stream = FrameStream(self._engine.client.attach_socket(container_id, params=wanted))
         self._unread.add(stream)
         return stream
@@ -281,7 +288,7 @@ class DockerUnit:
             memory_mb=self._spec.memory_mb,
             cpu_millicores=self._spec.cpu_millicores,
         )
-        return await self._start(None, self._spec.runner_image, body, "SIGTERM")
+        return await self._start(None, self._spec.runner_image, body, image)
 
     def _in_background(self, work: Coroutine[Any, Any, object]) -> None:
         """Go on with something whose waiter was cancelled, until the unit closes."""
