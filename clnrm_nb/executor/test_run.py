@@ -15,8 +15,9 @@ from clnrm_nb.errors import BackendUnavailableError, ClnrmError, Diagnostic
 from clnrm_nb.executor.attempt import Attempt
 from clnrm_nb.executor.backends.protocol import UnitSpec
 from clnrm_nb.executor.ending import Ending
-from clnrm_nb.executor.environment import Masker, read_secrets
+from clnrm_nb.executor.environment import read_secrets
 from clnrm_nb.executor.judge import is_leak_asserted, status_of_findings
+from clnrm_nb.executor.masking import mask_outcome, masked_finding
 from clnrm_nb.executor.outcome import CommandOutcome, ScenarioOutcome, TestOutcome, worst
 from clnrm_nb.executor.plan import refuse
 from clnrm_nb.executor.scenarios import ScenarioRun, run_scenarios, scenarios_of
@@ -73,6 +74,7 @@ async def run_test(plan: TestPlan, context: RunContext) -> TestOutcome:
         life.report(internal_error(error))
         ended_by = "error"
     _settle(outcome, ended_by)
+    mask_outcome(outcome, context.masker)
     outcome.duration_ms = (time.perf_counter() - started) * 1e3
     return outcome
 
@@ -120,6 +122,7 @@ class _Life:
         if self._attempt is not None:
             self._attempt.report(finding)
             return
+        finding = masked_finding(finding, self._context.masker)
         self._outcome.diagnostics.append(finding)
         self._context.emit("diagnostic", test=self._plan.id, data=finding.to_json())
 
@@ -216,7 +219,6 @@ class _Life:
             collector=collector,
             tracer=tracer,
             secrets=secrets,
-            masker=Masker(tuple(secrets.values())),
             deadline_s=self._deadline_s,
             places=unit.environment(),
         )
