@@ -13,7 +13,7 @@ from clnrm_nb.errors import ClnrmError, UsageError, ValidationFailedError
 from clnrm_nb.executor.masking import masked_finding
 from clnrm_nb.pipeline.dryrun import look_ahead
 from clnrm_nb.pipeline.load import Sources, load, template_request
-from clnrm_nb.pipeline.secrets import hidden_in_errors, masker_of, masker_of_rendered
+from clnrm_nb.pipeline.secrets import hiding, masker_of, masker_of_rendered
 from clnrm_nb.pipeline.select import select
 from clnrm_nb.report.planned import Plan
 from clnrm_nb.report.results import Diagnostics, Rendered
@@ -98,7 +98,7 @@ def dry_run(
     environ = looked.variables.environ
     valid = [test for test in looked.tests if test.test is not None]
     masker = masker_of(looked.tests, environ)
-    with hidden_in_errors(masker):
+    with hiding(masker):
         planned = [
             look_ahead(test, project=here.project, settings=here.settings, environ=environ) for test in valid
         ]

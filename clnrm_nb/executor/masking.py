@@ -66,6 +66,7 @@ def mask_outcome(outcome: TestOutcome, masker: Masker) -> None:
             command.reason = masker.value(command.reason)
             command.stdout, command.stderr = masker.text(command.stdout), masker.text(command.stderr)
     for result in outcome.expectations:
+        result.id, result.source = masker.text(result.id), masker.value(result.source)
         result.message, result.reason = masker.text(result.message), masker.value(result.reason)
         result.expected, result.actual = masker.value(result.expected), masker.value(result.actual)
 

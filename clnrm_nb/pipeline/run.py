@@ -18,7 +18,7 @@ from clnrm_nb.pipeline.compare import ComparisonRequest, compare
 from clnrm_nb.pipeline.judge import errored, judge
 from clnrm_nb.pipeline.load import Sources, Variables, load
 from clnrm_nb.pipeline.record import record
-from clnrm_nb.pipeline.secrets import hidden_in_errors, masker_of
+from clnrm_nb.pipeline.secrets import hiding, masker_of
 from clnrm_nb.pipeline.select import select
 from clnrm_nb.report.results import Leave, RunResult
 from clnrm_nb.report.view import dated
@@ -112,7 +112,8 @@ async def run_pipeline(
     started_at, started = datetime.now(UTC), perf_counter()
     run_id = new_run_id()
     loaded = load(request.sources, request.variables, project=project, settings=settings)
-    with State.open(project.state_dir) as state:
+    masker = masker_of(loaded.tests, request.variables.environ or os.environ)
+    with hiding(masker), State.open(project.state_dir) as state:
         chosen = select(
             loaded.tests,
             tags=request.tags,
@@ -122,13 +123,11 @@ async def run_pipeline(
             durations_ms=state.durations,
         )
         tests = {test.test_id: test.test for test in chosen if test.test}
-        masker = masker_of(loaded.tests, request.variables.environ or os.environ)
         if tables is not None:
             tables.mask = masker.text
         _publish(listener, "run.start", run_id, data={"tests": len(chosen)})
         execution = _Execution(request, project, settings, state, run_id, listener, tables, masker)
-        with hidden_in_errors(masker):
-            outcomes = await execution.run(chosen)
+        outcomes = await execution.run(chosen)
         leave = Leave(
             not_evaluated=settings.executor.allow_not_evaluated, flaky=settings.executor.flaky == "pass"
         )

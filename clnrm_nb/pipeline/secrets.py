@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.executor.masking import mask_error
 from clnrm_nb.secrets import Masker, names_a_secret
+from clnrm_nb.secrets.logs import masked_logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 _FROM_OUTSIDE: Final = ("argument", "parameter")
 
-__all__ = ["hidden_in_errors", "masker_of", "masker_of_rendered"]
+__all__ = ["hiding", "masker_of", "masker_of_rendered"]
 
 
 def masker_of(tests: Iterable[LoadedTest], environ: Mapping[str, str]) -> Masker:
@@ -52,10 +53,11 @@ def _read(rendered: Rendered) -> set[str]:
 
 
 @contextmanager
-def hidden_in_errors(masker: Masker) -> Iterator[None]:
-    """Whatever is raised inside says nothing secret."""
+def hiding(masker: Masker) -> Iterator[None]:
+    """Whatever is logged and raised inside says nothing secret."""
     try:
-        yield
+        with masked_logs(masker):
+            yield
     except Exception as error:
         mask_error(error, masker)
         raise
