@@ -12,6 +12,7 @@ from clnrm_nb.errors import ClnrmError, UsageError, ValidationFailedError
 from clnrm_nb.executor.recording import parse_recording
 from clnrm_nb.pipeline.load import Sources, load
 from clnrm_nb.pipeline.reanalyse import rejudge
+from clnrm_nb.pipeline.secrets import masker_of
 from clnrm_nb.report.files import write_report
 from clnrm_nb.report.graph import MissingEdge, rows_of_trees_with
 from clnrm_nb.report.render import render_report
@@ -207,12 +208,14 @@ def analyze(
     here = context_of(context, options)
     refuse_unknown("analyze", options)
     sources = Sources([Path(file)], no_template=bool(options.get("no_template")))
-    loaded = load(sources, variables_from(options), project=here.project, settings=here.settings)
+    variables = variables_from(options)
+    loaded = load(sources, variables, project=here.project, settings=here.settings)
     if not loaded.tests:
         raise ValidationFailedError(f"{file} holds no test", "CLN004", diagnostics=loaded.diagnostics)
     files = [traces] if isinstance(traces, (str, Path)) else list(traces)
     given = [read_table(trace, input_format) for trace in files]
-    return rejudge(loaded, given, project=here.project, settings=here.settings)
+    masker = masker_of(loaded.tests, variables.environ)
+    return rejudge(loaded, given, project=here.project, settings=here.settings, masker=masker)
 
 
 def history(

@@ -83,6 +83,7 @@ def _report(error: BaseException) -> int:
 def carry_out(call: Call) -> int:
     """Call the function of a command, show its result on stdout, and tell the exit status."""
     from clnrm_nb import api
+    from clnrm_nb.cli.logs import log_on_stderr
     from clnrm_nb.cli.show import Screen
 
     options: dict[str, Any] = dict(call.options)
@@ -94,7 +95,7 @@ def carry_out(call: Call) -> int:
             ids = call.arguments[0] if call.arguments else ()
             return review(ids, context, by=options.get("by"), message=options.get("message"))
     screen = Screen(call.command, context, options)
-    with screen.progress() as listener:
+    with log_on_stderr(context), screen.progress() as listener:
         if listener is not None:
             options["listener"] = listener
         result = getattr(api, call.command.function)(*call.arguments, context=context, **options)

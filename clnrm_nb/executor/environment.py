@@ -1,4 +1,4 @@
-"""What programs under test find in their environment (``format.md`` 5.3), and the secrets among it.
+"""What programs under test find in their environment (``format.md`` 5.3), and which secrets are given to it.
 
 The file's own variables win over everything injected, except the exporter's: a program that sent its spans
 elsewhere would not be seen.
@@ -6,33 +6,26 @@ elsewhere would not be seen.
 
 from __future__ import annotations
 
-import base64
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from clnrm_nb.errors import Diagnostic
+from clnrm_nb.secrets import SHORTEST, is_too_short
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping
 
     from clnrm_nb.executor.plan import TestPlan
-    from clnrm_nb.scenario.model import TestFile
 
 __all__ = [
-    "MASK",
-    "Masker",
     "Telemetry",
     "combined",
     "injected",
     "is_exporter_variable",
-    "masker_of",
     "read_secrets",
 ]
-
-MASK: Final = "•••"
 
 _EXPORTER_WORDS: Final = {
     "otlp": "otlp",
@@ -132,70 +125,16 @@ def combined(
 
 
 def read_secrets(plan: TestPlan, environ: Mapping[str, str]) -> tuple[dict[str, str], list[Diagnostic]]:
-    """Values of ``[secrets] env``, and a CLN106 for each that is not set."""
+    """Values of ``[secrets] env``; a CLN106 for each that is not set, a CLN413 for each too short to mask."""
     names = plan.test.secrets.env
-    findings = [
-        Diagnostic(
-            "CLN106",
-            f"environment variable `{name}` is not set",
-            file=plan.test.file,
-            hint="[secrets] reads it when the test starts",
-            test=plan.id,
-        )
-        for name in names
-        if name not in environ
-    ]
-    return {name: environ[name] for name in names if name in environ}, findings
-
-
-@dataclass(frozen=True, slots=True)
-class Masker:
-    """Puts ``•••`` where a secret stands, plain or as base64, URL or JSON text.
-
-    Parameters
-    ----------
-    values : sequence of str
-        The secrets; empty ones are left out.
-    """
-
-    values: Sequence[str] = ()
-    _texts: list[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        texts = {form for value in self.values if value for form in _forms(value)}
-        # Longest first, so that no part of a longer secret stays behind.
-        object.__setattr__(self, "_texts", sorted(texts, key=len, reverse=True))
-
-    def text(self, text: str) -> str:
-        """`text` without secrets."""
-        for secret in self._texts:
-            text = text.replace(secret, MASK)
-        return text
-
-    def data(self, data: bytes) -> bytes:
-        """`data` without secrets."""
-        for secret in self._texts:
-            data = data.replace(secret.encode(), MASK.encode())
-        return data
-
-
-def masker_of(tests: Iterable[TestFile], environ: Mapping[str, str]) -> Masker:
-    """What hides the values of all ``[secrets]`` of some tests."""
-    return Masker([environ[name] for test in tests for name in test.secrets.env if name in environ])
-
-
-def _forms(value: str) -> set[str]:
-    raw = value.encode()
-    plain = base64.b64encode(raw).decode()
-    web = base64.urlsafe_b64encode(raw).decode()
-    return {
-        value,
-        plain,
-        plain.rstrip("="),
-        web,
-        web.rstrip("="),
-        quote(value),
-        quote(value, safe=""),
-        json.dumps(value)[1:-1],
-        json.dumps(value, ensure_ascii=False)[1:-1],
-    }
+    secrets = {name: environ[name] for name in names if name in environ}
+    findings = []
+    for name in names:
+        if name not in environ:
+            text, hint = "is not set", "[secrets] reads it when the test starts"
+            findings.append(Diagnostic("CLN106", f"environment variable `{name}` {text}", hint=hint))
+        elif is_too_short(environ[name]):
+            text = f"the secret `{name}` is not masked: it has fewer than {SHORTEST} characters"
+            hint = "masked, every place where they stand by chance would be gone too; use a longer value"
+            findings.append(Diagnostic("CLN413", text, hint=hint))
+    return secrets, [replace(finding, file=plan.test.file, test=plan.id) for finding in findings]

@@ -17,6 +17,7 @@ from clnrm_nb.executor.admission import Admission, Capacity, TestHistory, queue_
 from clnrm_nb.executor.ahead import Ahead
 from clnrm_nb.executor.attempt import RunContext
 from clnrm_nb.executor.backends import has_containers
+from clnrm_nb.executor.masking import mask_outcome, masker_of_plans
 from clnrm_nb.executor.outcome import TestOutcome
 from clnrm_nb.executor.scenarios import ScenarioRun, scenarios_of
 from clnrm_nb.executor.settle import internal_error
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.backends.protocol import Backend
     from clnrm_nb.executor.events import Listener
     from clnrm_nb.executor.plan import TestPlan
+    from clnrm_nb.secrets import Masker
     from clnrm_nb.spans.table import SpanTable
 
 __all__ = ["TestHistory", "run_tests"]
@@ -59,6 +61,7 @@ async def run_tests(
     environ: Mapping[str, str] | None = None,
     tables: MutableMapping[str, SpanTable] | None = None,
     go: asyncio.Event | None = None,
+    masker: Masker | None = None,
 ) -> list[TestOutcome]:
     """Run tests, each to its end.
 
@@ -85,6 +88,8 @@ async def run_tests(
     go : asyncio.Event, optional
         Until it is set tests are only made ready: for somebody who knows what will be run (the file that is
         being edited) before it is known that it will.
+    masker : Masker, optional
+        Hides secrets (default: those of ``[secrets]`` in `plans`).
 
     Returns
     -------
@@ -97,6 +102,7 @@ async def run_tests(
     BackendUnavailableError
         CLN601: ``receiver.port`` is taken.
     """
+    environ = os.environ if environ is None else environ
     context = RunContext(
         run_id=run_id,
         backend=backend,
@@ -105,7 +111,8 @@ async def run_tests(
         receiver=receiver or Receiver(Limits(max_bytes=settings.receiver.max_request_mb * 1024 * 1024)),
         run_span=run_span(run_id),
         publish=publish,
-        environ=os.environ if environ is None else environ,
+        environ=environ,
+        masker=masker_of_plans(plans, environ) if masker is None else masker,
         tables={} if tables is None else tables,
     )
     if receiver is None:
@@ -279,6 +286,7 @@ class _Pool:
             return
         try:
             self._evaluate(plan, outcome)
+            mask_outcome(outcome, self._context.masker)
         except Exception as error:  # noqa: BLE001  # One bad test never harms another; it is reported as CLN901.
             finding = replace(internal_error(error), test=plan.id)
             outcome.diagnostics.append(finding)

@@ -20,8 +20,9 @@ from clnrm_nb.executor.attempt import Attempt, HeldContext
 from clnrm_nb.executor.backends import has_containers
 from clnrm_nb.executor.backends.protocol import UnitSpec
 from clnrm_nb.executor.ending import Ending
-from clnrm_nb.executor.environment import Masker, read_secrets
+from clnrm_nb.executor.environment import read_secrets
 from clnrm_nb.executor.judge import is_leak_asserted, status_of_findings
+from clnrm_nb.executor.masking import mask_outcome, masked_finding
 from clnrm_nb.executor.outcome import TestOutcome
 from clnrm_nb.executor.plan import refuse
 from clnrm_nb.executor.scenarios import ScenarioRun, run_scenarios, scenarios_of
@@ -90,6 +91,7 @@ async def run_test(
         life.report(internal_error(error))
         ended_by = "error"
     settle(life.outcome, ended_by)
+    mask_outcome(life.outcome, context.masker)
     if life.begun_s is not None:
         life.outcome.duration_ms = (time.perf_counter() - life.begun_s) * 1e3
     return life.outcome
@@ -171,6 +173,7 @@ class _Life:
         if self._attempt is not None:
             self._attempt.report(finding)
             return
+        finding = masked_finding(finding, self._context.masker)
         self.outcome.diagnostics.append(finding)
         self._context.emit("diagnostic", test=self._plan.id, data=finding.to_json())
 
@@ -308,7 +311,6 @@ class _Life:
             collector=collector,
             tracer=tracer,
             secrets=secrets,
-            masker=Masker(tuple(secrets.values())),
             deadline_s=time.monotonic() + self._left_s,
             places=unit.environment(),
         )

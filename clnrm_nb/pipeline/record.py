@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.executor.outcome import TestOutcome
+    from clnrm_nb.report.text import Mask
     from clnrm_nb.scenario.model import TestFile
     from clnrm_nb.state import State
 
@@ -33,6 +34,7 @@ def record(
     state: State,
     project: Project,
     settings: Settings,
+    mask: Mask,
 ) -> None:
     """Store the run and write the files named by ``[report]``.
 
@@ -42,12 +44,14 @@ def record(
         Finished; what goes wrong here is added to its findings.
     tests : mapping of str to TestFile
         The valid ones by test id.
+    mask : callable
+        Hides secrets in the files.
     """
     findings = [
         finding
         for outcome in result.outcomes
         if outcome.id in tests and outcome.status not in ("skipped", "error")
-        for finding in _write_reports(outcome, tests[outcome.id], result, project)
+        for finding in _write_reports(outcome, tests[outcome.id], result, project, mask)
     ]
     spans = {
         outcome.id: write_otlp_json(outcome.spans)
@@ -60,11 +64,12 @@ def record(
 
 
 def _write_reports(
-    outcome: TestOutcome, test: TestFile, run: RunResult, project: Project
+    outcome: TestOutcome, test: TestFile, run: RunResult, project: Project, mask: Mask
 ) -> list[Diagnostic]:
     diff = TraceDiff(run.diff.of_test(outcome.id), leave=run.leave) if run.diff else None
     try:
-        write_test_reports(RunResult([outcome], leave=run.leave, diff=diff), test.report, project.root)
+        part = RunResult([outcome], leave=run.leave, diff=diff, mask=mask)
+        write_test_reports(part, test.report, project.root)
     except OSError as error:
         where = project.relative(error.filename) if error.filename else "a report"
         message = f"cannot write {where}: {error.strerror}"

@@ -10,14 +10,15 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from clnrm_nb.executor.backends import open_backend
-from clnrm_nb.executor.environment import masker_of
 from clnrm_nb.executor.events import Event
+from clnrm_nb.executor.masking import mask_outcome
 from clnrm_nb.executor.plan import make_plan
 from clnrm_nb.executor.pool import TestHistory, run_tests
 from clnrm_nb.pipeline.compare import ComparisonRequest, compare
 from clnrm_nb.pipeline.judge import errored, judge
 from clnrm_nb.pipeline.load import Sources, Variables, load
 from clnrm_nb.pipeline.record import record
+from clnrm_nb.pipeline.secrets import hiding, masker_of
 from clnrm_nb.pipeline.select import select
 from clnrm_nb.report.results import Leave, RunResult
 from clnrm_nb.report.view import dated
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from clnrm_nb.pipeline.load import LoadedTest
     from clnrm_nb.report.results import Detail
     from clnrm_nb.report.text import Mask
+    from clnrm_nb.secrets import Masker
     from clnrm_nb.spans.table import SpanTable
 
 __all__ = ["LiveTables", "RunRequest", "run_pipeline"]
@@ -110,7 +112,8 @@ async def run_pipeline(
     started_at, started = datetime.now(UTC), perf_counter()
     run_id = new_run_id()
     loaded = load(request.sources, request.variables, project=project, settings=settings)
-    with State.open(project.state_dir) as state:
+    masker = masker_of(loaded.tests, request.variables.environ or os.environ)
+    with hiding(masker), State.open(project.state_dir) as state:
         chosen = select(
             loaded.tests,
             tags=request.tags,
@@ -120,11 +123,11 @@ async def run_pipeline(
             durations_ms=state.durations,
         )
         tests = {test.test_id: test.test for test in chosen if test.test}
-        mask = masker_of(tests.values(), request.variables.environ).text
         if tables is not None:
-            tables.mask = mask
+            tables.mask = masker.text
         _publish(listener, "run.start", run_id, data={"tests": len(chosen)})
-        outcomes = await _Execution(request, project, settings, state, run_id, listener, tables).run(chosen)
+        execution = _Execution(request, project, settings, state, run_id, listener, tables, masker)
+        outcomes = await execution.run(chosen)
         leave = Leave(
             not_evaluated=settings.executor.allow_not_evaluated, flaky=settings.executor.flaky == "pass"
         )
@@ -149,11 +152,13 @@ async def run_pipeline(
             duration_ms=(perf_counter() - started) * 1e3,
             interrupted=any(outcome.status == "interrupted" for outcome in outcomes),
             leave=leave,
-            mask=mask,
+            mask=masker.text,
             max_rows=settings.notebook.max_rows,
             shows=_details(request, settings),
         )
-        record(result, tests, run_id=run_id, state=state, project=project, settings=settings)
+        record(
+            result, tests, run_id=run_id, state=state, project=project, settings=settings, mask=masker.text
+        )
     _publish(listener, "run.end", run_id, status="passed" if result.ok else "failed", data=result.summary)
     return result
 
@@ -188,11 +193,14 @@ class _Execution:
     run_id: str
     listener: Listener | None
     tables: LiveTables | None
+    masker: Masker
 
     async def run(self, chosen: Sequence[LoadedTest]) -> list[TestOutcome]:
         """One outcome a test, in the order of `chosen`; of repeated tests the worst, in all its detail."""
         backend_name = self.settings.executor.backend
         outcomes = {test.test_id: errored(test, backend_name) for test in chosen if test.test is None}
+        for outcome in outcomes.values():
+            mask_outcome(outcome, self.masker)
         valid = {test.test_id: test for test in chosen if test.test is not None}
         if valid:
             backend = await open_backend(backend_name, self.settings)
@@ -249,6 +257,7 @@ class _Execution:
             evaluate=evaluate,
             environ=self.request.variables.environ or os.environ,
             tables=self.tables,
+            masker=self.masker,
         )
 
 

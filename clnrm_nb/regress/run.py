@@ -20,8 +20,8 @@ from clnrm_nb.regress.workers import execute_all
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from clnrm_nb.executor.environment import Masker
     from clnrm_nb.regress.plan import Planned
+    from clnrm_nb.secrets import Masker
 
 __all__ = ["NotebooksRequest", "run_notebooks"]
 

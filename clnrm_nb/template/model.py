@@ -51,7 +51,7 @@ class TemplateRequest:
     text: str | None = None
     variables: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    environ: Mapping[str, str] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     matrix: Mapping[str, Any] = field(default_factory=dict)
     library_files: Sequence[Path] = ()
     no_template: bool = False
@@ -97,7 +97,7 @@ class Dependencies:
 
     files: dict[str, str] = field(default_factory=dict)
     missing_files: tuple[str, ...] = ()
-    environment: dict[str, str | None] = field(default_factory=dict)
+    environment: dict[str, str | None] = field(default_factory=dict, repr=False)
     variables: frozenset[str] = frozenset()
     nondeterministic: bool = False
 
@@ -133,11 +133,11 @@ class Rendered:
     file: str
     path: Path
     source: str
-    text: str | None
+    text: str | None = field(repr=False)
     templated: bool
     library: bool
     source_map: SourceMap
-    variables: list[Variable]
+    variables: list[Variable] = field(repr=False)
     dependencies: Dependencies
     diagnostics: list[Diagnostic]
     matrix: dict[str, Any]

@@ -97,7 +97,7 @@ class CommandSpec:
     name: str
     argv: Sequence[str]
     service: str | None
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
     workdir: str | None = None
     timeout_s: float | None = None
     grace_s: float = 2.0

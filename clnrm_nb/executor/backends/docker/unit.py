@@ -21,7 +21,7 @@ from clnrm_nb.executor.backends.docker.command import failed_to_start, run_comma
 from clnrm_nb.executor.backends.docker.engine import engine_says
 from clnrm_nb.executor.backends.docker.files import Copying
 from clnrm_nb.executor.backends.docker.labels import UNIT, unit_labels
-from clnrm_nb.executor.backends.docker.mounts import resolve
+from clnrm_nb.executor.backends.docker.mounts import checked_mounts
 from clnrm_nb.executor.backends.docker.network import HOST_NAME, Network, create_network
 from clnrm_nb.executor.backends.docker.proxy import PortProxy, is_loopback
 from clnrm_nb.executor.backends.docker.removal import (
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.executor.backends.docker.engine import Engine
     from clnrm_nb.executor.backends.docker.images import Image, Images
+    from clnrm_nb.executor.backends.docker.mounts import Mount
     from clnrm_nb.executor.backends.protocol import CommandResult, CommandSpec, Leftover, UnitSpec
     from clnrm_nb.scenario.model import Service
 
@@ -137,20 +138,27 @@ class DockerUnit:
         service = self._spec.services[name]
         image = await self._images.ensure(service.image or "")
         self._has_volumes = self._has_volumes or bool(image.volumes)
+        mounts = self._mounts(service)
         body = create.service_body(
             service,
             image,
             env,
-            [resolve(volume, self._spec.directory) for volume in service.volumes],
+            mounts,
             self._surroundings(),
             memory_mb=service.limits.memory_mb or self._spec.memory_mb,
             cpu_millicores=service.limits.cpu_millicores or self._spec.cpu_millicores,
         )
         container = await self._start(name, service.image or "", body, image, env)
+        if self._mounts(service) != mounts:
+            raise ClnrmError(f"a volume of `{name}` was exchanged while its container started", "CLN616")
         if _is_reached(service) or self._has_host_mode:
             container.reach = await self._reach_of(container)
         await self._publish(service, container)
         return container
+
+    def _mounts(self, service: Service) -> list[Mount]:
+        socket = self._engine.address.socket_path
+        return checked_mounts(self._spec, service, engine_socket=socket, is_local=socket is not None)
 
     async def _reach_of(self, container: Container) -> Reach:
         try:
