@@ -10,21 +10,30 @@ import asyncio
 import logging
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from clnrm_nb.executor.admission import Admission, Capacity, TestHistory, queue_order
+from clnrm_nb.config.keys import usable_cpus
+from clnrm_nb.executor.admission import (
+    Admission,
+    Capacity,
+    TestHistory,
+    available_memory_mb,
+    queue_order,
+)
 from clnrm_nb.executor.attempt import RunContext
 from clnrm_nb.executor.backends import has_containers
-from clnrm_nb.executor.outcome import TestOutcome
+from clnrm_nb.executor.outcome import TestOutcome, fails_run
+from clnrm_nb.executor.retry import Retries
 from clnrm_nb.executor.scenarios import ScenarioRun, scenarios_of
+from clnrm_nb.executor.slow import noticed
 from clnrm_nb.executor.test_run import internal_error, run_test
+from clnrm_nb.executor.together import cancel_all
 from clnrm_nb.executor.tracing import run_span
 from clnrm_nb.spans.receiver import Limits, Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping, Sequence
 
-    from clnrm_nb.codes import Status
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.executor.backends.protocol import Backend
@@ -35,9 +44,6 @@ if TYPE_CHECKING:
 __all__ = ["TestHistory", "run_tests"]
 
 _log = logging.getLogger(__name__)
-
-_RETRIED: frozenset[Status] = frozenset({"failed", "incomplete"})
-_FAILURES: frozenset[Status] = frozenset({"failed", "error"})
 
 
 async def run_tests(
@@ -131,14 +137,21 @@ class _Pool:
                 workers=executor.effective_worker_count,
                 containers=executor.max_concurrent_containers,
                 memory_mb=executor.effective_memory_budget_mb,
+                cpu_millicores=usable_cpus() * 1000,
                 groups=executor.groups,
                 counts_containers=has_containers(context.backend.name),
             ),
+            available_memory_mb,
         )
+        self._retries = Retries(context.run_id, executor)
         self._outcomes: dict[str, TestOutcome] = {}
         self._tasks: dict[asyncio.Task[TestOutcome], TestPlan] = {}
+        self._pauses: dict[asyncio.Task[None], TestPlan] = {}
+        self._again: dict[str, TestOutcome] = {}
+        """Tests that are to have another attempt, with the outcome of the last."""
         self._failures = 0
         self._skip_reason: str | None = None
+        self._is_interrupted = False
 
     async def run(self) -> None:
         """Until all tests have ended, or nothing more may start and what runs has ended."""
@@ -146,38 +159,35 @@ class _Pool:
             self._context.emit("test.queued", test=plan.id)
         try:
             while self._start_what_fits():
-                done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+                under_way = [*self._tasks, *self._pauses]
+                done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     self._end(task)
         except asyncio.CancelledError:
             await self._interrupt()
+        await cancel_all(self._pauses)
         for plan in self._plans:
             if plan.id not in self._outcomes:
-                self._put(plan, _skipped(plan, self._context, self._skip_reason or "not started"))
+                self._put(plan, self._not_started(plan))
 
     def results(self) -> list[TestOutcome]:
         """One outcome a plan, in their order."""
         return [self._outcomes[plan.id] for plan in self._plans]
 
     def _start_what_fits(self) -> bool:
-        """Whether anything runs now."""
+        """Whether anything is under way now."""
         while self._skip_reason is None and (plan := self._admission.next()):
-            task = asyncio.create_task(self._with_retries(plan), name=plan.id)
+            task = asyncio.create_task(self._attempt(plan), name=plan.id)
             self._tasks[task] = plan
-        return bool(self._tasks)
+        return bool(self._tasks or (self._pauses and self._skip_reason is None))
 
-    async def _with_retries(self, plan: TestPlan) -> TestOutcome:
-        """Run one test until it passes or its attempts are used up."""
-        self._context.emit("test.start", test=plan.id)
-        attempts = self._context.settings.executor.retries + 1
-        for number in range(1, attempts + 1):
+    async def _attempt(self, plan: TestPlan) -> TestOutcome:
+        """Run one test once."""
+        if self._again.pop(plan.id, None) is None:
+            self._context.emit("test.start", test=plan.id)
+        with noticed(plan, self._context):
             outcome = await run_test(plan, self._context)
-            self._judge(plan, outcome)
-            if outcome.status not in _RETRIED:
-                break
-            _log.info("%s: attempt %d of %d %s", plan.id, number, attempts, outcome.status)
-        if number > 1 and outcome.status == "passed":
-            outcome.status, outcome.reason = "flaky", f"passed in attempt {number}"
+        self._judge(plan, outcome)
         return outcome
 
     def _judge(self, plan: TestPlan, outcome: TestOutcome) -> None:
@@ -190,7 +200,11 @@ class _Pool:
             outcome.diagnostics.append(finding)
             outcome.status, outcome.reason = "error", finding.message
 
-    def _end(self, task: asyncio.Task[TestOutcome]) -> None:
+    def _end(self, task: asyncio.Task[Any]) -> None:
+        """An attempt is over, or the pause before the next one."""
+        if task in self._pauses:
+            self._admission.put_back(self._pauses.pop(task))
+            return
         plan = self._tasks.pop(task)
         self._admission.release(plan)
         if task.cancelled() or task.exception() is not None:
@@ -199,14 +213,34 @@ class _Pool:
             outcome.status = "interrupted" if task.cancelled() else "error"
         else:
             outcome = task.result()
-        self._put(plan, outcome)
-        self._failures += outcome.status in _FAILURES
-        limit = self._context.settings.executor.effective_max_fail
-        if limit and self._failures >= limit and self._skip_reason is None:
-            self._skip_reason = f"not started: {self._failures} failed (--max-fail {limit})"
+        pause_s = self._retries.pause_after(outcome)
+        if pause_s is None or self._skip_reason is not None:
+            self._put(plan, outcome)
+        else:
+            self._pause(plan, outcome, pause_s)
+
+    def _pause(self, plan: TestPlan, outcome: TestOutcome, pause_s: float) -> None:
+        """Let a test wait for its next attempt, holding nothing."""
+        data = {"attempt": self._retries.attempts(plan.id) + 1, "pause_ms": round(pause_s * 1e3, 3)}
+        self._context.emit("test.retry", test=plan.id, status=outcome.status, data=data)
+        self._again[plan.id] = outcome
+        self._pauses[asyncio.create_task(asyncio.sleep(pause_s))] = plan
+
+    def _not_started(self, plan: TestPlan) -> TestOutcome:
+        """The outcome of a test that is not to start, or not again."""
+        reason = self._skip_reason or "not started"
+        outcome = self._again.pop(plan.id, None)
+        if outcome is None:
+            return _skipped(plan, self._context, reason)
+        outcome.reason = f"{outcome.why}; no further attempt: {reason}"
+        if self._is_interrupted:
+            outcome.status = "interrupted"
+        return outcome
 
     def _put(self, plan: TestPlan, outcome: TestOutcome) -> None:
+        outcome = self._retries.conclude(outcome)
         self._outcomes[plan.id] = outcome
+        self._count(outcome)
         self._context.emit(
             "test.end",
             test=plan.id,
@@ -214,8 +248,16 @@ class _Pool:
             data={"duration_ms": round(outcome.duration_ms, 3), "span_count": outcome.span_count},
         )
 
+    def _count(self, outcome: TestOutcome) -> None:
+        settings = self._context.settings.executor
+        self._failures += fails_run(outcome.status, settings)
+        limit = settings.effective_max_fail
+        if limit and self._failures >= limit and self._skip_reason is None:
+            self._skip_reason = f"not started: {self._failures} failed (--max-fail {limit})"
+
     async def _interrupt(self) -> None:
         """Stop everything without grace and wait until it is gone."""
+        self._is_interrupted = True
         self._skip_reason = "not started: the run was interrupted"
         for task in self._tasks:
             task.cancel()
