@@ -201,19 +201,20 @@ async def test_what_may_stay_unevaluated_is_neither_retried_nor_a_failure(run, a
     assert len(fake_backend.units) - units == 1
 
 
-async def test_expectations_decide_about_retries_and_failures(run, a_test, fake_backend):
-    verdicts = iter(["failed", "passed", "failed", "failed"])
+@pytest.mark.parametrize(("retries", "statuses"), [(1, ["flaky", "failed"]), (0, ["failed", "skipped"])])
+async def test_expectations_decide_about_retries_and_failures(run, a_test, retries, statuses):
+    verdicts = {"a.clnrm.toml": iter(["failed", "passed"]), "b.clnrm.toml": iter(["failed", "failed"])}
 
     def evaluate(plan, outcome):
-        outcome.status = next(verdicts)
+        outcome.status = next(verdicts[plan.id])
 
     outcomes = await run(
-        *(a_test(name) for name in "abc"),
-        settings={"executor__worker_count": 1, "executor__retries": 1, "executor__max_fail": 1},
+        *(a_test(name) for name in "ab"),
+        settings={"executor__worker_count": 1, "executor__retries": retries, "executor__max_fail": 1},
         evaluate=evaluate,
     )
 
-    assert [outcome.status for outcome in outcomes] == ["flaky", "failed", "skipped"]
+    assert [outcome.status for outcome in outcomes] == statuses
 
 
 async def test_a_failing_evaluation_is_one_tests_internal_error(run, a_test, codes):
