@@ -209,6 +209,8 @@ class TestOutcome:
     """Where the time went, by phase."""
     attempts: list[AttemptOutcome] = field(default_factory=list)
     """All attempts, where there was more than one."""
+    taken_over_from: str | None = None
+    """The broken-off run in which it really ran (``--resume``)."""
 
     @property
     def why(self) -> str | None:
@@ -250,4 +252,5 @@ class TestOutcome:
             "expectations": [result.to_json() for result in self.expectations],
             "diagnostics": [finding.to_json() for finding in self.diagnostics],
             **({"attempts": [one.to_json() for one in self.attempts]} if self.attempts else {}),
+            **({"taken_over_from": self.taken_over_from} if self.taken_over_from else {}),
         }

@@ -56,6 +56,7 @@ async def run_tests(
     publish: Listener | None = None,
     history: Mapping[str, TestHistory] | None = None,
     evaluate: Callable[[TestPlan, TestOutcome], object] | None = None,
+    ended: Callable[[TestOutcome], object] | None = None,
     receiver: Receiver | None = None,
     environ: Mapping[str, str] | None = None,
     tables: MutableMapping[str, SpanTable] | None = None,
@@ -76,6 +77,8 @@ async def run_tests(
     evaluate : callable, optional
         Judges the expectations of each attempt and sets ``outcome.status``, before retries and ``max_fail``
         look at it. Called on the event loop.
+    ended : callable, optional
+        Takes the final outcome of each test as soon as it is there, on the event loop; must return at once.
     receiver : Receiver, optional
         Started; else one is made for this call.
     environ : mapping, optional
@@ -108,7 +111,7 @@ async def run_tests(
     if receiver is None:
         await context.receiver.start(settings.receiver.port)
     try:
-        pool = _Pool(plans, context, history or {}, evaluate)
+        pool = _Pool(plans, context, history or {}, evaluate, ended)
         await pool.run()
         return pool.results()
     finally:
@@ -126,11 +129,13 @@ class _Pool:
         context: RunContext,
         history: Mapping[str, TestHistory],
         evaluate: Callable[[TestPlan, TestOutcome], object] | None,
+        ended: Callable[[TestOutcome], object] | None,
     ) -> None:
         executor = context.settings.executor
         self._plans = plans
         self._context = context
         self._evaluate = evaluate
+        self._ended = ended
         self._admission = Admission(
             queue_order(plans, history),
             Capacity(
@@ -241,6 +246,8 @@ class _Pool:
         outcome = self._retries.conclude(outcome)
         self._outcomes[plan.id] = outcome
         self._count(outcome)
+        if self._ended is not None:
+            self._ended(outcome)
         self._context.emit(
             "test.end",
             test=plan.id,
