@@ -1,14 +1,13 @@
 """An outcome read back from its document, as far as the document holds it (``format.md`` 11.3).
 
 What only judging needs (addresses, objects, images) is not kept; an outcome read back has been judged.
-Repairs of findings are left out: they are offered by whoever checks the file.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from clnrm_nb.errors import Diagnostic, Related
+from clnrm_nb.errors import Diagnostic, Fix, Related, TextEdit
 from clnrm_nb.executor.outcome import (
     AttemptOutcome,
     CommandOutcome,
@@ -87,11 +86,12 @@ def _expectation(document: Mapping[str, Any]) -> ExpectationResult:
 
 
 def _finding(document: Mapping[str, Any]) -> Diagnostic:
-    rendered = document.get("rendered")
+    rendered, fix = document.get("rendered"), document.get("fix")
     return Diagnostic(
         **_some(document, _OF_FINDING),
         rendered=(rendered["line"], rendered["column"]) if rendered else None,
         related=tuple(Related(**each) for each in document["related"]),
+        fix=Fix(**{**fix, "edits": tuple(TextEdit(**each) for each in fix["edits"])}) if fix else None,
     )
 
 
