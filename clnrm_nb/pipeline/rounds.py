@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clnrm_nb.codes import STATUSES
+from clnrm_nb.executor.events import Event
 from clnrm_nb.executor.outcome import fails_run
 from clnrm_nb.report.text import number_text
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from clnrm_nb.config.keys import Executor
-    from clnrm_nb.executor.events import Event, Listener
+    from clnrm_nb.executor.events import Listener
     from clnrm_nb.executor.outcome import TestOutcome
 
 __all__ = ["run_rounds"]
@@ -51,8 +52,9 @@ async def run_rounds(
     story = _Story(listener)
     endless = until_fail and repeat == 1
     for number in itertools.count(1) if endless else range(1, repeat + 1):
+        story.number = number
         outcomes = await run_once(story)
-        story.take(number, outcomes)
+        story.take(outcomes)
         if any(outcome.status == "interrupted" for outcome in outcomes):
             break
         if until_fail and any(fails_run(outcome.status, settings) for outcome in outcomes):
@@ -66,41 +68,40 @@ class _Story:
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self._told: set[tuple[str, str | None]] = set()
-        self._ends: dict[str | None, Event] = {}
+        self._run = ""
+        self.number = 0
+        """The present round."""
         self._worst: dict[str, TestOutcome] = {}
         self._statuses: dict[str, Counter[str]] = {}
 
     def __call__(self, event: Event) -> None:
         """Pass an event on; how a test ends is known only after the last round."""
+        self._run = event.run
         if event.event == "test.end":
-            self._ends[event.test] = event
-            return
-        if event.event in ("test.queued", "test.start"):
+            event = replace(event, event="test.repeat", data={"number": self.number, **event.data})
+        elif event.event in ("test.queued", "test.start"):
             if (event.event, event.test) in self._told:
                 return
             self._told.add((event.event, event.test))
         self._listener(event)
 
-    def take(self, number: int, outcomes: Sequence[TestOutcome]) -> None:
+    def take(self, outcomes: Sequence[TestOutcome]) -> None:
         """Add the outcomes of a round."""
         for outcome in outcomes:
             self._statuses.setdefault(outcome.id, Counter())[outcome.status] += 1
             self._worst[outcome.id] = _worse(self._worst.get(outcome.id, outcome), outcome)
-            end = self._ends[outcome.id]
-            self._listener(replace(end, event="test.repeat", data={"number": number, **end.data}))
 
     def conclude(self) -> list[TestOutcome]:
         """The worst outcome of each test, which says how often it was run; tests have ended now."""
         for outcome in self._worst.values():
             counts = self._statuses[outcome.id]
             outcome.reason = "; ".join(filter(None, [outcome.why, _counted(counts)]))
-            end = self._ends[outcome.id]
             data = {
                 "duration_ms": round(outcome.duration_ms, 3),
                 "span_count": outcome.span_count,
                 "runs": counts.total() - counts["skipped"],
             }
-            self._listener(replace(end, status=outcome.status, data=data))
+            self._listener(Event("test.end", self._run, outcome.id, status=outcome.status, data=data))
         return list(self._worst.values())
 
 

@@ -19,7 +19,7 @@ import pytest
 import clnrm_nb
 from clnrm_nb.errors import UsageError
 
-NAMES = [f"t{number}" for number in range(8)]
+NAMES = [f"t{number}" for number in range(6)]
 RED = "t2"
 LIMIT_S = 60
 
@@ -37,7 +37,7 @@ command = ["sh", "-c", "echo {name} >> {marks}; sleep {pause}; exit {code}"]
 class Project:
     """A project whose tests leave marks."""
 
-    def __init__(self, root, pause=0.25):
+    def __init__(self, root, pause=0.15):
         self.root, self.pause = root, pause
         (root / ".clnrm").mkdir()
         (root / "temporary").mkdir()
@@ -111,10 +111,10 @@ def statuses(document):
 EXPECTED = {name: "failed" if name == RED else "passed" for name in NAMES}
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_after_a_sigkill_every_test_has_one_verdict_and_no_finished_one_ran_again(project, seed):
     chance = random.Random(seed)
-    project.die(chance.randint(1, len(NAMES) - 2), after_s=chance.uniform(0, 0.2))
+    project.die(chance.randint(1, len(NAMES) - 2), after_s=chance.uniform(0, 0.15))
     finished, before = project.verdicts(), project.marks()
 
     code, document, err = project.run("--resume")
@@ -130,7 +130,7 @@ def test_after_a_sigkill_every_test_has_one_verdict_and_no_finished_one_ran_agai
 
 def test_a_run_that_went_on_and_was_killed_too_is_gone_on_with(project):
     project.die(3)
-    project.die(6, "--resume")
+    project.die(5, "--resume")
     finished, before = project.verdicts(), project.marks()
 
     code, document, _ = project.run("--resume")
@@ -166,12 +166,14 @@ def test_a_test_that_was_changed_is_run_again(project):
     assert all(project.marks()[name] == 1 for name in finished[1:])
 
 
-def test_another_backend_or_limit_is_another_question(project):
+def test_another_limit_is_another_question(project):
     project.die(5)
+    finished = project.verdicts()
 
     project.run("--resume", "--timeout", "30s")
 
-    assert all(project.marks()[name] == 2 for name in NAMES[:2])
+    assert finished
+    assert all(project.marks()[name] == 2 for name in finished)
 
 
 def test_of_two_that_resume_at_once_one_refuses_and_verdicts_stand_once(project):
@@ -242,7 +244,8 @@ def test_spans_and_verdicts_of_what_is_taken_over_are_there_as_if_it_had_run(can
     assert {key: after[key] for key in after if key not in volatile} == {
         key: before[key] for key in before if key not in volatile
     }
-    assert len(result.spans.frame) == len(cancelled.spans.frame[cancelled.spans.frame.test == before["id"]])
+    spans = set(cancelled.spans.frame.query("test_id == @before['id']").span_id)
+    assert set(result.spans.frame.query("test_id == @before['id']").span_id) == spans != set()
     assert result.ok
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 
@@ -306,6 +307,48 @@ async def test_a_test_with_several_attempts_is_queued_started_and_ended_once(run
         "test.end",
     ]
     assert [event.data["attempt"] for event in told[2:4]] == [2, 3]
+
+
+@pytest.mark.parametrize("seed", range(25))
+async def test_whatever_happens_each_test_has_one_story(run, a_test, fake_backend, seed):
+    chance = random.Random(seed)
+    events, task = [], None
+    stop_at = chance.choice([None, chance.randint(1, 40)])
+
+    async def act(_):
+        for _ in range(chance.randint(0, 5)):
+            await asyncio.sleep(0)
+        return chance.choice([0, 0, 1])
+
+    def listen(event):
+        events.append(event)
+        if stop_at is not None and len(events) == stop_at:
+            task.cancel()
+
+    fake_backend.on_command["go"] = act
+    tests = [a_test(f"t{number}", services=["db"]) for number in range(chance.randint(1, 8))]
+    keys = {
+        "executor__worker_count": chance.randint(1, 4),
+        "executor__retries": chance.randint(0, 2),
+        "executor__max_fail": chance.choice([0, 0, 1, 2]),
+    }
+    task = asyncio.create_task(run(*tests, settings=keys, publish=listen))
+    outcomes = await task
+    outcomes = outcomes if isinstance(outcomes, list) else [outcomes]
+
+    assert [outcome.name for outcome in outcomes] == [f"t{number}" for number in range(len(tests))]
+    for outcome in outcomes:
+        told = [event for event in events if event.test == outcome.id]
+        names = [event.event for event in told]
+        assert (names[0], names[-1], told[-1].status) == ("test.queued", "test.end", outcome.status)
+        assert [names.count(name) for name in ("test.queued", "test.end")] == [1, 1]
+        if len(names) > 2:
+            assert names.index("test.start") == 1
+            assert names.count("test.start") == 1
+        if outcome.status in ("passed", "failed", "flaky"):
+            attempts = names.count("test.retry") + 1
+            assert len(outcome.attempts) in ({attempts} if attempts > 1 else {0})
+    assert all(unit.closed == 1 for unit in fake_backend.units)
 
 
 async def test_a_test_that_takes_long_says_so_again_and_again_until_it_ends(
