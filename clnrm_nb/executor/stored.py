@@ -40,6 +40,7 @@ _OF_TEST: Final = (
     "complete",
     "trace_digest",
     "timings_ms",
+    "taken_over_from",
 )
 _OF_SCENARIO: Final = ("name", "status", "duration_ms", "span_count", "trace_digest", "reason")
 _OF_FINDING: Final = (
