@@ -216,6 +216,43 @@ def test_what_was_selected_is_what_is_reported(project):
     assert list(statuses(document)) == NAMES[:4]
 
 
+# The engine's containers cannot write to the host but where something is mounted.
+CONTAINER_TEST = """
+[meta]
+name = "{name}"
+version = "1"
+[services.box]
+image = "{image}"
+args = ["sleep", "1000"]
+volumes = [{{ host_path = "./shared", container_path = "/shared" }}]
+[[steps]]
+name = "go"
+service = "box"
+command = ["sh", "-c", "echo {name} >> /shared/marks; exit {code}"]
+"""
+
+
+@pytest.mark.docker
+def test_after_a_sigkill_with_containers_the_rest_is_run_and_nothing_twice(tmp_path, engine, busybox_image):
+    project = Project(tmp_path)
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "marks").symlink_to(tmp_path / "shared" / "marks")
+    for name in NAMES:
+        text = CONTAINER_TEST.format(name=name, image=busybox_image, code=int(name == RED))
+        (tmp_path / f"{name}.clnrm.toml").write_text(text)
+    words = ["--backend", "docker", "--docker-host", engine.url]
+    project.die(3, *words)
+    finished, before = project.verdicts(), project.marks()
+
+    code, document, _ = project.run("--resume", *words)
+
+    assert (code, statuses(document)) == (1, EXPECTED)
+    assert finished
+    assert all(project.marks()[name] == before[name] == 1 for name in finished)
+    assert project.history() == Counter(NAMES)
+    assert clnrm_nb.api.gc(docker_host=engine.url).ok
+
+
 @pytest.fixture
 def cancelled(tmp_path, monkeypatch):
     """A run in this process, stopped when its first test had its verdict; what it had seen of that test."""
