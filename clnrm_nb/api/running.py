@@ -233,6 +233,7 @@ def _prepare(
         shard=options.get("shard"),
         repeat=max(1, int(options.get("repeat") or 1)),
         until_fail=bool(options.get("until_fail")),
+        resume=bool(options.get("resume")),
         digest=bool(options.get("digest")),
         comparison=_comparison(here, update=bool(options.get("update_baseline"))),
     )

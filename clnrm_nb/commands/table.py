@@ -239,6 +239,7 @@ SETS: Final[dict[str, tuple[Flag, ...]]] = {
         ),
         Flag("repeat", "Run each test N times.", "int", metavar="N"),
         Flag("until-fail", "Run again and again until the first failure."),
+        Flag("resume", "Go on with the last broken-off run: what has its verdict is not run again."),
         Flag("timeout", "Limit of a whole test.", "duration", key="executor.test_timeout", metavar="DUR"),
         Flag(
             "backend",

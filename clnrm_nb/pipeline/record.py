@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from clnrm_nb.scenario.model import TestFile
     from clnrm_nb.state import State
 
-__all__ = ["record"]
+__all__ = ["record", "stored_spans"]
 
 
 def record(
@@ -35,6 +35,8 @@ def record(
     project: Project,
     settings: Settings,
     mask: Mask,
+    kept: Mapping[str, str] | None = None,
+    moved_from: Mapping[str, str] | None = None,
 ) -> None:
     """Store the run and write the files named by ``[report]``.
 
@@ -46,6 +48,8 @@ def record(
         The valid ones by test id.
     mask : callable
         Hides secrets in the files.
+    kept, moved_from
+        See :meth:`~clnrm_nb.state.store.State.save_run`.
     """
     findings = [
         finding
@@ -53,14 +57,21 @@ def record(
         if outcome.id in tests and outcome.status not in ("skipped", "error")
         for finding in _write_reports(outcome, tests[outcome.id], result, project, mask)
     ]
+    known = kept or {}
     spans = {
-        outcome.id: write_otlp_json(outcome.spans)
+        outcome.id: content
         for outcome in result.outcomes
-        if outcome.spans is not None and len(outcome.spans)
+        if outcome.id not in known and (content := stored_spans(outcome)) is not None
     }
     workers = settings.executor.effective_worker_count
-    state.save_run({**result.raw, "run": run_id, "workers": workers}, spans)
+    document = {**result.raw, "run": run_id, "workers": workers}
+    state.save_run(document, spans, kept=known, moved_from=moved_from)
     result.add_findings([*findings, *state.diagnostics])
+
+
+def stored_spans(outcome: TestOutcome) -> bytes | None:
+    """All spans of a test as they are kept; ``None`` where there are none."""
+    return write_otlp_json(outcome.spans) if outcome.spans is not None and len(outcome.spans) else None
 
 
 def _write_reports(

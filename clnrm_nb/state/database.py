@@ -67,6 +67,27 @@ MIGRATIONS: Final = (
     );
     CREATE INDEX baseline_changes_by_id ON baseline_changes (id, seq);
     """,
+    """
+    CREATE TABLE journal (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        run TEXT NOT NULL UNIQUE,
+        at TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        resumes TEXT,
+        is_broken INTEGER NOT NULL
+    );
+    CREATE TABLE journal_tests (
+        run TEXT NOT NULL REFERENCES journal (run) ON DELETE CASCADE,
+        test_id TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        origin TEXT,
+        origin_at TEXT,
+        document BLOB,
+        spans TEXT,
+        recorded_in TEXT,
+        PRIMARY KEY (run, test_id)
+    );
+    """,
 )
 """Each lifts the schema by one version; ``PRAGMA user_version`` counts those applied."""
 

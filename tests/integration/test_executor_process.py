@@ -216,6 +216,28 @@ async def test_term_lets_a_command_say_goodbye_before_it_is_killed(run):
     assert codes(outcome) == ["CLN604"]
 
 
+async def test_immediate_asks_no_command_whether_it_would_like_to_end(run):
+    script = "trap 'echo bye' TERM; echo started; while :; do sleep 0.05; done"
+    scenario = Scenario(name="s", timeout_strategy="immediate", steps=(sh(script, timeout_s=0.5),))
+
+    outcome = await run(a_test(scenarios=(scenario,)))
+
+    assert outcome.scenarios[0].commands[0].stdout == "started\n"
+    assert codes(outcome) == ["CLN604"]
+
+
+async def test_the_limit_of_the_test_ends_a_command_and_its_children(run):
+    script = "trap 'echo bye; exit 3' TERM; sleep 1000 & while :; do sleep 0.05; done"
+    test = a_test(steps=[sh(script), sh("true", "never")])
+
+    outcome = await run(test, executor__test_timeout="0.5s")
+
+    first, second = outcome.scenarios[0].commands
+    assert (outcome.status, first.stdout, second.status) == ("failed", "bye\n", "skipped")
+    assert codes(outcome) == ["CLN604"]
+    assert "the limit of the test" in outcome.reason
+
+
 @pytest.mark.parametrize(
     ("fields", "status"), [({}, "passed"), ({"cleanup": Cleanup(verify_cleanup=True)}, "failed")]
 )
