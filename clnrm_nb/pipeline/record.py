@@ -12,15 +12,17 @@ from clnrm_nb.report.diffs import TraceDiff
 from clnrm_nb.report.files import write_test_reports
 from clnrm_nb.report.results import RunResult
 from clnrm_nb.spans.loaders import write_otlp_json
+from clnrm_nb.state.evidence import Evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.executor.outcome import TestOutcome
     from clnrm_nb.scenario.model import TestFile
     from clnrm_nb.state import State
+    from clnrm_nb.state.evidence import Attempt
 
 __all__ = ["record"]
 
@@ -30,6 +32,7 @@ def record(
     tests: Mapping[str, TestFile],
     *,
     run_id: str,
+    evidence: Sequence[Attempt],
     state: State,
     project: Project,
     settings: Settings,
@@ -42,6 +45,8 @@ def record(
         Finished; what goes wrong here is added to its findings.
     tests : mapping of str to TestFile
         The valid ones by test id.
+    evidence : sequence of Attempt
+        Verdicts with the hashes of what they were reached from.
     """
     findings = [
         finding
@@ -56,6 +61,7 @@ def record(
     }
     workers = settings.executor.effective_worker_count
     state.save_run({**result.raw, "run": run_id, "workers": workers}, spans)
+    Evidence(state).add(run_id, evidence)
     result.add_findings([*findings, *state.diagnostics])
 
 

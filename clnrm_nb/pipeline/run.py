@@ -15,6 +15,7 @@ from clnrm_nb.executor.events import Event
 from clnrm_nb.executor.plan import make_plan
 from clnrm_nb.executor.pool import TestHistory, run_tests
 from clnrm_nb.pipeline.compare import ComparisonRequest, compare
+from clnrm_nb.pipeline.evidence import Evidences
 from clnrm_nb.pipeline.judge import errored, judge
 from clnrm_nb.pipeline.load import Sources, Variables, load
 from clnrm_nb.pipeline.record import record
@@ -124,7 +125,8 @@ async def run_pipeline(
         if tables is not None:
             tables.mask = mask
         _publish(listener, "run.start", run_id, data={"tests": len(chosen)})
-        outcomes = await _Execution(request, project, settings, state, run_id, listener, tables).run(chosen)
+        execution = _Execution(request, project, settings, state, run_id, listener, tables)
+        outcomes = await execution.run(chosen)
         leave = Leave(
             not_evaluated=settings.executor.allow_not_evaluated, flaky=settings.executor.flaky == "pass"
         )
@@ -153,7 +155,15 @@ async def run_pipeline(
             max_rows=settings.notebook.max_rows,
             shows=_details(request, settings),
         )
-        record(result, tests, run_id=run_id, state=state, project=project, settings=settings)
+        record(
+            result,
+            tests,
+            run_id=run_id,
+            evidence=execution.evidences.attempts if execution.evidences else (),
+            state=state,
+            project=project,
+            settings=settings,
+        )
     _publish(listener, "run.end", run_id, status="passed" if result.ok else "failed", data=result.summary)
     return result
 
@@ -188,6 +198,7 @@ class _Execution:
     run_id: str
     listener: Listener | None
     tables: LiveTables | None
+    evidences: Evidences | None = None
 
     async def run(self, chosen: Sequence[LoadedTest]) -> list[TestOutcome]:
         """One outcome a test, in the order of `chosen`; of repeated tests the worst, in all its detail."""
@@ -204,10 +215,16 @@ class _Execution:
         return [outcomes[test.test_id] for test in chosen]
 
     async def _rounds(self, valid: Mapping[str, LoadedTest], backend: Backend) -> list[TestOutcome]:
+        self.evidences = Evidences(
+            project=self.project,
+            settings=self.settings,
+            backend=backend,
+            environ=self.request.variables.environ or os.environ,
+        )
         worst: dict[str, TestOutcome] = {}
         rounds = itertools.count(1) if self.request.until_fail else range(1, self.request.repeat + 1)
         for number in rounds:
-            outcomes = await self._one_round(valid, backend)
+            outcomes = await self._one_round(valid, backend, self.evidences)
             for outcome in outcomes:
                 worst[outcome.id] = _worse(worst.get(outcome.id, outcome), outcome)
                 if number > 1 or self.request.repeat > 1:
@@ -218,7 +235,9 @@ class _Execution:
                 break
         return list(worst.values())
 
-    async def _one_round(self, valid: Mapping[str, LoadedTest], backend: Backend) -> list[TestOutcome]:
+    async def _one_round(
+        self, valid: Mapping[str, LoadedTest], backend: Backend, evidences: Evidences
+    ) -> list[TestOutcome]:
         plans = [
             make_plan(
                 test.test,
@@ -232,10 +251,13 @@ class _Execution:
             if test.test is not None
         ]
 
+        await evidences.take(valid, plans)
+
         def evaluate(plan: TestPlan, outcome: TestOutcome) -> None:
             judge(valid[plan.id], outcome)
+            evidences.say(plan.id, outcome.status)
 
-        return await run_tests(
+        outcomes = await run_tests(
             plans,
             backend,
             settings=self.settings,
@@ -250,6 +272,8 @@ class _Execution:
             environ=self.request.variables.environ or os.environ,
             tables=self.tables,
         )
+        await evidences.confirm(outcomes)
+        return outcomes
 
 
 _SEVERITY = ("interrupted", "error", "failed", "incomplete", "flaky", "passed", "skipped")

@@ -67,6 +67,21 @@ MIGRATIONS: Final = (
     );
     CREATE INDEX baseline_changes_by_id ON baseline_changes (id, seq);
     """,
+    """
+    ALTER TABLE results ADD COLUMN hash TEXT;
+    ALTER TABLE results ADD COLUMN hash_reason TEXT;
+    CREATE TABLE evidence (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+        test_id TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        hash TEXT NOT NULL,
+        expectations TEXT NOT NULL,
+        status TEXT NOT NULL
+    );
+    CREATE INDEX evidence_by_test ON evidence (test_id, seq);
+    CREATE INDEX evidence_by_run ON evidence (run);
+    """,
 )
 """Each lifts the schema by one version; ``PRAGMA user_version`` counts those applied."""
 

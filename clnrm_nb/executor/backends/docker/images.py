@@ -50,11 +50,14 @@ class Image:
         What its programs want to be ended with.
     volumes : tuple of str
         Paths for which the engine makes a volume of its own.
+    size_bytes : int
+        All layers together, unpacked.
     """
 
     id: str
     stop_signal: str = "SIGTERM"
     volumes: tuple[str, ...] = ()
+    size_bytes: int = 0
 
 
 class Images:
@@ -85,6 +88,19 @@ class Images:
             self._known[name] = asyncio.ensure_future(self._find(name))
             self._known[name].add_done_callback(_retrieve)
         return await asyncio.shield(self._known[name])
+
+    async def look_up(self, name: str) -> Image | None:
+        """The image this run has used under a name, else the one on this machine; nothing is pulled.
+
+        Raises
+        ------
+        BackendUnavailableError
+            CLN601: the engine is gone.
+        """
+        search = self._known.get(name)
+        if search is not None and search.done() and not search.cancelled() and search.exception() is None:
+            return search.result()
+        return await self._inspect(name)
 
     def forget(self, name: str) -> None:
         """Look an image up anew the next time: somebody removed it."""
@@ -119,6 +135,7 @@ class Images:
             id=found["Id"],
             stop_signal=config.get("StopSignal") or "SIGTERM",
             volumes=tuple(config.get("Volumes") or ()),
+            size_bytes=int(found.get("Size") or 0),
         )
 
     async def _pull(self, name: str) -> None:
