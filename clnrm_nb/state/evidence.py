@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
 
     from clnrm_nb.state.store import State
 
@@ -82,12 +82,18 @@ class Evidence:
 
         return self._state.write(work)
 
-    def contradictions(self, test_ids: Iterable[str]) -> dict[str, Contradiction]:
-        """By test, the latest pair of unequal verdicts on equal inputs; tests without one are left out."""
+    def contradictions(self, since: Mapping[str, str]) -> dict[str, Contradiction]:
+        """By test, the latest pair of unequal verdicts on equal inputs; tests without one are left out.
+
+        Parameters
+        ----------
+        since : mapping of test id to run id
+            The tests asked about, each with the first run that counts.
+        """
         rows = self._state.read(
             "SELECT run, test_id, number, hash, expectations, status FROM evidence "
-            "WHERE test_id IN (SELECT value FROM json_each(?)) ORDER BY seq",
-            (json.dumps(list(test_ids)),),
+            "JOIN json_each(?) AS since ON since.key = test_id AND run >= since.value ORDER BY seq",
+            (json.dumps(dict(since)),),
         )
         last: dict[tuple[str, str, str], dict[str, Any]] = {}
         found: dict[str, Contradiction] = {}

@@ -1,0 +1,83 @@
+"""``redgreen``: whether the tests are red, as before the code is written, or green, as after it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from clnrm_nb.api.contexts import Context, context_of, refuse_unknown
+from clnrm_nb.api.retelling import JUDGED, NO_ANSWER, PASSED, run_only, told
+from clnrm_nb.api.running import prepare
+from clnrm_nb.errors import UsageError
+from clnrm_nb.report.text import number_text
+from clnrm_nb.state.redgreen import append_records
+
+if TYPE_CHECKING:
+    from clnrm_nb.api.running import Paths
+    from clnrm_nb.executor.events import Listener
+    from clnrm_nb.executor.outcome import TestOutcome
+    from clnrm_nb.report.results import RunResult
+
+__all__ = ["redgreen"]
+
+
+def redgreen(
+    paths: Paths = ".",
+    *,
+    expect: str | None = None,
+    context: Context | None = None,
+    listener: Listener | None = None,
+    **options: Any,
+) -> RunResult:
+    """Run tests and say whether all pass (green), none does (red), or only some (mixed).
+
+    Parameters
+    ----------
+    expect : {"red", "green"}, optional
+        The state that is exit status 0; every other is 1. Default: red and green are 0, mixed is 1.
+
+    Returns
+    -------
+    RunResult
+        What no verdict was reached on (an invalid file, no backend, an interrupt) keeps its own exit status.
+        ``.clnrm/tdd-history.json`` has one more record a test.
+    """
+    if expect not in (None, "red", "green"):
+        raise UsageError(f"--expect {expect!r} is neither red nor green")
+    here = context_of(context, options)
+    refuse_unknown("redgreen", options)
+    prepared = prepare(paths, None, here, options)
+    result = run_only(prepared, listener)
+    judged = [outcome for outcome in result.outcomes if outcome.status in JUDGED]
+    passed = sum(outcome.status in PASSED for outcome in judged)
+    state = "green" if judged and passed == len(judged) else "red" if judged and not passed else "mixed"
+    records = [_record(outcome, result.raw["started_at"]) for outcome in judged]
+    result.add_findings(append_records(here.project.state_dir / "tdd-history.json", records))
+    sentence, exit_code = _verdict(state, expect, passed, len(judged))
+    if result.exit_code in NO_ANSWER:
+        sentence, exit_code = f"no verdict on all tests; so far {sentence}", result.exit_code
+    data = {"state": state, "expected": expect}
+    return told(prepared, result, "redgreen", exit_code, sentence, data=data)
+
+
+def _verdict(state: str, expect: str | None, passed: int, total: int) -> tuple[str, int]:
+    found = f"{state}: {passed} of {number_text(total, 'test')} passed"
+    if expect is not None and state != expect:
+        return f"{found}, expected {expect}", 1
+    return found, int(state == "mixed")
+
+
+def _record(outcome: TestOutcome, at: str) -> dict[str, Any]:
+    passed = outcome.status in PASSED
+    failed = [one.message for one in outcome.expectations if one.status != "passed"]
+    reasons = [command.reason for scenario in outcome.scenarios for command in scenario.commands]
+    known = (each for each in (outcome.reason, *reasons, *failed) if each)
+    error = str(next(known, outcome.status))
+    return {
+        "timestamp": at,
+        "file_path": outcome.id.partition("[")[0],
+        "test_name": outcome.id,
+        "state": "green" if passed else "red",
+        "passed": passed,
+        "duration_ms": round(outcome.duration_ms, 3),
+        **({} if passed else {"error": error}),
+    }
