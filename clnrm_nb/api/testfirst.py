@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.events import Listener
     from clnrm_nb.executor.outcome import TestOutcome
     from clnrm_nb.report.results import RunResult
+    from clnrm_nb.report.verdict import Leave
 
 __all__ = ["redgreen"]
 
@@ -39,6 +40,7 @@ def redgreen(
     -------
     RunResult
         What no verdict was reached on (an invalid file, no backend, an interrupt) keeps its own exit status.
+        ``allow_not_evaluated`` and ``flaky`` decide what passes, as in a run.
         ``.clnrm/tdd-history.json`` has one more record a test.
     """
     if expect not in (None, "red", "green"):
@@ -48,15 +50,23 @@ def redgreen(
     prepared = prepare(paths, None, here, options)
     result = run_only(prepared, listener)
     judged = [outcome for outcome in result.outcomes if outcome.status in JUDGED]
-    passed = sum(outcome.status in PASSED for outcome in judged)
+    passed = sum(_passes(outcome, result.leave) for outcome in judged)
     state = "green" if judged and passed == len(judged) else "red" if judged and not passed else "mixed"
-    records = [_record(outcome, result.raw["started_at"]) for outcome in judged]
+    at = result.raw["started_at"]
+    records = [_record(outcome, at, passed=_passes(outcome, result.leave)) for outcome in judged]
     result.add_findings(append_records(here.project.state_dir / "tdd-history.json", records))
     sentence, exit_code = _verdict(state, expect, passed, len(judged))
     if result.exit_code in NO_ANSWER:
         sentence, exit_code = f"no verdict on all tests; so far {sentence}", result.exit_code
     data = {"state": state, "expected": expect}
     return told(prepared, result, "redgreen", exit_code, sentence, data=data)
+
+
+def _passes(outcome: TestOutcome, leave: Leave) -> bool:
+    """Whether a test fails nothing, by what the person lets pass."""
+    if outcome.status == "incomplete":
+        return leave.not_evaluated
+    return outcome.status in PASSED and (leave.flaky or outcome.status != "flaky")
 
 
 def _verdict(state: str, expect: str | None, passed: int, total: int) -> tuple[str, int]:
@@ -66,8 +76,7 @@ def _verdict(state: str, expect: str | None, passed: int, total: int) -> tuple[s
     return found, int(state == "mixed")
 
 
-def _record(outcome: TestOutcome, at: str) -> dict[str, Any]:
-    passed = outcome.status in PASSED
+def _record(outcome: TestOutcome, at: str, *, passed: bool) -> dict[str, Any]:
     failed = [one.message for one in outcome.expectations if one.status != "passed"]
     reasons = [command.reason for scenario in outcome.scenarios for command in scenario.commands]
     known = (each for each in (outcome.reason, *reasons, *failed) if each)

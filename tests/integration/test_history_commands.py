@@ -473,6 +473,17 @@ def test_the_colour_of_a_run_and_its_exit_status(project, paths, expect, state, 
     assert all(("error" in record) == (record["state"] == "red") for record in records)
 
 
+def test_what_was_not_evaluated_is_green_only_with_leave(project):
+    text = (project / GREEN).read_text() + "\n[expect.hermeticity]\nno_external_services = true\n"
+    file = written(project, GREEN, text)
+
+    strict, lenient = (
+        api.redgreen(file, backend="process", allow_not_evaluated=leave) for leave in (False, True)
+    )
+
+    assert (strict.raw["data"]["state"], lenient.raw["data"]["state"]) == ("red", "green")
+
+
 def test_the_alias_works_and_an_invalid_file_keeps_its_own_exit_status(project):
     written(project, "broken.clnrm.toml", "nothing = 1\n")
 
