@@ -70,7 +70,7 @@ class History(Table):
             command=command,
             notes=[*notes, *(sentence for test in tests or () for sentence in _proofs(test))],
             findings=findings,
-            data={"rows": runs, **({} if tests is None else {"tests": list(tests)})},
+            data={"rows": runs, **({} if tests is None else {"statistics": list(tests)})},
             mask=mask,
         )
 
@@ -96,7 +96,7 @@ class History(Table):
         """One row a test."""
         from clnrm_nb.report.frames import statistics_frame
 
-        return statistics_frame(self.raw["data"].get("tests", ()))
+        return statistics_frame(self.raw["data"].get("statistics", ()))
 
     def plot(self) -> Any:
         """A plotly figure: durations over time, a line a test, marks by status."""

@@ -63,7 +63,7 @@ class Statistics:
     unproven: str | None
 
     def to_json(self) -> dict[str, Any]:
-        """One entry of ``data.tests``."""
+        """One entry of ``data.statistics``."""
         return {
             "test_id": self.test_id,
             "runs": self.runs,

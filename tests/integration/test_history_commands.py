@@ -177,7 +177,7 @@ def test_a_test_is_flaky_where_equal_inputs_gave_unequal_verdicts(project, tmp_p
 
     result = api.stats()
 
-    (found,) = result.raw["data"]["tests"]
+    (found,) = result.raw["data"]["statistics"]
     assert [test["data"]["tests"][0]["status"] for test in runs] == ["failed", "passed"]
     assert found["flaky"] is True
     assert found["evidence"]["hash"] == runs[0]["data"]["tests"][0]["hash"]
@@ -193,7 +193,7 @@ def test_one_run_can_prove_it(project, tmp_path_factory, option):
 
     run(file, **option)
 
-    (found,) = api.stats().raw["data"]["tests"]
+    (found,) = api.stats().raw["data"]["statistics"]
     assert [(one["attempt"], one["status"]) for one in found["evidence"]["runs"]] == [
         (1, "failed"),
         (2, "passed"),
@@ -208,7 +208,7 @@ def test_a_repaired_test_is_not_called_flaky(project):
 
     result = api.stats(file)
 
-    assert result.raw["data"]["tests"][0]["flaky"] is False
+    assert result.raw["data"]["statistics"][0]["flaky"] is False
     assert "which proves nothing" in repr(result)
 
 
@@ -218,7 +218,7 @@ def test_another_expectation_is_no_proof(project):
     written(project, GREEN, text.replace("spans_total = 2", "spans_total = 3"))
     run(GREEN)
 
-    (found,) = api.stats().raw["data"]["tests"]
+    (found,) = api.stats().raw["data"]["statistics"]
     assert (found["runs"], found["passed"], found["flaky"]) == (2, 1, False)
 
 
@@ -228,7 +228,7 @@ def test_stats_choose_by_path_and_id(project):
     run(".")
 
     def chosen(*paths):
-        return [test["test_id"] for test in api.stats(list(paths)).raw["data"]["tests"]]
+        return [test["test_id"] for test in api.stats(list(paths)).raw["data"]["statistics"]]
 
     assert chosen("sub") == chosen(f"sub/{GREEN}") == [f"sub/{GREEN}"]
     assert chosen(".") == [GREEN, f"sub/{GREEN}", RED]
@@ -335,6 +335,16 @@ def test_a_recorded_failure_reproduces(project):
 
     assert (recorded.exit_code, repeated.exit_code) == (1, 0)
     assert repeated.headline.startswith("reproduced: 1 test as recorded")
+
+
+def test_a_failure_that_reproduces_is_no_failure_in_junit(project):
+    api.record(RED, backend="process")
+
+    done = clnrm("repro", ".clnrm/baseline.json", "--backend", "process", "-f", "junit")
+
+    suites = ET.fromstring(done.stdout)
+    assert (done.returncode, suites.get("failures"), suites.get("errors")) == (0, "0", "0")
+    assert "(as `repro` expects)" in suites.find(".//skipped").get("message")
 
 
 def test_a_changed_trace_is_not_reproduced_and_junit_shows_it(project):
