@@ -11,7 +11,7 @@ from clnrm_nb.api.running import prepare
 from clnrm_nb.baseline import BaselineReview
 from clnrm_nb.baseline.snapshot import RecordedResult, Snapshot
 from clnrm_nb.config.writing import write_atomically
-from clnrm_nb.errors import UsageError
+from clnrm_nb.errors import ClnrmError, UsageError
 from clnrm_nb.executor.environment import masker_of
 from clnrm_nb.executor.recording import recording
 from clnrm_nb.pipeline.load import load
@@ -131,10 +131,15 @@ def _accept_first(judged: Sequence[TestOutcome], here: Context) -> list[tuple[st
         return []
     with State.open(here.project.state_dir) as state:
         review = BaselineReview(here.project, state)
-        missing = [one for outcome in judged for one in _traced(outcome) if review.store.load(one) is None]
+        traced = [one for outcome in judged for one in _traced(outcome)]
+        missing = [one for one in traced if not review.store.path(one).exists()]
         if not missing:
             return []
-        decided = review.accept(missing, skip_refused=True, message="clnrm record")
+        try:
+            decided = review.accept(missing, skip_refused=True, message="clnrm record")
+        except ClnrmError as error:
+            # What was recorded stays recorded.
+            return [(one, f"not accepted: {error.message}") for one in missing]
     return [(one.id, one.refused) for one in decided]
 
 

@@ -25,8 +25,12 @@ NO_ANSWER: Final = (2, 3, 130)
 
 
 def run_only(prepared: Prepared, listener: Listener | None) -> RunResult:
-    """Run; reports that were asked for wait until the command has said what it makes of the run."""
-    return carry_out(replace(prepared, write=lambda _: None), listener)
+    """Run, whatever was accepted before: these commands compare by rules of their own, or not at all.
+
+    Reports that were asked for wait until the command has said what it makes of the run.
+    """
+    request = replace(prepared.request, comparison=None)
+    return carry_out(replace(prepared, request=request, write=lambda _: None), listener)
 
 
 def told(

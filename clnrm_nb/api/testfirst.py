@@ -12,9 +12,10 @@ from clnrm_nb.report.text import number_text
 from clnrm_nb.state.redgreen import append_records
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from clnrm_nb.api.running import Paths
     from clnrm_nb.executor.events import Listener
-    from clnrm_nb.executor.outcome import TestOutcome
     from clnrm_nb.report.results import RunResult
     from clnrm_nb.report.verdict import Leave
 
@@ -49,11 +50,11 @@ def redgreen(
     refuse_unknown("redgreen", options)
     prepared = prepare(paths, None, here, options)
     result = run_only(prepared, listener)
-    judged = [outcome for outcome in result.outcomes if outcome.status in JUDGED]
-    passed = sum(_passes(outcome, result.leave) for outcome in judged)
+    judged = [test for test in result.tests if test["status"] in JUDGED]
+    passed = sum(_passes(test, result.leave) for test in judged)
     state = "green" if judged and passed == len(judged) else "red" if judged and not passed else "mixed"
     at = result.raw["started_at"]
-    records = [_record(outcome, at, passed=_passes(outcome, result.leave)) for outcome in judged]
+    records = [_record(test, at, passed=_passes(test, result.leave)) for test in judged]
     result.add_findings(append_records(here.project.state_dir / "tdd-history.json", records))
     sentence, exit_code = _verdict(state, expect, passed, len(judged))
     if result.exit_code in NO_ANSWER:
@@ -62,11 +63,11 @@ def redgreen(
     return told(prepared, result, "redgreen", exit_code, sentence, data=data)
 
 
-def _passes(outcome: TestOutcome, leave: Leave) -> bool:
+def _passes(test: Mapping[str, Any], leave: Leave) -> bool:
     """Whether a test fails nothing, by what the person lets pass."""
-    if outcome.status == "incomplete":
+    if test["status"] == "incomplete":
         return leave.not_evaluated
-    return outcome.status in PASSED and (leave.flaky or outcome.status != "flaky")
+    return test["status"] in PASSED and (leave.flaky or test["status"] != "flaky")
 
 
 def _verdict(state: str, expect: str | None, passed: int, total: int) -> tuple[str, int]:
@@ -76,17 +77,18 @@ def _verdict(state: str, expect: str | None, passed: int, total: int) -> tuple[s
     return found, int(state == "mixed")
 
 
-def _record(outcome: TestOutcome, at: str, *, passed: bool) -> dict[str, Any]:
-    failed = [one.message for one in outcome.expectations if one.status != "passed"]
-    reasons = [command.reason for scenario in outcome.scenarios for command in scenario.commands]
-    known = (each for each in (outcome.reason, *reasons, *failed) if each)
-    error = str(next(known, outcome.status))
+def _record(test: Mapping[str, Any], at: str, *, passed: bool) -> dict[str, Any]:
+    """The record of one test; from its document, which holds no secret."""
+    commands = (command for scenario in test["scenarios"] for command in scenario["commands"])
+    reasons = [test["reason"], *(command["reason"] for command in commands)]
+    failed = [one["message"] for one in test["expectations"] if one["status"] != "passed"]
+    error = next((reason for reason in (*reasons, *failed) if reason), test["status"])
     return {
         "timestamp": at,
-        "file_path": outcome.id.partition("[")[0],
-        "test_name": outcome.id,
+        "file_path": test["id"].partition("[")[0],
+        "test_name": test["id"],
         "state": "green" if passed else "red",
         "passed": passed,
-        "duration_ms": round(outcome.duration_ms, 3),
+        "duration_ms": test["duration_ms"],
         **({} if passed else {"error": error}),
     }

@@ -9,10 +9,12 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from IPython.testing.globalipapp import start_ipython
+from jsonschema import Draft202012Validator
 
 import clnrm_nb
 from clnrm_nb import api
 from clnrm_nb.errors import ClnrmError, UsageError
+from clnrm_nb.schemas import schema
 from clnrm_nb.state import State
 
 GREEN, RED = "green.clnrm.toml.tera", "wrong_exit_code.clnrm.toml"
@@ -280,6 +282,8 @@ def test_every_door_records_and_reproduces(project, shell, door):
     repeated = door(["repro", ".clnrm/baseline.json"], shell)
     colour = door(["redgreen", GREEN], shell)
 
+    for document in (recorded, repeated, colour):
+        Draft202012Validator(schema("report")).validate(document)
     assert (recorded["command"], recorded["ok"]) == ("record", True)
     assert recorded["data"]["accepted"] == [f"{GREEN}::prints"]
     assert (repeated["command"], repeated["data"]["differences"]) == ("repro", [])
@@ -319,6 +323,26 @@ def test_an_accepted_baseline_is_left_alone_and_a_failing_test_gets_none(project
 
     assert file.read_bytes() == before
     assert again.raw["data"]["accepted"] == []
+
+
+def test_what_was_accepted_before_has_no_say_in_what_is_recorded(project):
+    (project / ".clnrm" / "config.toml").write_text("[baseline]\ncompare = true\n")
+    api.record(GREEN, backend="process")
+
+    changed = api.record(GREEN, backend="process", vars={"root": "other"})
+
+    assert changed.ok
+    assert changed.raw["data"]["trace_digest"] == the_test(changed)["trace_digest"]
+
+
+def test_an_acceptance_that_fails_loses_nothing_of_the_recording(project):
+    (project / ".clnrm" / "baselines").write_text("in the way")
+
+    result = api.record(GREEN, backend="process")
+
+    assert result.ok
+    assert "not accepted" in result.notes[-1]
+    assert api.repro(".clnrm/baseline.json", backend="process", verify_digest=True).ok
 
 
 def test_ci_accepts_nothing(project):
@@ -492,6 +516,22 @@ def test_what_was_not_evaluated_is_green_only_with_leave(project):
     )
 
     assert (strict.raw["data"]["state"], lenient.raw["data"]["state"]) == ("red", "green")
+
+
+def test_no_secret_stays_in_what_is_kept(project, monkeypatch):
+    monkeypatch.setenv("TOKEN", "hunter2-hunter2")
+    text = HEAD.replace("[otel]", '[secrets]\nenv = ["TOKEN"]\n\n[otel]')
+    command = 'run = [{ command = ["sh", "-c", "echo $TOKEN; exit 1"], expected_output_contains = "x" }]\n'
+    file = written(project, "s.clnrm.toml", f'{text}[[scenario]]\nname = "x"\n{command}')
+
+    api.record(file, backend="process", vars={"word": "hunter2-hunter2"})
+    api.redgreen(file, backend="process")
+
+    kept = [path for path in (project / ".clnrm").rglob("*") if path.suffix in (".json", ".ndjson", ".log")]
+    assert {"baseline.json", "tdd-history.json", "recording.json"} <= {path.name for path in kept}
+    assert [path.name for path in kept if b"hunter2-hunter2" in path.read_bytes()] == []
+    with pytest.raises(UsageError, match="it was a secret when it was recorded"):
+        api.repro(".clnrm/baseline.json", backend="process")
 
 
 def test_the_alias_works_and_an_invalid_file_keeps_its_own_exit_status(project):
