@@ -72,7 +72,8 @@ def record(
     snapshot = _snapshot(prepared, result, judged, here.project.relative(file), given)
     _write(baseline, snapshot.to_bytes())
     _write(baseline.with_suffix(".sha256"), f"{snapshot.digest}\n".encode())
-    sentence = f"{number_text(len(judged), 'test')} recorded in {here.project.relative(file)}"
+    verdict = "" if result.ok else f"{result.headline}; "
+    sentence = f"{verdict}{number_text(len(judged), 'test')} recorded in {here.project.relative(file)}"
     notes = [f"{here.project.relative(baseline)} holds the verdicts; `clnrm repro` runs them again"]
     left = len(result.outcomes) - len(judged)
     if left:

@@ -43,7 +43,9 @@ def history(
     wanted = [ids] if isinstance(ids, str) else list(ids)
     with State.open(here.project.state_dir) as state:
         rows = state.history(wanted, _ROWS if limit is None else limit)
-        return History(rows, findings=state.diagnostics)
+        unknown = [one for one in wanted if not state.history([one], 1)]
+        notes = [f"no run of `{one}` is stored" for one in unknown]
+        return History(rows, notes=notes, findings=state.diagnostics)
 
 
 def stats(

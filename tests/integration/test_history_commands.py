@@ -249,6 +249,8 @@ def test_history_keeps_to_ids_and_limit_and_draws(project):
     assert result.frame["test_id"].tolist() == [GREEN]
     assert len(api.history().frame) == 4
     assert api.history(limit=0).frame.empty
+    assert api.history("elsewhere").raw["data"]["rows"] == []
+    assert "no run of `elsewhere` is stored" in repr(api.history("elsewhere"))
     assert {trace.name for trace in api.history().plot().data} == {GREEN, RED}
 
 
@@ -358,6 +360,7 @@ def test_a_recorded_failure_reproduces(project):
     repeated = api.repro(".clnrm/baseline.json", backend="process")
 
     assert (recorded.exit_code, repeated.exit_code) == (1, 0)
+    assert recorded.headline.startswith(f"1 of 1 test failed: {RED}; 1 test recorded in")
     assert repeated.headline.startswith("reproduced: 1 test as recorded")
 
 
