@@ -74,7 +74,7 @@ class Fingerprints:
             It cannot be read whole.
         """
         if path not in self._taken:
-            if not path.exists():
+            if not _is_there(path):
                 return None
             self._taken[path] = self._take(path)
         return self._taken[path].digest
@@ -83,7 +83,7 @@ class Fingerprints:
         """Whether a file or directory is not what it was."""
         before = self._taken.get(path)
         if before is None:
-            return path.exists()
+            return _is_there(path)
         try:
             entries = list(self._entries(path))
             newest_ns = max(entry.newest_ns for entry in entries)
@@ -124,6 +124,11 @@ class Fingerprints:
     def _inner(self, directory: str) -> list[str]:
         names = sorted(os.listdir(directory), reverse=True)  # noqa: PTH208  # Texts, of thousands.
         return [name for name in names if name != _BYTECODE and f"{directory}/{name}" not in self._ignore]
+
+
+def _is_there(path: Path) -> bool:
+    """Whether anything can be seen there; unlike :meth:`Path.exists` this never raises."""
+    return os.path.exists(path)  # noqa: PTH110  # As above.
 
 
 def _entry(name: str, place: str, found: os.stat_result) -> _Entry:

@@ -7,13 +7,13 @@ between nobody can say what it was a test of, so it has no hash. Image ids are t
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.cache import Fingerprints, LocalKey, Surroundings, UnreadableError, parts_of, why_uncacheable
-from clnrm_nb.errors import ClnrmError
 from clnrm_nb.executor.backends.docker.mounts import resolve
 from clnrm_nb.executor.backends.protocol import KnowsImages
 from clnrm_nb.executor.recording import recording_file
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Evidences"]
 
+_log = logging.getLogger(__name__)
+
+_ENGINE_S: Final = 10.0
 _RAN: Final = frozenset({"passed", "failed", "incomplete", "flaky"})
 _PASSED_ON: Final = {"process": ("PATH", "LANG")}
 """What backends hand on of the environment of this process."""
@@ -73,13 +76,14 @@ class Evidences:
         self._prints = Fingerprints()
         self._inputs: dict[str, _Inputs] = {}
         self._said: dict[str, list[Status]] = {}
+        self._images: Mapping[str, str | None] = {}
         self._numbers: Counter[str] = Counter()
         self.attempts: list[Attempt] = []
 
     async def take(self, tests: Mapping[str, LoadedTest], plans: Sequence[TestPlan]) -> None:
         """Read what the tests depend on. To be awaited before any of them starts, in every round."""
         self._prints = Fingerprints(ignore=[self._project.state_dir])
-        self._inputs, self._said = {}, {}
+        self._inputs, self._said, self._images = {}, {}, {}
         await asyncio.to_thread(self._take, tests, plans)
 
     def say(self, test_id: str, status: Status) -> None:
@@ -89,15 +93,14 @@ class Evidences:
     async def confirm(self, outcomes: Sequence[TestOutcome]) -> None:
         """Give each test that ran its hash, or the reason why it has none; keep the evidence that makes."""
         ran = [outcome for outcome in outcomes if outcome.status in _RAN]
-        if len(ran) < len(outcomes) and any(outcome.status == "interrupted" for outcome in outcomes):
+        is_stopped = any(outcome.status == "interrupted" for outcome in outcomes)
+        if is_stopped or not await self._is_confirmed(ran):
             # Whoever stops a run does not wait for its files to be read.
             for outcome in ran:
                 outcome.hash_reason = "uncacheable: the run was interrupted"
             return
-        images = await self._image_ids(ran)
-        await asyncio.to_thread(self._look_again)
         for outcome in ran:
-            self._settle(outcome, images)
+            self._settle(outcome)
 
     # ------------------------------------------------------------------------------------------- before
 
@@ -110,6 +113,8 @@ class Evidences:
                 inputs.reason = f"uncacheable: {error}"
             except OSError as error:
                 inputs.reason = f"uncacheable: `.clnrm/key` cannot be kept: {error.strerror}"
+            except Exception as error:  # noqa: BLE001  # Such as `~nobody`: the test itself is refused for it.
+                inputs.reason = f"uncacheable: {type(error).__name__}: {error}"
 
     def _collect(self, loaded: LoadedTest, plan: TestPlan, inputs: _Inputs) -> None:
         assert loaded.checked is not None
@@ -156,17 +161,30 @@ class Evidences:
 
     # -------------------------------------------------------------------------------------------- after
 
-    async def _image_ids(self, outcomes: Sequence[TestOutcome]) -> Mapping[str, str | None]:
+    async def _is_confirmed(self, outcomes: Sequence[TestOutcome]) -> bool:
+        """Look at everything again; false if somebody would not wait for that."""
+        try:
+            await self._ask_for_images(outcomes)
+            await asyncio.to_thread(self._look_again)
+        except asyncio.CancelledError:
+            # All tests have ended: their verdicts stand, and only the evidence is given up.
+            task = asyncio.current_task()
+            while task is not None and task.cancelling():
+                task.uncancel()
+            return False
+        return True
+
+    async def _ask_for_images(self, outcomes: Sequence[TestOutcome]) -> None:
         if not isinstance(self._backend, KnowsImages):
-            return {}
+            return
         names = {name for outcome in outcomes for name in self._inputs[outcome.id].images}
         try:
-            return await self._backend.image_ids(sorted(names))
-        except ClnrmError:
-            # The engine went away after the tests: they have their verdicts, which are no evidence.
+            async with asyncio.timeout(_ENGINE_S):
+                self._images = await self._backend.image_ids(sorted(names))
+        except Exception as error:  # noqa: BLE001  # Whatever an engine does now, the tests have their verdicts.
+            _log.info("the engine does not say what images ran: %s", error)
             for outcome in outcomes:
-                self._refuse(self._inputs[outcome.id], "the engine no longer says what images ran")
-            return {}
+                self._refuse(self._inputs[outcome.id], "the engine does not say what images ran")
 
     def _look_again(self) -> None:
         changed = {
@@ -182,12 +200,12 @@ class Evidences:
     def _refuse(inputs: _Inputs, why: str) -> None:
         inputs.key, inputs.reason = None, f"uncacheable: {why}"
 
-    def _settle(self, outcome: TestOutcome, images: Mapping[str, str | None]) -> None:
+    def _settle(self, outcome: TestOutcome) -> None:
         inputs = self._inputs[outcome.id]
         if inputs.key is None:
             outcome.hash_reason = inputs.reason
             return
-        known = {name: images[name] for name in inputs.images if name in images}
+        known = {name: self._images[name] for name in inputs.images if name in self._images}
         key = inputs.key.with_images(known)
         outcome.hash = key.hash
         for status in self._said.get(outcome.id, ()):

@@ -162,6 +162,28 @@ def test_a_mount_that_changes_during_the_run_leaves_no_hash(project):
     assert test["hash_reason"] == "uncacheable: `data` changed during the run"
 
 
+def test_a_mount_that_leads_nowhere_harms_no_other_test(project):
+    file = written(
+        project, "m.clnrm.toml", MOUNTED.format(command="true").replace("./data", "~nobody-here/x")
+    )
+
+    result = run(file, GREEN)
+
+    assert {test["id"]: test["hash"] is None for test in result.raw["data"]["tests"]} == {
+        GREEN: False,
+        file: True,
+    }
+
+
+def test_without_a_place_for_the_key_there_is_no_hash_and_a_verdict(project):
+    (project / ".clnrm" / "key").mkdir()
+
+    test = the_test(run(GREEN))
+
+    assert (test["status"], test["hash"]) == ("passed", None)
+    assert "cannot be kept" in test["hash_reason"]
+
+
 def test_the_state_directory_below_a_mount_does_not_count(project):
     text = MOUNTED.format(command="true").replace("./data", ".")
     file = written(project, "m.clnrm.toml", text)
