@@ -187,6 +187,9 @@ class TestOutcome:
     isolation: str = "fresh"
     matrix: dict[str, Any] = field(default_factory=dict)
     hash: str | None = None
+    """Semantic hash of its inputs (``format.md`` 9); ``None`` if it did not run, or there can be none."""
+    hash_reason: str | None = None
+    """Why a test that ran has no hash."""
     reason: str | None = None
     scenarios: list[ScenarioOutcome] = field(default_factory=list)
     expectations: list[ExpectationResult] = field(default_factory=list)
@@ -243,6 +246,7 @@ class TestOutcome:
             "isolation": self.isolation,
             "matrix": self.matrix,
             "hash": self.hash,
+            "hash_reason": self.hash_reason,
             "reason": self.reason,
             "span_count": self.span_count,
             "complete": self.complete,

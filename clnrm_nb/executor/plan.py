@@ -86,6 +86,13 @@ class TestPlan:
     locate: Callable[[KeyPath], Location | None] | None = field(default=None, compare=False)
 
     @property
+    def images(self) -> tuple[str, ...]:
+        """Names of the images its containers come from, each once, in file order."""
+        named = [one.image for one in self.services.values() if one.plugin != "network_service" and one.image]
+        has_runner = any(step.service is None for step in _all_steps(self.test))
+        return tuple(dict.fromkeys([*named, *([self.runner_image] if has_runner else [])]))
+
+    @property
     def is_hermetic_by_file(self) -> bool:
         """Whether the file itself asks for nothing outside the test's network."""
         return not any(

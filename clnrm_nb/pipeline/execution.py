@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from clnrm_nb.executor.backends import open_backend
@@ -11,6 +11,7 @@ from clnrm_nb.executor.events import Event
 from clnrm_nb.executor.masking import mask_outcome
 from clnrm_nb.executor.plan import make_plan
 from clnrm_nb.executor.pool import TestHistory, run_tests
+from clnrm_nb.pipeline.evidence import Evidences
 from clnrm_nb.pipeline.judge import errored, judge
 from clnrm_nb.pipeline.resume import Resumption, digests_of
 from clnrm_nb.pipeline.rounds import run_rounds
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from clnrm_nb.secrets import Masker
     from clnrm_nb.spans.table import SpanTable
     from clnrm_nb.state import State
+    from clnrm_nb.state.evidence import Attempt
 
 __all__ = ["Execution"]
 
@@ -63,6 +65,8 @@ class Execution:
     resumption: Resumption
     tables: MutableMapping[str, SpanTable] | None
     masker: Masker
+    evidence: list[Attempt] = field(default_factory=list)
+    """What the tests that ran were reached from."""
 
     async def run(self, chosen: Sequence[LoadedTest]) -> list[TestOutcome]:
         """One outcome a test, in the order of `chosen`."""
@@ -97,11 +101,18 @@ class Execution:
         self.listener(Event("test.end", self.run_id, test=outcome.id, status=outcome.status, data=data))
 
     async def _rounds(self, tests: Mapping[str, LoadedTest], backend: Backend) -> list[TestOutcome]:
+        evidences = Evidences(
+            project=self.project,
+            settings=self.settings,
+            backend=backend,
+            environ=self.environ or os.environ,
+        )
+        self.evidence = evidences.attempts
         if self.ledger is not None and self.resumption.run is None:
             self.ledger.begin(digests_of(tests, self.settings))
 
         async def run_once(listener: Listener) -> list[TestOutcome]:
-            return await self._one_round(tests, backend, listener)
+            return await self._one_round(tests, backend, listener, evidences)
 
         return await run_rounds(
             run_once,
@@ -112,7 +123,11 @@ class Execution:
         )
 
     async def _one_round(
-        self, tests: Mapping[str, LoadedTest], backend: Backend, listener: Listener
+        self,
+        tests: Mapping[str, LoadedTest],
+        backend: Backend,
+        listener: Listener,
+        evidences: Evidences,
     ) -> list[TestOutcome]:
         plans = [
             make_plan(
@@ -127,10 +142,13 @@ class Execution:
             if test.test is not None
         ]
 
+        await evidences.take(tests, plans)
+
         def evaluate(plan: TestPlan, outcome: TestOutcome) -> None:
             judge(tests[plan.id], outcome)
+            evidences.say(plan.id, outcome.status)
 
-        return await run_tests(
+        outcomes = await run_tests(
             plans,
             backend,
             settings=self.settings,
@@ -144,6 +162,8 @@ class Execution:
             tables=self.tables,
             masker=self.masker,
         )
+        await evidences.confirm(outcomes)
+        return outcomes
 
     def _history(self) -> dict[str, TestHistory]:
         durations_ms = self.state.durations()

@@ -12,9 +12,10 @@ from clnrm_nb.report.diffs import TraceDiff
 from clnrm_nb.report.files import write_test_reports
 from clnrm_nb.report.results import RunResult
 from clnrm_nb.spans.loaders import write_otlp_json
+from clnrm_nb.state.evidence import Evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from clnrm_nb.report.text import Mask
     from clnrm_nb.scenario.model import TestFile
     from clnrm_nb.state import State
+    from clnrm_nb.state.evidence import Attempt
 
 __all__ = ["record", "stored_spans"]
 
@@ -31,6 +33,7 @@ def record(
     tests: Mapping[str, TestFile],
     *,
     run_id: str,
+    evidence: Sequence[Attempt],
     state: State,
     project: Project,
     settings: Settings,
@@ -50,6 +53,8 @@ def record(
         Hides secrets in the files.
     kept, moved_from
         See :meth:`~clnrm_nb.state.store.State.save_run`.
+    evidence : sequence of Attempt
+        Verdicts with the hashes of what they were reached from.
     """
     findings = [
         finding
@@ -66,6 +71,7 @@ def record(
     workers = settings.executor.effective_worker_count
     document = {**result.raw, "run": run_id, "workers": workers}
     state.save_run(document, spans, kept=known, moved_from=moved_from)
+    Evidence(state).add(run_id, evidence)
     result.add_findings([*findings, *state.diagnostics])
 
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from clnrm_nb.report.text import Mask
     from clnrm_nb.secrets import Masker
     from clnrm_nb.spans.table import SpanTable
+    from clnrm_nb.state.evidence import Attempt
 
 __all__ = ["LiveTables", "RunRequest", "run_pipeline"]
 
@@ -185,6 +186,7 @@ class _Run:
         self._valid = {test.test_id: test for test in self._chosen if test.test}
         self._tests = {test_id: test.test for test_id, test in self._valid.items() if test.test}
         self._masker = masker
+        self._evidence: Sequence[Attempt] = ()
         if tables is not None:
             tables.mask = masker.text
         self._leave = Leave(
@@ -243,6 +245,7 @@ class _Run:
             masker=self._masker,
         )
         outcomes = await execution.run(self._chosen)
+        self._evidence = execution.evidence
         if ledger is not None:
             # What follows may change outcomes that are still to be written down as they ended.
             await ledger.written()
@@ -284,6 +287,7 @@ class _Run:
             project=self._project,
             settings=self._settings,
             mask=self._masker.text,
+            evidence=self._evidence,
             kept={**resumption.spans, **(ledger.spans if ledger else {})},
             moved_from=resumption.recorded_in,
         )

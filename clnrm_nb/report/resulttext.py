@@ -68,7 +68,8 @@ def result_lines(
         lines += finding_lines(finding, signs=signs, width=width)
     if is_verbose and len(result.spans):
         lines += [line(), *result.spans.lines(signs=signs, width=width, rows=60)]
-    return [*lines, line(), _summary_line(result, signs)]
+    notes = [line(one_line(note)) for note in result.notes]
+    return [*lines, line(), _summary_line(result, signs), *notes]
 
 
 def _diff_lines(

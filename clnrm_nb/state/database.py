@@ -88,6 +88,21 @@ MIGRATIONS: Final = (
         PRIMARY KEY (run, test_id)
     );
     """,
+    """
+    ALTER TABLE results ADD COLUMN hash TEXT;
+    ALTER TABLE results ADD COLUMN hash_reason TEXT;
+    CREATE TABLE evidence (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+        test_id TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        hash TEXT NOT NULL,
+        expectations TEXT NOT NULL,
+        status TEXT NOT NULL
+    );
+    CREATE INDEX evidence_by_test ON evidence (test_id, seq);
+    CREATE INDEX evidence_by_run ON evidence (run);
+    """,
 )
 """Each lifts the schema by one version; ``PRAGMA user_version`` counts those applied."""
 

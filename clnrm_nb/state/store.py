@@ -265,6 +265,8 @@ def _result_row(run_id: str, at: str, test: Mapping[str, Any], spans: str | None
         test.get("backend"),
         test.get("trace_digest"),
         spans,
+        test.get("hash"),
+        test.get("hash_reason"),
         _pack(test),
     )
 
@@ -274,8 +276,8 @@ def _insert(db: sqlite3.Connection, run: Mapping[str, Any], at: str, rows: Seque
     db.execute("INSERT INTO runs (id, at, document) VALUES (?, ?, ?)", (run["run"], at, _pack(run)))
     db.executemany(
         "INSERT INTO results "
-        "(run, at, test_id, status, duration_ms, cached, backend, trace_digest, spans, document) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "(run, at, test_id, status, duration_ms, cached, backend, trace_digest, spans, "
+        "hash, hash_reason, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         rows,
     )
 

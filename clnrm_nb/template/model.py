@@ -40,6 +40,8 @@ class TemplateRequest:
         Extra template files of the configuration, found by their name.
     no_template : bool
         Markers of files that do not end in ``.tera`` are text.
+    determinism : Mapping
+        Keys of ``[determinism]`` that win over the file's, so that a recorded run can be repeated.
     context : Mapping, optional
         The whole context of the template, in place of variables, namespaces and what the file's own tables
         say. For text that is no scenario file, such as a conformance suite's.
@@ -55,6 +57,7 @@ class TemplateRequest:
     matrix: Mapping[str, Any] = field(default_factory=dict)
     library_files: Sequence[Path] = ()
     no_template: bool = False
+    determinism: Mapping[str, Any] = field(default_factory=dict)
     context: Mapping[str, Any] | None = None
 
 

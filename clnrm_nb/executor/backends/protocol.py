@@ -27,6 +27,7 @@ __all__ = [
     "Backend",
     "CommandResult",
     "CommandSpec",
+    "KnowsImages",
     "Leftover",
     "Replaying",
     "RunningService",
@@ -216,6 +217,17 @@ class Replaying(Protocol):
 
     async def play(self, scenario: str | None, deliver: Callable[[SpanTable], None]) -> None:
         """Hand over the spans of one scenario (``None``: of the test itself) with their relative timing."""
+
+
+@runtime_checkable
+class KnowsImages(Protocol):
+    """What a backend has besides whose containers come from images."""
+
+    async def image_ids(self, names: Sequence[str]) -> dict[str, str | None]:
+        """Content addresses of what this run used under these names, or would; ``None``: not there.
+
+        Raises :class:`~clnrm_nb.errors.BackendUnavailableError` (CLN601).
+        """
 
 
 class Backend(Protocol):

@@ -17,6 +17,8 @@ from clnrm_nb.executor.backends.docker.reachability import is_reached_from, unre
 from clnrm_nb.executor.backends.docker.unit import DockerUnit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.errors import Diagnostic
     from clnrm_nb.executor.backends.protocol import UnitSpec
@@ -132,6 +134,12 @@ class DockerBackend:
             await self._close_unit(unit)
             raise
         return unit
+
+    async def image_ids(self, names: Sequence[str]) -> dict[str, str | None]:
+        """See :class:`~clnrm_nb.executor.backends.protocol.KnowsImages`."""
+        assert self._images is not None
+        found = {name: await self._images.look_up(name) for name in names}
+        return {name: image.id if image else None for name, image in found.items()}
 
     async def _close_unit(self, unit: DockerUnit) -> None:
         closing: asyncio.Task[Any] = asyncio.ensure_future(unit.close())
