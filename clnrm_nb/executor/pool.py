@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clnrm_nb.executor.admission import Admission, Capacity, TestHistory, queue_order
 from clnrm_nb.executor.attempt import RunContext
 from clnrm_nb.executor.backends import has_containers
+from clnrm_nb.executor.backends.protocol import Distributing
 from clnrm_nb.executor.outcome import TestOutcome
 from clnrm_nb.executor.scenarios import ScenarioRun, scenarios_of
 from clnrm_nb.executor.test_run import internal_error, run_test
@@ -121,19 +123,12 @@ class _Pool:
         history: Mapping[str, TestHistory],
         evaluate: Callable[[TestPlan, TestOutcome], object] | None,
     ) -> None:
-        executor = context.settings.executor
         self._plans = plans
         self._context = context
         self._evaluate = evaluate
         self._admission = Admission(
             queue_order(plans, history),
-            Capacity(
-                workers=executor.effective_worker_count,
-                containers=executor.max_concurrent_containers,
-                memory_mb=executor.effective_memory_budget_mb,
-                groups=executor.groups,
-                counts_containers=has_containers(context.backend.name),
-            ),
+            _capacity(context),
         )
         self._outcomes: dict[str, TestOutcome] = {}
         self._tasks: dict[asyncio.Task[TestOutcome], TestPlan] = {}
@@ -171,7 +166,7 @@ class _Pool:
         self._context.emit("test.start", test=plan.id)
         attempts = self._context.settings.executor.retries + 1
         for number in range(1, attempts + 1):
-            outcome = await run_test(plan, self._context)
+            outcome = await self._attempted(plan, number)
             self._judge(plan, outcome)
             if outcome.status not in _RETRIED:
                 break
@@ -179,6 +174,12 @@ class _Pool:
         if number > 1 and outcome.status == "passed":
             outcome.status, outcome.reason = "flaky", f"passed in attempt {number}"
         return outcome
+
+    async def _attempted(self, plan: TestPlan, number: int) -> TestOutcome:
+        backend = self._context.backend
+        if isinstance(backend, Distributing):
+            return await backend.run_test(plan, self._context, number)
+        return await run_test(plan, self._context)
 
     def _judge(self, plan: TestPlan, outcome: TestOutcome) -> None:
         if self._evaluate is None or outcome.status == "interrupted":
@@ -231,6 +232,21 @@ class _Pool:
         assert current is not None
         while current.cancelling():
             current.uncancel()
+
+
+def _capacity(context: RunContext) -> Capacity:
+    """What this machine has; of tests that run elsewhere only their number, groups and ports matter here."""
+    executor, backend = context.settings.executor, context.backend
+    if isinstance(backend, Distributing):
+        workers = min(executor.worker_count or backend.capacity, backend.capacity)
+        return Capacity(workers, sys.maxsize, sys.maxsize, executor.groups)
+    return Capacity(
+        workers=executor.effective_worker_count,
+        containers=executor.max_concurrent_containers,
+        memory_mb=executor.effective_memory_budget_mb,
+        groups=executor.groups,
+        counts_containers=has_containers(backend.name),
+    )
 
 
 def _skipped(plan: TestPlan, context: RunContext, reason: str) -> TestOutcome:

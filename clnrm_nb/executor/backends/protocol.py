@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from clnrm_nb.errors import Diagnostic
+    from clnrm_nb.executor.attempt import RunContext
+    from clnrm_nb.executor.outcome import TestOutcome
+    from clnrm_nb.executor.plan import TestPlan
     from clnrm_nb.scenario.model import Service
     from clnrm_nb.spans.table import SpanTable
 
@@ -27,6 +30,7 @@ __all__ = [
     "Backend",
     "CommandResult",
     "CommandSpec",
+    "Distributing",
     "Leftover",
     "Replaying",
     "RunningService",
@@ -57,6 +61,8 @@ class UnitSpec:
         What the user permitted (``format.md`` 5.2), such as ``privileged`` or ``mount:/data``.
     scenarios : sequence of str
         Names of the scenarios that will be run.
+    attempt : str
+        Goes onto every object as a label too, where somebody tells attempts apart.
     """
 
     run_id: str
@@ -69,6 +75,7 @@ class UnitSpec:
     cpu_millicores: int
     allow: Sequence[str] = ()
     scenarios: Sequence[str] = ()
+    attempt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +217,18 @@ class Replaying(Protocol):
 
     async def play(self, scenario: str | None, deliver: Callable[[SpanTable], None]) -> None:
         """Hand over the spans of one scenario (``None``: of the test itself) with their relative timing."""
+
+
+@runtime_checkable
+class Distributing(Protocol):
+    """What a backend has besides that runs whole tests elsewhere, and is asked for no unit."""
+
+    @property
+    def capacity(self) -> int:
+        """Tests that run at once; what each of them needs is the matter of where they run."""
+
+    async def run_test(self, plan: TestPlan, context: RunContext, attempt: int) -> TestOutcome:
+        """Run one attempt of one test, as :func:`~clnrm_nb.executor.test_run.run_test` does here."""
 
 
 class Backend(Protocol):
