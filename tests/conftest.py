@@ -174,6 +174,21 @@ def image_maker() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def dask_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
+    """Start a Dask cluster of the tests' own, `dask_cluster(name, …)`; all of them end with the session."""
+    pytest.importorskip("distributed", reason="needs the extra `dask`")
+    tool, started = _load(TESTS / "cluster.py"), []
+
+    def start(name: str = "cluster", **options: Any) -> Any:
+        started.append(tool.Cluster(tmp_path_factory.mktemp(name), **options))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.stop()
+
+
+@pytest.fixture(scope="session")
 def busybox_image(engine: TestEngine) -> str:
     """Tag of an image with a shell and all of busybox (httpd, nc, wget, setsid …)."""
     return _image(engine, "busybox")
