@@ -70,17 +70,22 @@ class Cluster:
     def worker(
         self, *options: str, n_threads: int = 4, docker_host: str | None = None, nanny: bool = True
     ) -> subprocess.Popen[bytes]:
-        """Start a worker and wait until the scheduler knows it."""
+        """Start a worker; :meth:`ready` waits until the scheduler knows it."""
         name = f"worker-{len(self.processes)}"
         place = self._directory / name
         words = ["worker", self.address, "--nthreads", str(n_threads), "--no-dashboard", *self._options]
         words += ["--local-directory", str(place), "--memory-limit", "0"]
         words += options if nanny else ("--no-nanny", *options)
         environ = {} if docker_host is None else {"DOCKER_HOST": docker_host}
-        process = self._start(words, name, environ)
-        log = self._directory / f"{name}.log"
-        _awaited(lambda: b"Registered to" in log.read_bytes(), process, log)
-        return process
+        return self._start(words, name, environ)
+
+    def ready(self) -> Self:
+        """Wait until all workers have come up."""
+        for number, process in enumerate(self.processes):
+            log = self._directory / f"worker-{number}.log"
+            if process is not self.scheduler:
+                _awaited(lambda log=log: b"Registered to" in log.read_bytes(), process, log)
+        return self
 
     def _start(
         self, words: list[str], name: str, environ: dict[str, str] | None = None

@@ -125,7 +125,7 @@ def place(request, tmp_path_factory):
 def conformance_cluster(dask_cluster, engine):
     with dask_cluster("conformance") as cluster:
         cluster.worker(n_threads=8, docker_host=engine.url)
-        yield cluster
+        yield cluster.ready()
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from clnrm_nb.errors import BackendUnavailableError
 from clnrm_nb.executor.backends.dask.address import is_encrypted, refuse_open
@@ -25,7 +26,7 @@ __all__ = ["Cluster", "Worker", "connect"]
 
 _log = logging.getLogger(__name__)
 
-CONNECT_S: Final = 10.0
+CONNECT_S: Final = 5.0
 FIRST_WORKER_S: Final = 10.0
 _ASK_S: Final = 5.0
 _LONGEST_TTL_S: Final = 60.0
@@ -67,6 +68,7 @@ async def connect(address: str) -> Cluster:
             hint="Install it: pip install 'clnrm_nb[dask]'.",
         ) from None
     try:
+        await _knock(address)
         # Certificates are Dask's matter: its configuration names them (distributed.comm.tls).
         security = Security(require_encryption=True) if is_encrypted(address) else None
         # Its methods return values or awaitables depending on how it was made, which no annotation says.
@@ -233,6 +235,14 @@ class Cluster:
         """Let go of the cluster, which goes on."""
         with suppress(OSError, TimeoutError):
             await self.client.close()
+
+
+async def _knock(address: str) -> None:
+    """Find out at once that nobody is there, where Dask tries again until its time is up."""
+    parts = urlsplit(address)
+    async with asyncio.timeout(CONNECT_S):
+        _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    writer.close()
 
 
 def _slots(found: Mapping[str, Any]) -> int:
