@@ -23,10 +23,10 @@ from clnrm_nb.executor.backends.dask.parent import run_document
 from clnrm_nb.executor.backends.dask.payload import (
     Parcel,
     Reply,
+    file_document,
     outcome_of,
     read_spans,
     settings_document,
-    test_document,
 )
 from clnrm_nb.executor.judge import status_of_findings
 from clnrm_nb.executor.outcome import TestOutcome
@@ -186,7 +186,7 @@ class DaskBackend:
             "test": plan.id,
             "attempt": attempt,
             "label": f"{attempt}/{errand.fence}",
-            "file": test_document(found.test),
+            "file": file_document(found.test),
             "directory": relative_directory(plan),
             "settings": settings_document(context.settings),
             "inner": self._inner,

@@ -35,6 +35,7 @@ __all__ = [
     "VERSIONS",
     "Parcel",
     "Reply",
+    "file_document",
     "located",
     "located_document",
     "outcome_bytes",
@@ -42,7 +43,6 @@ __all__ = [
     "read_spans",
     "settings_document",
     "source_marker",
-    "test_document",
     "write_spans",
 ]
 
@@ -167,7 +167,7 @@ def settings_document(settings: Settings) -> dict[str, Any]:
     return {key: value for key in sent if (value := settings.value(key)) is not None}
 
 
-def test_document(test: TestFile) -> Any:
+def file_document(test: TestFile) -> Any:
     """The typed test file as it travels."""
     return orjson.Fragment(test.model_dump_json())
 
