@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -84,27 +83,12 @@ def workers_of(directory):
 
 
 @pytest.fixture(scope="module")
-def two_engines(engine, private_engine_tool, image_maker, tmp_path_factory):
-    """The session's engine and one more, each with the test image."""
-    import docker
-
-    directory = Path(f"/tmp/clnrm-dask-{os.getpid()}")
-    url = private_engine_tool.start(directory)
-    client = docker.APIClient(base_url=url, version="auto")
-    image_maker.busybox(engine.client)
-    yield [(engine.url, engine.client), (url, client)], image_maker.busybox(client)
-    client.close()
-    private_engine_tool.stop(directory)
-
-
-@pytest.fixture(scope="module")
-def machines(dask_cluster, two_engines):
+def machines(dask_cluster, two_engines, busybox_image):
     """A cluster of two workers, each with an engine of its own."""
-    engines, image = two_engines
     with dask_cluster("machines") as cluster:
-        for url, _ in engines:
-            cluster.worker("--resources", "containers=2", n_threads=4, docker_host=url)
-        yield cluster.ready(), [client for _, client in engines], image
+        for each in two_engines:
+            cluster.worker("--resources", "containers=2", n_threads=4, docker_host=each.url)
+        yield cluster.ready(), [each.client for each in two_engines], busybox_image
 
 
 def of_tests(client):

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -190,15 +191,17 @@ def box(*volumes):
 
 
 def test_a_parcel_shows_nothing_of_what_is_in_it():
-    parcel = Parcel.of("clnrm-1", {"test": "t", "env": "swordfish"}, b"files", {"TOKEN": "swordfish"})
+    parcel = Parcel.of(
+        "clnrm-1", {"test": "t", "env": "swordfish"}, files=b"files", secrets={"TOKEN": "swordfish"}
+    )
 
     assert "swordfish" not in repr(parcel) + str(parcel)
     assert parcel.opened()["test"] == "t"
 
 
 def test_a_damaged_parcel_is_not_opened():
-    whole = Parcel.of("clnrm-1", {"test": "t"}, b"files", {})
-    damaged = Parcel("clnrm-1", "t", whole.body, b"other", {}, whole.digest)
+    whole = Parcel.of("clnrm-1", {"test": "t"}, files=b"files")
+    damaged = replace(whole, files=b"other")
 
     with pytest.raises(InternalError, match="damaged"):
         damaged.opened()
@@ -208,7 +211,7 @@ def test_a_test_file_is_the_same_on_the_other_side(planned):
     plan = planned(
         box(Volume(host_path="./x", container_path="/x", source=("services", "box", "volumes", 0)))
     )
-    parcel = Parcel.of("clnrm-1", {"test": "t", "file": file_document(plan.test)}, b"", {})
+    parcel = Parcel.of("clnrm-1", {"test": "t", "file": file_document(plan.test)})
 
     assert TestFile.model_validate_json(json.dumps(parcel.opened()["file"])) == plan.test
 
@@ -260,8 +263,6 @@ def test_an_outcome_comes_back_as_it_was_with_its_findings_in_the_edited_file(pl
 
 
 def make_located(plan, places):
-    from dataclasses import replace
-
     return replace(plan, locate=places.get)
 
 
@@ -376,8 +377,6 @@ def test_the_directory_of_the_file_is_sent_where_a_process_reads_it(planned, tmp
 
 
 def make_reading(plan):
-    from dataclasses import replace
-
     step = Step(name="go", command=("sh", "-c", "cat $CLNRM_TEST_DIR/x"))
     return replace(plan, test=plan.test.model_copy(update={"steps": (step,)}))
 

@@ -52,7 +52,7 @@ def parcel(tmp_path):
             "hash": None,
             "run_span": {"trace_id": "1" * 32, "span_id": "2" * 16},
         }
-        return Parcel.of(fence, document, b"", secrets or {}), plan
+        return Parcel.of(fence, document, secrets=secrets), plan
 
     return make
 
@@ -80,7 +80,7 @@ async def test_a_test_is_run_and_its_copy_of_the_project_is_gone(station, parcel
 async def test_a_parcel_of_another_version_runs_nothing(station, parcel, tmp_path):
     sent, _ = parcel(f"touch {tmp_path}/ran")
     document = {**sent.opened(), "versions": {**VERSIONS, "payload": 99}}
-    other = Parcel.of("clnrm-2", document, b"", {})
+    other = Parcel.of("clnrm-2", document)
 
     reply = await station.perform(other, "tcp://w", str(tmp_path))
 
@@ -104,16 +104,16 @@ async def test_a_test_called_back_is_interrupted_and_answers_the_caller(station,
     running = asyncio.ensure_future(station.perform(sent, "tcp://w", str(tmp_path)))
     await until((tmp_path / "up").exists)
 
-    reply = await station.recall(sent.fence)
+    is_here = await station.recall(sent.fence)
+    reply = await running
 
-    assert (reply.kind, outcome_of(reply.outcome, plan).status) == ("done", "interrupted")
-    assert (await running).kind == "done"
+    assert (is_here, reply.kind, outcome_of(reply.outcome, plan).status) == (True, "done", "interrupted")
 
 
 async def test_a_test_called_back_before_it_came_never_starts(station, parcel, tmp_path):
     sent, _ = parcel(f"touch {tmp_path}/ran")
 
-    assert (await station.recall(sent.fence)).kind == "nothing"
+    assert await station.recall(sent.fence) is False
     reply = await station.perform(sent, "tcp://w", str(tmp_path))
 
     assert reply.kind == "nothing"

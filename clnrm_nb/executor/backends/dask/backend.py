@@ -17,7 +17,7 @@ from clnrm_nb.errors import BackendUnavailableError, ClnrmError, Diagnostic, Int
 from clnrm_nb.executor.artifacts import staging, write_artifacts
 from clnrm_nb.executor.backends.dask.address import checked
 from clnrm_nb.executor.backends.dask.clock import moved
-from clnrm_nb.executor.backends.dask.fence import Ledger, Token
+from clnrm_nb.executor.backends.dask.fence import Ledger, Seats
 from clnrm_nb.executor.backends.dask.files import archive, extract, mounted, relative_directory
 from clnrm_nb.executor.backends.dask.parent import run_document
 from clnrm_nb.executor.backends.dask.payload import (
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.executor.attempt import RunContext
     from clnrm_nb.executor.backends.dask.cluster import Cluster
+    from clnrm_nb.executor.backends.dask.fence import Seat
     from clnrm_nb.executor.backends.dask.pulse import Errand, Pulse
     from clnrm_nb.executor.backends.protocol import Unit, UnitSpec
     from clnrm_nb.executor.plan import TestPlan
@@ -53,6 +54,10 @@ _LAG_S: Final = 90.0
 """How much longer than its own limit a started test may take to answer, teardown included."""
 
 _RECALL_S: Final = 5.0
+_REPLY_S: Final = 5.0
+_WORD_S: Final = 1.0
+"""How long after its start a test may be unknown to have started."""
+
 _SWEEP_S: Final = 15.0
 
 
@@ -79,6 +84,7 @@ class DaskBackend:
         self._cluster: Cluster | None = None
         self._pulse: Pulse | None = None
         self._ledger = Ledger()
+        self._seats: Seats
         self._sweeping: asyncio.Task[Any] | None = None
 
     async def open(self) -> None:
@@ -95,6 +101,7 @@ class DaskBackend:
         from clnrm_nb.executor.backends.dask.cluster import connect
 
         self._cluster = await connect(address)
+        self._seats = Seats(self._cluster.client)
         from clnrm_nb.executor.backends.dask.plugin import CleanWorker
         from clnrm_nb.executor.backends.dask.pulse import Pulse
 
@@ -122,6 +129,7 @@ class DaskBackend:
         if self._sweeping is not None:
             await asyncio.gather(self._sweeping, return_exceptions=True)
         if self._cluster is not None:
+            self._seats.drop()
             await self._cluster.close()
             self._cluster = None
 
@@ -154,15 +162,23 @@ class DaskBackend:
         assert self._cluster is not None
         assert self._pulse is not None
         fence = self._ledger.begin(plan.id, attempt)
-        errand, token = Errand(plan, context, fence), Token(self._cluster.client, fence)
+        seat = await self._seats.take()
+        errand = Errand(plan, context, fence)
         context.tables[plan.id] = errand.table
         try:
-            parcel, findings = await self._parcel(errand, token, attempt)
+            parcel, findings = await self._parcel(errand, seat, attempt)
             self._pulse.add(errand)
-            reply = await self._sent(errand, token, parcel, attempt)
+            reply = await self._sent(errand, seat, parcel, attempt)
+        except BaseException:
+            seat.drop()
+            raise
         finally:
             self._pulse.remove(errand)
-            token.drop()
+        # What else may still come to this seat would be in the way of the next test.
+        if reply is not None and reply.kind in ("done", "refused"):
+            self._seats.give_back(seat)
+        else:
+            seat.drop()
         if reply is None:
             return self._unrun(plan, context, reason="interrupted", status="interrupted")
         if reply.kind == "refused":
@@ -173,12 +189,10 @@ class DaskBackend:
             raise _LostError("another start has been committed")
         return await self._taken(errand, reply, findings)
 
-    async def _parcel(self, errand: Errand, token: Token, attempt: int) -> tuple[Parcel, list[Diagnostic]]:
-        """What is sent, and its token ready."""
+    async def _parcel(self, errand: Errand, seat: Seat, attempt: int) -> tuple[Parcel, list[Diagnostic]]:
+        """What is sent, and what is other than in a local run."""
         plan, context = errand.plan, errand.context
-        found, _ = await asyncio.gather(
-            asyncio.to_thread(mounted, plan, by_process=self._inner == "process"), token.issue()
-        )
+        found = mounted(plan, by_process=self._inner == "process")
         files = await asyncio.to_thread(archive, found.sources) if found.sources else b""
         secrets = {name: context.environ[name] for name in plan.test.secrets.env if name in context.environ}
         document = {
@@ -193,18 +207,23 @@ class DaskBackend:
             "hash": plan.hash,
             "run_span": run_document(context.run_span),
         }
-        return Parcel.of(errand.fence, document, files, secrets), found.findings
+        parcel = Parcel.of(errand.fence, document, seat=seat.name, files=files, secrets=secrets)
+        return parcel, found.findings
 
-    async def _sent(self, errand: Errand, token: Token, parcel: Parcel, attempt: int) -> Reply | None:
+    async def _sent(self, errand: Errand, seat: Seat, parcel: Parcel, attempt: int) -> Reply | None:
         """Have it run; its answer, or ``None`` if it was called back before it began."""
         future = self._submit(errand, parcel, attempt)
+        answer = asyncio.ensure_future(seat.reply(errand.fence))
         try:
-            return await self._answer(errand, future)
+            # A moment after the task: a start waits for its token.
+            await seat.issue(errand.fence)
+            return await self._answer(errand, answer, future)
         except asyncio.CancelledError:
             # A second cancellation ends the waiting, not the calling back.
-            recall = asyncio.ensure_future(self._recall(errand, token, future))
+            recall = asyncio.ensure_future(self._recall(errand, seat, answer, future))
             return await asyncio.shield(recall)
         finally:
+            answer.cancel()
             future.release()
 
     def _submit(self, errand: Errand, parcel: Parcel, attempt: int) -> Any:
@@ -226,48 +245,54 @@ class DaskBackend:
                 or None,
             )
 
-    async def _answer(self, errand: Errand, future: Any) -> Reply:
-        from distributed.client import FutureCancelledError
-        from distributed.scheduler import KilledWorker
-
-        waiting = asyncio.ensure_future(future.result())
-        guard = asyncio.ensure_future(_overdue(errand))
+    async def _answer(self, errand: Errand, answer: asyncio.Future[Any], future: Any) -> Reply:
+        """The reply; raises what came in its place."""
+        watch = asyncio.ensure_future(_ended(future))
+        overdue = asyncio.ensure_future(_overdue(errand))
         try:
-            await asyncio.wait([waiting, guard], return_when=asyncio.FIRST_COMPLETED)
-            if not waiting.done():
+            await asyncio.wait([answer, watch, overdue], return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done() and not overdue.done():
+                # The task is over without a reply, unless that one is still on its way.
+                await asyncio.wait([answer], timeout=0 if await watch else _REPLY_S)
+            if answer.done():
+                return Reply.of(answer.result())
+            if overdue.done():
                 await future.cancel(force=True)
                 raise _LostError(f"worker {errand.worker} has not answered within the test's limit")
-            reply: Reply = await waiting
-        except KilledWorker as killed:
-            raise _LostError(f"worker {killed.last_worker.address} died") from None
-        except (FutureCancelledError, OSError) as error:
-            text = f"the cluster at {self._settings.executor.dask.address} gave the test up: {error}"
-            raise BackendUnavailableError(text, "CLN601") from None
+            if (text := watch.result()) is not None:
+                raise _LostError(text)
+            raise _LostError(f"worker {errand.worker} ended the test without an answer")
+        except OSError as error:
+            raise self._gone(error) from None
         finally:
-            waiting.cancel()
-            guard.cancel()
-        return reply
+            watch.cancel()
+            overdue.cancel()
 
-    async def _recall(self, errand: Errand, token: Token, future: Any) -> Reply | None:
+    def _gone(self, error: object) -> BackendUnavailableError:
+        address = self._settings.executor.dask.address
+        return BackendUnavailableError(f"the cluster at {address} is gone: {error}", "CLN601")
+
+    async def _recall(
+        self, errand: Errand, seat: Seat, answer: asyncio.Future[Any], future: Any
+    ) -> Reply | None:
         """Stop a test wherever it is; what it came to, if it had begun."""
         from clnrm_nb.executor.backends.dask.worker import RECALL
 
         assert self._cluster is not None
         with contextlib.suppress(OSError):
-            if await token.take_back():
+            if await seat.take_back(errand.fence):
                 await future.cancel(force=True)
                 return None
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(_WORD_S):
                 await errand.started.wait()
         if errand.worker is not None:
-            answer = await self._cluster.ask(errand.worker, RECALL, fence=errand.fence, timeout_s=_RECALL_S)
-            answers = {errand.worker: answer}
+            await self._cluster.ask(errand.worker, RECALL, fence=errand.fence)
         else:
-            answers = await self._cluster.ask_all(RECALL, fence=errand.fence, timeout_s=_RECALL_S)
+            await self._cluster.ask_all(RECALL, fence=errand.fence)
+        await asyncio.wait([answer], timeout=_RECALL_S)
         await future.cancel(force=True)
-        found = [Reply(**answer) for answer in answers.values() if answer and answer["kind"] == "done"]
-        return found[0] if found else None
+        return Reply.of(answer.result()) if answer.done() and not answer.exception() else None
 
     # ------------------------------------------------------------------------------------------ afterwards
 
@@ -341,6 +366,30 @@ _SAID: Final = {
     "abandoned": "worker {worker} had not heard of this run for too long",
     "nothing": "worker {worker} was told to stop before it began",
 }
+
+
+async def _ended(future: Any) -> str | None:
+    """Wait for the end of a task; what is wrong with it, ``None`` if it has just ended.
+
+    Raises
+    ------
+    ConnectionError
+        The scheduler is gone.
+    """
+    from distributed.client import FutureCancelledError
+    from distributed.scheduler import KilledWorker
+
+    try:
+        error = await future.exception()
+        if future.status == "finished":
+            return None
+        if future.status != "error":
+            raise ConnectionError(f"the task is {future.status}")
+    except FutureCancelledError as cancelled:
+        raise ConnectionError(str(cancelled)) from None
+    if isinstance(error, KilledWorker):
+        return f"worker {error.last_worker.address} died"
+    return f"the task failed: {type(error).__name__}: {error}"
 
 
 async def _overdue(errand: Errand) -> None:

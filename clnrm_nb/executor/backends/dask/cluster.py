@@ -26,7 +26,10 @@ __all__ = ["Cluster", "Worker", "connect"]
 
 _log = logging.getLogger(__name__)
 
-CONNECT_S: Final = 5.0
+CONNECT_S: Final = 10.0
+HELLO_S: Final = 30.0
+"""A worker that is asked for the first time imports this package."""
+
 FIRST_WORKER_S: Final = 10.0
 _ASK_S: Final = 5.0
 _LONGEST_TTL_S: Final = 60.0
@@ -148,7 +151,7 @@ class Cluster:
 
         sent_ns = time.time_ns()
         try:
-            async with asyncio.timeout(CONNECT_S):
+            async with asyncio.timeout(HELLO_S):
                 answers = await self.client.run(hello, workers=[address], on_error="return")
         except (OSError, TimeoutError) as error:
             answers = {address: error}
@@ -259,7 +262,8 @@ def _check_answer(address: str, answer: Any) -> None:
             hint="Install the same version of clnrm_nb[dask] everywhere.",
         )
     if isinstance(answer, BaseException):
-        raise BackendUnavailableError(f"worker {address} does not answer: {answer}", "CLN601")
+        said = str(answer) or type(answer).__name__
+        raise BackendUnavailableError(f"worker {address} does not answer: {said}", "CLN601")
     theirs = answer["versions"]
     if theirs != VERSIONS:
         raise BackendUnavailableError(

@@ -71,6 +71,8 @@ class Parcel:
 
     Parameters
     ----------
+    seat : str
+        Where its token is, and where its reply is waited for.
     body : bytes
         JSON: ``versions``, ``run``, ``test`` (the id), ``attempt``, ``file`` (the typed test file),
         ``directory``, ``settings``, ``inner``, ``hash``, ``run_span``, ``label``.
@@ -83,6 +85,7 @@ class Parcel:
     """
 
     fence: str
+    seat: str
     test_id: str
     body: bytes
     files: bytes = b""
@@ -90,10 +93,18 @@ class Parcel:
     digest: str = ""
 
     @classmethod
-    def of(cls, fence: str, document: Mapping[str, Any], files: bytes, secrets: Mapping[str, str]) -> Parcel:
+    def of(
+        cls,
+        fence: str,
+        document: Mapping[str, Any],
+        *,
+        seat: str = "",
+        files: bytes = b"",
+        secrets: Mapping[str, str] | None = None,
+    ) -> Parcel:
         """Pack and seal."""
         body = orjson.dumps({"versions": VERSIONS, **document})
-        return cls(fence, document["test"], body, files, dict(secrets), _digest(body, files))
+        return cls(fence, seat, document["test"], body, files, dict(secrets or {}), _digest(body, files))
 
     def opened(self) -> dict[str, Any]:
         """The document of its body.
@@ -143,6 +154,16 @@ class Reply:
     def __repr__(self) -> str:
         """Its kind; nothing of what is in it."""
         return f"<Reply {self.kind} of {self.worker}>"
+
+    def message(self) -> dict[str, Any]:
+        """As it is sent."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    @classmethod
+    def of(cls, message: Mapping[str, Any]) -> Reply:
+        """As it came."""
+        known = {each.name: message[each.name] for each in fields(cls)}
+        return cls(**{**known, "events": tuple(known["events"])})
 
     @classmethod
     def refusing(cls, worker: str, *findings: Diagnostic) -> Reply:

@@ -236,15 +236,14 @@ class Station:
                 tests[fence] = {"events": live.events[n_events:], "spans": _new_spans(live, n_rows)}
         return {"now_ns": time.time_ns(), "tests": tests}
 
-    async def recall(self, fence: str) -> Reply:
-        """Stop a test without grace; its answer after teardown, ``nothing`` if it does not run here."""
+    async def recall(self, fence: str) -> bool:
+        """Stop a test without grace, or keep it from starting; whether it runs here. It answers as any."""
         self._recalled.add(fence)
         live = self._live.get(fence)
-        if live is None or live.task is None:
-            return Reply("nothing")
+        if live is None:
+            return False
         live.cancel()
-        await asyncio.wait([live.task])
-        return live.task.result()
+        return True
 
     async def close(self) -> None:
         """The worker ends: so does everything that runs on it."""

@@ -7,10 +7,9 @@ loop, hand over to the engine's, and return what Dask sends back.
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from clnrm_nb.executor.backends.dask.fence import take_token
+from clnrm_nb.executor.backends.dask.fence import send_reply, take_token
 from clnrm_nb.executor.backends.dask.payload import VERSIONS, Reply
 from clnrm_nb.executor.backends.dask.station import station
 from clnrm_nb.executor.backends.dask.sweep import sweep
@@ -18,6 +17,8 @@ from clnrm_nb.executor.loop import run_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from distributed import Worker
 
     from clnrm_nb.executor.backends.dask.payload import Parcel
 
@@ -31,13 +32,21 @@ RECALL: Final = "clnrm_recall"
 SWEEP: Final = "clnrm_sweep"
 
 
-async def run_parcel(parcel: Parcel) -> Reply:
-    """The task: run one test, if this start is the one that may."""
+async def run_parcel(parcel: Parcel) -> str:
+    """The task: run one test, if this start is the one that may; the kind of the reply it has sent."""
     from distributed import get_worker
 
     worker = get_worker()
-    if not await take_token(worker.scheduler, parcel.fence):
-        return Reply("fenced", worker.address)
+    seat, fence = parcel.seat, parcel.fence
+    if await take_token(worker.scheduler, seat, fence):
+        reply = await _ran(parcel, worker)
+    else:
+        reply = Reply("fenced", worker.address)
+    await send_reply(worker.scheduler, seat, fence, reply.message())
+    return reply.kind
+
+
+async def _ran(parcel: Parcel, worker: Worker) -> Reply:
     said = {"test": parcel.test_id, "fence": parcel.fence, "worker": worker.address}
     worker.log_event([TOPIC, worker.address], {"action": "test-started", **said})
     reply = await run_here(station().perform(parcel, worker.address, worker.local_directory))
@@ -55,9 +64,9 @@ async def report(*, asked: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
     return await run_here(station().report(asked))
 
 
-async def recall(*, fence: str) -> dict[str, Any]:
-    """See :meth:`~clnrm_nb.executor.backends.dask.station.Station.recall`; its answer as a message."""
-    return asdict(await run_here(station().recall(fence)))
+async def recall(*, fence: str) -> bool:
+    """See :meth:`~clnrm_nb.executor.backends.dask.station.Station.recall`."""
+    return await run_here(station().recall(fence))
 
 
 async def sweep_up(*, inner: str) -> int:
