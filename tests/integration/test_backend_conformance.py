@@ -19,7 +19,7 @@ import clnrm_nb
 pytestmark = pytest.mark.docker
 
 SECRET = "xyzzy-4711-secret"
-HELD = "987.25"
+HELD = f"987.{os.getpid()}"
 
 # A span of its own in the context it was given, as an SDK would send it, with what a bare image has.
 SEND = """

@@ -85,7 +85,8 @@ class DaskBackend:
         self._pulse: Pulse | None = None
         self._ledger = Ledger()
         self._seats: Seats
-        self._sweeping: asyncio.Task[Any] | None = None
+        self._background: set[asyncio.Future[Any]] = set()
+        self._is_sweeping = False
 
     async def open(self) -> None:
         """Reach the cluster.
@@ -126,8 +127,7 @@ class DaskBackend:
         """Let go of the cluster."""
         if self._pulse is not None:
             await self._pulse.close()
-        if self._sweeping is not None:
-            await asyncio.gather(self._sweeping, return_exceptions=True)
+        await asyncio.gather(*self._background, return_exceptions=True)
         if self._cluster is not None:
             self._seats.drop()
             await self._cluster.close()
@@ -171,6 +171,7 @@ class DaskBackend:
             reply = await self._sent(errand, seat, parcel, attempt)
         except BaseException:
             seat.drop()
+            self._call_off(errand)
             raise
         finally:
             self._pulse.remove(errand)
@@ -352,13 +353,28 @@ class DaskBackend:
             context.emit("diagnostic", test=plan.id, data=finding.to_json())
         return outcome
 
+    def _call_off(self, errand: Errand) -> None:
+        """Nobody waits for this start any more; should it still run somewhere, it is stopped there."""
+        from clnrm_nb.executor.backends.dask.worker import RECALL
+
+        if self._cluster is not None and errand.worker in self._cluster.workers:
+            asked = asyncio.ensure_future(self._cluster.ask(errand.worker, RECALL, fence=errand.fence))
+            self._background.add(asked)
+            asked.add_done_callback(self._background.discard)
+
     def _sweep(self) -> None:
         """Have all workers look for what a dead one left, unless they are at it."""
         from clnrm_nb.executor.backends.dask.worker import SWEEP
 
-        if self._cluster is not None and (self._sweeping is None or self._sweeping.done()):
-            asked = self._cluster.ask_all(SWEEP, inner=self._inner, timeout_s=_SWEEP_S)
-            self._sweeping = asyncio.ensure_future(asked)
+        if self._cluster is not None and not self._is_sweeping:
+            self._is_sweeping = True
+            asked = asyncio.ensure_future(self._cluster.ask_all(SWEEP, inner=self._inner, timeout_s=_SWEEP_S))
+            self._background.add(asked)
+            asked.add_done_callback(self._swept)
+
+    def _swept(self, asked: asyncio.Future[Any]) -> None:
+        self._is_sweeping = False
+        self._background.discard(asked)
 
 
 _SAID: Final = {

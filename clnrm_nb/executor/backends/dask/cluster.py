@@ -70,12 +70,12 @@ async def connect(address: str) -> Cluster:
             "CLN601",
             hint="Install it: pip install 'clnrm_nb[dask]'.",
         ) from None
+    # Certificates are Dask's matter: its configuration names them (distributed.comm.tls).
+    security = Security(require_encryption=True) if is_encrypted(address) else None
     try:
         await _knock(address)
-        # Certificates are Dask's matter: its configuration names them (distributed.comm.tls).
-        security = Security(require_encryption=True) if is_encrypted(address) else None
         # Its methods return values or awaitables depending on how it was made, which no annotation says.
-        client: Any = await Client(
+        client: Any = Client(
             address,
             asynchronous=True,
             set_as_default=False,
@@ -84,18 +84,26 @@ async def connect(address: str) -> Cluster:
             name="clnrm_nb",
         )
     except (OSError, TimeoutError, TypeError, ValueError) as error:
-        raise BackendUnavailableError(
-            f"no scheduler answers at {address}: {str(error) or type(error).__name__}",
-            "CLN601",
-            hint="For tls:// Dask's own configuration must name the certificates (distributed.comm.tls).",
-        ) from error
+        raise _unreachable(address, error) from error
     cluster = Cluster(client, address)
     try:
+        await client
         await cluster.check()
+    except (OSError, TimeoutError, TypeError, ValueError) as error:
+        await cluster.close()
+        raise _unreachable(address, error) from error
     except BaseException:
         await cluster.close()
         raise
     return cluster
+
+
+def _unreachable(address: str, error: Exception) -> BackendUnavailableError:
+    return BackendUnavailableError(
+        f"no scheduler answers at {address}: {str(error) or type(error).__name__}",
+        "CLN601",
+        hint="For tls:// Dask's own configuration must name the certificates (distributed.comm.tls).",
+    )
 
 
 class Cluster:

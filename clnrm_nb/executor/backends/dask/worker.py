@@ -69,8 +69,8 @@ async def recall(*, fence: str) -> bool:
     return await run_here(station().recall(fence))
 
 
-async def sweep_up(*, inner: str) -> int:
-    """Remove what dead processes of this machine have left; how many objects that were."""
+async def sweep_up(*, inner: str) -> bool:
+    """See :func:`~clnrm_nb.executor.backends.dask.sweep.sweep`."""
     return await run_here(sweep(inner))
 
 
