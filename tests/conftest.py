@@ -174,6 +174,38 @@ def image_maker() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def two_engines(
+    engine: TestEngine, private_engine_tool: ModuleType, image_maker: ModuleType
+) -> Iterator[list[TestEngine]]:
+    """The session's engine and one more, both with the busybox image: two machines as far as tests can tell."""
+    import docker
+
+    directory = Path(tempfile.gettempdir()) / f"clnrm-second-{os.getpid()}"
+    url = private_engine_tool.start(directory)
+    second = TestEngine(url, docker.APIClient(base_url=url, version="auto"))
+    for each in (engine, second):
+        image_maker.busybox(each.client)
+    yield [engine, second]
+    second.client.close()
+    private_engine_tool.stop(directory)
+
+
+@pytest.fixture(scope="session")
+def dask_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
+    """Start a Dask cluster of the tests' own, `dask_cluster(name, …)`; all of them end with the session."""
+    pytest.importorskip("distributed", reason="needs the extra `dask`")
+    tool, started = _load(TESTS / "cluster.py"), []
+
+    def start(name: str = "cluster", **options: Any) -> Any:
+        started.append(tool.Cluster(tmp_path_factory.mktemp(name), **options))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.stop()
+
+
+@pytest.fixture(scope="session")
 def busybox_image(engine: TestEngine) -> str:
     """Tag of an image with a shell and all of busybox (httpd, nc, wget, setsid …)."""
     return _image(engine, "busybox")

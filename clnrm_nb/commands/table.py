@@ -243,7 +243,7 @@ SETS: Final[dict[str, tuple[Flag, ...]]] = {
         Flag("timeout", "Limit of a whole test.", "duration", key="executor.test_timeout", metavar="DUR"),
         Flag(
             "backend",
-            "Where tests run: docker, process, replay, auto.",
+            "Where tests run: docker, process, replay, dask, auto.",
             "text",
             key="executor.backend",
             metavar="NAME",
@@ -261,6 +261,13 @@ SETS: Final[dict[str, tuple[Flag, ...]]] = {
             "file",
             key="executor.replay",
             metavar="FILE",
+        ),
+        Flag(
+            "scheduler",
+            "Run tests on the workers of this Dask scheduler; implies --backend dask.",
+            "text",
+            key="executor.dask.address",
+            metavar="URL",
         ),
         Flag(
             "isolation",

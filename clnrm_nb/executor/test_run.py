@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from clnrm_nb.errors import BackendUnavailableError, ClnrmError, Diagnostic, RefusedError
 from clnrm_nb.executor.attempt import Attempt, HeldContext
 from clnrm_nb.executor.backends import has_containers
-from clnrm_nb.executor.backends.protocol import UnitSpec
+from clnrm_nb.executor.backends.protocol import Distributing, UnitSpec
 from clnrm_nb.executor.ending import Ending
 from clnrm_nb.executor.environment import read_secrets
 from clnrm_nb.executor.judge import is_leak_asserted, status_of_findings
@@ -99,7 +99,8 @@ async def run_test(
 
 def prepares_ahead(plan: TestPlan, backend: Backend) -> bool:
     """Whether network, containers and services of a test are made before its turn comes."""
-    return plan.isolation != "fresh" and has_containers(backend.name)
+    is_here = not isinstance(backend, Distributing)
+    return plan.isolation != "fresh" and is_here and has_containers(backend.name)
 
 
 async def _fresh(life: _Life, turn: AbstractAsyncContextManager[object]) -> Status:

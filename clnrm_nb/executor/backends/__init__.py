@@ -18,6 +18,7 @@ GROUP: Final = "clnrm_nb.backends"
 
 # The same as in pyproject.toml, so that a checkout that is not installed works too.
 _BUILT_IN: Final = {
+    "dask": "clnrm_nb.executor.backends.dask:DaskBackend",
     "docker": "clnrm_nb.executor.backends.docker:DockerBackend",
     "process": "clnrm_nb.executor.backends.process:ProcessBackend",
     "replay": "clnrm_nb.executor.backends.replay:ReplayBackend",

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from clnrm_nb.errors import Diagnostic
+    from clnrm_nb.executor.attempt import RunContext
+    from clnrm_nb.executor.outcome import TestOutcome
+    from clnrm_nb.executor.plan import TestPlan
     from clnrm_nb.scenario.model import Service
     from clnrm_nb.spans.table import SpanTable
 
@@ -27,6 +30,7 @@ __all__ = [
     "Backend",
     "CommandResult",
     "CommandSpec",
+    "Distributing",
     "KnowsImages",
     "Leftover",
     "Replaying",
@@ -60,6 +64,8 @@ class UnitSpec:
         Names of the scenarios that will be run.
     commands_in : collection of (str or None)
         Services that commands will be run in; ``None``: the runner container.
+    attempt : str
+        Goes onto every object as a label too, where somebody tells attempts apart.
     """
 
     run_id: str
@@ -73,6 +79,7 @@ class UnitSpec:
     allow: Sequence[str] = ()
     scenarios: Sequence[str] = ()
     commands_in: Collection[str | None] = ()
+    attempt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +235,18 @@ class KnowsImages(Protocol):
 
         Raises :class:`~clnrm_nb.errors.BackendUnavailableError` (CLN601).
         """
+
+
+@runtime_checkable
+class Distributing(Protocol):
+    """What a backend has besides that runs whole tests elsewhere, and is asked for no unit."""
+
+    @property
+    def capacity(self) -> int:
+        """Tests that run at once; what each of them needs is the matter of where they run."""
+
+    async def run_test(self, plan: TestPlan, context: RunContext, attempt: int) -> TestOutcome:
+        """Run one attempt of one test, as :func:`~clnrm_nb.executor.test_run.run_test` does here."""
 
 
 class Backend(Protocol):

@@ -68,7 +68,7 @@ class DockerUnit:
         self._engine = engine
         self._images = images
         self._spec = spec
-        self._labels = unit_labels(spec.run_id, spec.test_id, str(this_process()), self.id)
+        self._labels = unit_labels(spec.run_id, spec.test_id, str(this_process()), self.id, spec.attempt)
         self._network: Network | None = None
         self._containers: dict[str | None, Container] = {}
         """Those started, by service; the runner container under ``None``."""
