@@ -28,7 +28,6 @@ import secrets
 import shutil
 import socket
 import sys
-import tempfile
 import time
 from collections import deque
 from pathlib import Path
@@ -36,8 +35,11 @@ from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.config.project import safe_name
 from clnrm_nb.errors import ClnrmError, Diagnostic
+from clnrm_nb.executor import reaper
 from clnrm_nb.executor.backends.process_tree import Captured, MarkedProcess, end_marked
 from clnrm_nb.executor.backends.protocol import CommandResult, Leftover
+from clnrm_nb.executor.ownership import this_process
+from clnrm_nb.executor.scratch import make_scratch, remove_scratch
 from clnrm_nb.executor.together import together
 
 if TYPE_CHECKING:
@@ -75,7 +77,8 @@ class ProcessBackend:
 
     async def open_unit(self, spec: UnitSpec) -> ProcessUnit:
         """Make the scratch directory and reserve the ports."""
-        return ProcessUnit(spec, Path(tempfile.mkdtemp(prefix="clnrm-process-")))
+        reaper.keep({"marked": f"{this_process()}/"})
+        return ProcessUnit(spec, make_scratch("clnrm-process-"))
 
     async def close(self) -> None:
         """Nothing is held."""
@@ -177,7 +180,7 @@ class ProcessUnit:
     def __init__(self, spec: UnitSpec, scratch: Path) -> None:
         self._spec = spec
         self._scratch = scratch
-        self._mark = f"{secrets.token_hex(16)}."
+        self._mark = f"{this_process()}/{secrets.token_hex(16)}."
         self._started = 0
         self._services: dict[str, ProcessService] = {}
         self._starting: list[asyncio.Future[MarkedProcess]] = []
@@ -360,7 +363,7 @@ class ProcessUnit:
             for sock in ports.values():
                 sock.close()
         self._reserved.clear()
-        await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
+        await asyncio.to_thread(remove_scratch, self._scratch)
         return [Leftover("process", name) for name in strays]
 
 
