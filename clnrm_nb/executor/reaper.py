@@ -46,12 +46,13 @@ class _Reaper:
         self._lock = threading.Lock()
         self._has_complained = False
 
-    def keep(self, fact: Mapping[str, Any]) -> None:
+    def keep(self, fact: Mapping[str, Any], *, starts: bool) -> None:
         with self._lock:
             line = json.dumps(fact, separators=(",", ":"))
             self._kept[line] += 1
             # Also where nothing is new: this is how a reaper that has died is noticed.
-            self._tell(f"+{line}\n")
+            if starts or self._pipe is not None:
+                self._tell(f"+{line}\n")
 
     def drop(self, fact: Mapping[str, Any]) -> None:
         with self._lock:
@@ -139,7 +140,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_reaper.forked)
 
 
-def keep(fact: Mapping[str, Any]) -> None:
+def keep(fact: Mapping[str, Any], *, starts: bool = True) -> None:
     """Have something removed should this process die; starts the reaper if need be.
 
     Parameters
@@ -147,8 +148,10 @@ def keep(fact: Mapping[str, Any]) -> None:
     fact : mapping
         Of one key, as :func:`clnrm_nb.reaper.removal.remove` takes it. ``engine`` and ``marked`` say where to
         look and are kept for good; any other says that something is there, until :func:`drop`.
+    starts : bool
+        ``False``: only tell a reaper that there is anyway.
     """
-    _reaper.keep(fact)
+    _reaper.keep(fact, starts=starts)
 
 
 def drop(fact: Mapping[str, Any]) -> None:

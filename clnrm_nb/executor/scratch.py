@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Abandoned", "abandoned", "make_scratch", "remove_scratch", "scratch"]
 
-_BEGINNINGS: Final = ("clnrm-", ".writing-")
+_BEGINNINGS: Final = ("clnrm-", ".old-", ".writing-")
 
 
 def make_scratch(prefix: str, parent: Path | None = None) -> Path:
@@ -32,9 +32,9 @@ def make_scratch(prefix: str, parent: Path | None = None) -> Path:
     Parameters
     ----------
     prefix : str
-        Beginning of its name: ``clnrm-…``, or ``.writing-…`` in a state directory.
+        Beginning of its name: ``clnrm-…``; in a state directory ``.writing-…`` or ``.old-…``.
     parent : Path, optional
-        Where (default: the system's directory for temporary files).
+        Where (default: the system's directory for temporary files). Alone it is no reason for a reaper.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def make_scratch(prefix: str, parent: Path | None = None) -> Path:
     """
     place = Path(tempfile.gettempdir()) if parent is None else parent
     path = place.absolute() / f"{prefix}{token_hex(4)}"
-    reaper.keep({"directory": str(path)})
+    reaper.keep({"directory": str(path)}, starts=parent is None)
     try:
         _marker(path).symlink_to(str(this_process()))
         path.mkdir(mode=0o700)
