@@ -394,7 +394,7 @@ class DockerUnit:
 
     async def _remove_unexpected(self) -> list[Leftover]:
         """What carries the unit's label after all it made was removed: found, reported, removed."""
-        left = await find_labelled(self._engine, UNIT, self.id, volumes=self._has_volumes)
+        left = await find_labelled(self._engine, UNIT, self.id, volumes=True)
         await remove_all(self._engine, left)
         return left.leftovers()
 
