@@ -34,7 +34,8 @@ run = ["true"]
 def lay_down(directory: Path, text: str, *, tests: int = 1, image: str = "") -> Path:
     """A project of so many tests."""
     (directory / ".clnrm").mkdir(parents=True)
-    settings = f'[executor]\nmax_concurrent_containers = 64\n[containers]\ndefault_image = "{image}"\n'
+    limits = "max_concurrent_containers = 64\nmemory_budget_mb = 65536\n"
+    settings = f'[executor]\n{limits}[containers]\ndefault_image = "{image}"\n'
     (directory / ".clnrm" / "config.toml").write_text(f'{settings}pull_policy = "never"\n')
     (directory / "tmp").mkdir()
     for number in range(tests):
@@ -61,7 +62,7 @@ class Remains:
         begun_s = time.monotonic()
         while left := self.all():
             assert time.monotonic() - begun_s < within_s, f"left behind: {left}"
-            time.sleep(0.005)
+            time.sleep(0.03)
         return time.monotonic() - begun_s
 
 

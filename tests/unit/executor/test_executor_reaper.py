@@ -16,7 +16,7 @@ import pytest
 from clnrm_nb.executor.leftovers import collect_local
 from clnrm_nb.executor.ownership import Owner, this_process
 from clnrm_nb.executor.scratch import make_scratch, remove_scratch
-from clnrm_nb.reaper.processes import start_time
+from clnrm_nb.reaper.processes import marked, start_time
 from clnrm_nb.reaper.removal import remove
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
@@ -222,31 +222,35 @@ def test_a_group_whose_number_now_belongs_to_another_process_is_left_alone(victi
 
 
 @pytest.fixture
-def orphaned(victim):
-    """What is left when the reaper dies with the process it watched."""
-    os.kill(reaper_of(victim), signal.SIGKILL)
-    victim.kill()
-    return victim
-
-
-@pytest.fixture
 def temporary(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     return tmp_path
 
 
-def test_gc_says_what_a_dead_owner_left_on_this_machine_and_then_removes_it(orphaned, temporary):
-    would = [each for each in collect_local(dry_run=True) if str(orphaned.process.pid) in each.owner]
-    still_there = orphaned.directory.exists() and is_alive(orphaned.pids[0])
-    removed = [each for each in collect_local() if str(orphaned.process.pid) in each.owner]
+@pytest.fixture
+def dead(monkeypatch):
+    """The label of a process that has ended, on a machine whose other runs do not clean up meanwhile."""
+    monkeypatch.setattr("clnrm_nb.executor.ownership._machine_id", lambda: "a-machine-of-its-own")
+    return str(Owner("a-machine-of-its-own", this_process().boot, os.getpid(), "1"))
+
+
+def test_gc_says_what_a_dead_owner_left_on_this_machine_and_then_removes_it(temporary, dead):
+    directory, marker = temporary / "clnrm-process-1", temporary / "clnrm-process-1.owner"
+    directory.mkdir()
+    marker.symlink_to(dead)
+    process = subprocess.Popen(["sleep", "1000"], env={"CLNRM_PROCESS": f"{dead}/unit.1."})
+    until(lambda: marked(dead))
+
+    would = collect_local(dry_run=True)
+    still_there = directory.exists() and process.poll() is None
+    removed = collect_local()
 
     assert still_there
     assert [(each.type, each.removed) for each in would] == [("directory", False), ("process", False)]
-    assert would[0].name == str(orphaned.directory)
-    assert would[1].name == f"sleep 1000 ({orphaned.pids[0]})"
+    assert [each.name for each in would] == [str(directory), f"sleep 1000 ({process.pid})"]
     assert [(each.type, each.removed) for each in removed] == [("directory", True), ("process", True)]
-    assert not os.path.lexists(orphaned.marker)
-    assert not is_alive(orphaned.pids[0])
+    assert not any(map(os.path.lexists, [directory, marker]))
+    assert process.wait() == -signal.SIGKILL
 
 
 def test_gc_leaves_alone_what_belongs_to_the_living(victim, temporary):
