@@ -107,7 +107,7 @@ def killed(start, peer_s, trials, peers_every):
 
 @pytest.mark.bench
 def test_bench_kill_9_of_a_run_with_20_containers(start, peer_s):
-    killed(start, peer_s, 5, 2)
+    killed(start, peer_s, 5, 3)
 
 
 @pytest.mark.bench_full
