@@ -151,6 +151,12 @@ def engine() -> Iterator[TestEngine]:
 
 
 @pytest.fixture(scope="session")
+def victims() -> ModuleType:
+    """Runs to interrupt and kill (``victims.py``)."""
+    return _load(TESTS / "victims.py")
+
+
+@pytest.fixture(scope="session")
 def private_engine_tool() -> ModuleType:
     """Functions ``start(directory, *options)`` and ``stop(directory)``, for tests that break an engine."""
     tool = _load(TESTS / "engine.py")

@@ -768,7 +768,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     ),
     Command(
         "gc",
-        "Remove containers, networks and volumes that dead runs left behind.",
+        "Remove what dead runs left behind, in the engine and on this machine.",
         None,
         (Flag("dry-run", "Only say what would be removed."),),
         "",

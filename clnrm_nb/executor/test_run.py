@@ -49,6 +49,8 @@ _LIMIT_LAG_S: Final = 1.0
 
 _TEARDOWN_S: Final = 60.0
 _SHORTEST_TEARDOWN_S: Final = 2.0
+_INTERRUPTED_TEARDOWN_S: Final = 1.5
+"""Then the report is written, while the removal goes on without anybody waiting for it."""
 
 
 async def run_test(
@@ -107,11 +109,9 @@ async def _fresh(life: _Life, turn: AbstractAsyncContextManager[object]) -> Stat
     """Everything within the turn, from the unit to its removal."""
     async with turn:
         life.begin()
-        try:
+        async with life.closed():
             await life.prepare()
             return await life.run()
-        finally:
-            await life.close()
 
 
 async def _warm(life: _Life, turn: AbstractAsyncContextManager[object]) -> Status:
@@ -119,7 +119,7 @@ async def _warm(life: _Life, turn: AbstractAsyncContextManager[object]) -> Statu
 
     A test that is waited for takes its turn at once, so that nobody later in the queue overtakes it.
     """
-    try:
+    async with life.closed():
         if life.begun_s is None:
             await life.prepare()
             await life.watch_services()
@@ -127,8 +127,6 @@ async def _warm(life: _Life, turn: AbstractAsyncContextManager[object]) -> Statu
             life.begin()
             await life.make_ready()
             return await life.run()
-    finally:
-        await life.close()
 
 
 class _Life:
@@ -159,7 +157,7 @@ class _Life:
         """The state before anything was made."""
         self._left_s = self._plan.timeout_s
         self._unit: Unit | None = None
-        self._is_listening = False
+        self._is_listening = self._is_interrupted = False
         self._attempt: Attempt | None = None
         self._ending: Ending | None = None
         self._runs: list[ScenarioRun] = []
@@ -337,6 +335,17 @@ class _Life:
 
     # ------------------------------------------------------------------------------------------ after
 
+    @asynccontextmanager
+    async def closed(self) -> AsyncIterator[None]:
+        """Whatever happens inside, everything is removed afterwards."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            self._is_interrupted = True
+            raise
+        finally:
+            await self.close()
+
     async def close(self) -> None:
         """Remove everything, in any state. A second cancellation ends the waiting, not the clean-up."""
         if self._ending is not None and self._attempt is not None:
@@ -354,15 +363,18 @@ class _Life:
         started = time.perf_counter()
         limit_ms = self._plan.test.cleanup.cleanup_timeout_ms
         limit_s = _TEARDOWN_S if limit_ms is None else max(limit_ms / 1e3, _SHORTEST_TEARDOWN_S)
+        if self._is_interrupted:
+            limit_s = _INTERRUPTED_TEARDOWN_S
         try:
             async with asyncio.timeout(limit_s):
                 leftovers = await unit.close()
             self.outcome.leftovers = [(leftover.type, leftover.name) for leftover in leftovers]
             self._report_leftovers()
         except TimeoutError:
-            self.report(
-                self._leak(f"the clean-up did not end within {limit_s:g} s; `clnrm gc` goes on with it")
-            )
+            # An interrupt is answered in time; what then goes on was not left by the test.
+            if not self._is_interrupted:
+                text = f"the clean-up did not end within {limit_s:g} s; it goes on, not waited for"
+                self.report(self._leak(text))
         except ClnrmError as error:
             self.report(error.diagnostic)
         except Exception as error:  # noqa: BLE001  # As above: the other tests go on.

@@ -28,7 +28,6 @@ import secrets
 import shutil
 import socket
 import sys
-import tempfile
 import time
 from collections import deque
 from pathlib import Path
@@ -36,8 +35,12 @@ from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.config.project import safe_name
 from clnrm_nb.errors import ClnrmError, Diagnostic
+from clnrm_nb.executor import reaper
 from clnrm_nb.executor.backends.process_tree import Captured, MarkedProcess, end_marked
 from clnrm_nb.executor.backends.protocol import CommandResult, Leftover
+from clnrm_nb.executor.leftovers import sweep_local
+from clnrm_nb.executor.ownership import this_process
+from clnrm_nb.executor.scratch import make_scratch, remove_scratch
 from clnrm_nb.executor.together import together
 
 if TYPE_CHECKING:
@@ -65,9 +68,11 @@ class ProcessBackend:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._sweep: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Nothing to reach."""
+        """Nothing to reach; what dead owners left is removed in the background."""
+        self._sweep = asyncio.ensure_future(sweep_local())
 
     def policy_findings(self, spec: UnitSpec) -> list[Diagnostic]:  # noqa: ARG002  # The protocol's.
         """Nothing is refused: whoever asks for this backend lets the commands do what the user may."""
@@ -75,10 +80,13 @@ class ProcessBackend:
 
     async def open_unit(self, spec: UnitSpec) -> ProcessUnit:
         """Make the scratch directory and reserve the ports."""
-        return ProcessUnit(spec, Path(tempfile.mkdtemp(prefix="clnrm-process-")))
+        reaper.keep({"marked": f"{this_process()}/"})
+        return ProcessUnit(spec, make_scratch("clnrm-process-"))
 
     async def close(self) -> None:
         """Nothing is held."""
+        if self._sweep is not None:
+            await asyncio.gather(self._sweep, return_exceptions=True)
 
 
 class PathMap:
@@ -177,10 +185,11 @@ class ProcessUnit:
     def __init__(self, spec: UnitSpec, scratch: Path) -> None:
         self._spec = spec
         self._scratch = scratch
-        self._mark = f"{secrets.token_hex(16)}."
+        self._mark = f"{this_process()}/{secrets.token_hex(16)}."
         self._started = 0
         self._services: dict[str, ProcessService] = {}
         self._starting: list[asyncio.Future[MarkedProcess]] = []
+        self._teardown: asyncio.Task[list[Leftover]] | None = None
         self._paths = {name: PathMap(service, spec.directory) for name, service in spec.services.items()}
         self._reserved: dict[str, dict[int, socket.socket]] = {}
         for name, service in spec.services.items():
@@ -351,7 +360,15 @@ class ProcessUnit:
         return [_ignored_finding(keys, names) for keys, names in services.items()]
 
     async def close(self) -> list[Leftover]:
-        """End everything, remove the scratch directory; processes that should have been gone."""
+        """End everything, remove the scratch directory; processes that should have been gone.
+
+        A cancelled wait does not stop it: a second call awaits the same removal.
+        """
+        if self._teardown is None:
+            self._teardown = asyncio.ensure_future(self._remove())
+        return await asyncio.shield(self._teardown)
+
+    async def _remove(self) -> list[Leftover]:
         started = await asyncio.gather(*self._starting, return_exceptions=True)
         processes = [process for process in started if isinstance(process, MarkedProcess)]
         await together([process.end(0.0) for process in processes if process.is_running])
@@ -363,7 +380,7 @@ class ProcessUnit:
             for sock in ports.values():
                 sock.close()
         self._reserved.clear()
-        await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
+        await asyncio.to_thread(remove_scratch, self._scratch)
         return [Leftover("process", name) for name in strays]
 
 

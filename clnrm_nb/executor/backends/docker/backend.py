@@ -15,6 +15,7 @@ from clnrm_nb.executor.backends.docker.network import can_listen, wants_way_out
 from clnrm_nb.executor.backends.docker.policy import policy_findings
 from clnrm_nb.executor.backends.docker.reachability import is_reached_from, unreachable
 from clnrm_nb.executor.backends.docker.unit import DockerUnit
+from clnrm_nb.executor.leftovers import sweep_local
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -154,12 +155,13 @@ class DockerBackend:
         waiting = [*self._closing, *filter(None, (self._sweep, self._reachable))]
         await asyncio.gather(*waiting, return_exceptions=True)
         if self._engine is not None:
-            self._engine.close()
+            self._engine.close_when_idle()
             self._engine = None
 
 
 async def _sweep(engine: Engine) -> None:
     """Collect garbage without bothering anybody: a failure here says nothing about this run."""
+    await sweep_local()
     try:
         removed = await collect_garbage(engine)
     except BackendUnavailableError as failed:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from docker.errors import APIError
@@ -15,6 +14,7 @@ from clnrm_nb.executor.backends.docker.removal import (
     remove_network,
     remove_volume,
 )
+from clnrm_nb.executor.leftovers import Removed
 from clnrm_nb.executor.ownership import Owner, is_gone
 
 if TYPE_CHECKING:
@@ -22,28 +22,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.executor.backends.docker.engine import Engine
 
-__all__ = ["Removed", "collect_garbage"]
-
-
-@dataclass(frozen=True, slots=True)
-class Removed:
-    """An object that a dead owner left.
-
-    Parameters
-    ----------
-    type : {"container", "network", "volume"}
-    run, test : str
-        What it was made for.
-    removed : bool
-        ``False`` in a dry run, or where the engine would not.
-    """
-
-    type: Literal["container", "network", "volume"]
-    name: str
-    run: str
-    test: str
-    owner: str
-    removed: bool
+__all__ = ["collect_garbage"]
 
 
 async def collect_garbage(engine: Engine, *, dry_run: bool = False) -> list[Removed]:

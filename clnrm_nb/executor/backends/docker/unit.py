@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 from docker.errors import APIError, ImageNotFound
 
 from clnrm_nb.errors import BackendUnavailableError, ClnrmError, Diagnostic
+from clnrm_nb.executor import reaper
 from clnrm_nb.executor.backends.docker import create
 from clnrm_nb.executor.backends.docker.command import failed_to_start, run_command
 from clnrm_nb.executor.backends.docker.engine import engine_says
@@ -95,6 +96,7 @@ class DockerUnit:
             Of this machine, where containers reach it by ``host.docker.internal`` and not at the gateway.
         """
         name = f"clnrm-{self.id}"
+        self._keep()
 
         def created(network_id: str) -> None:
             self._made.networks[network_id] = name
@@ -107,6 +109,13 @@ class DockerUnit:
         self.listen_address = listen_address or network.gateway
         self.receiver_host = HOST_NAME if listen_address else network.gateway
         return network
+
+    def _keep(self) -> None:
+        """Have the reaper remove this unit should this process die, until it is closed."""
+        engine = self._engine.address.fact(str(this_process()))
+        if engine is not None:
+            reaper.keep(engine)
+            reaper.keep({"unit": self.id})
 
     def addresses(self) -> list[str]:
         """The subnets of the test's network, and the name of the receiver."""
@@ -369,6 +378,8 @@ class DockerUnit:
         """
         if self._teardown is None:
             self._teardown = asyncio.ensure_future(self._remove())
+            self._engine.removals.add(self._teardown)
+            self._teardown.add_done_callback(self._engine.removals.discard)
         return await asyncio.shield(self._teardown)
 
     async def _remove(self) -> list[Leftover]:
@@ -381,7 +392,9 @@ class DockerUnit:
             container.let_go()
         for stream in self._unread:
             stream.close()
-        return await self._remove_unexpected()
+        unexpected = await self._remove_unexpected()
+        reaper.drop({"unit": self.id})
+        return unexpected
 
     async def _calls_ended(self) -> None:
         """Await what was under way when somebody was cancelled: it may be creating something."""
@@ -404,7 +417,7 @@ class DockerUnit:
 
     async def _remove_unexpected(self) -> list[Leftover]:
         """What carries the unit's label after all it made was removed: found, reported, removed."""
-        left = await find_labelled(self._engine, UNIT, self.id, volumes=self._has_volumes)
+        left = await find_labelled(self._engine, UNIT, self.id, volumes=True)
         await remove_all(self._engine, left)
         return left.leftovers()
 
