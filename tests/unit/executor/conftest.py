@@ -24,6 +24,7 @@ class FakeService:
         self.listeners = []
         self.addresses = {}
         self.is_oom = False
+        self.is_watched = asyncio.Event()
 
     def print(self, line):
         self.lines.append(line)
@@ -34,6 +35,7 @@ class FakeService:
         return self.addresses.get(container_port)
 
     async def exited(self):
+        self.is_watched.set()
         return await asyncio.shield(self.end)
 
     async def oom_killed(self):
