@@ -1,6 +1,7 @@
 """An outcome read back from its document, as far as the document holds it (``format.md`` 11.3).
 
-What only judging needs (addresses, objects, images) is not kept; an outcome read back has been judged.
+What only judging needs (addresses, objects, images) is not kept; an outcome read back has been judged. Nor is
+the hash of its inputs: it is confirmed at the end of the run in which the test ran, and not later.
 """
 
 from __future__ import annotations
@@ -35,7 +36,6 @@ _OF_TEST: Final = (
     "replayed",
     "isolation",
     "matrix",
-    "hash",
     "reason",
     "complete",
     "trace_digest",

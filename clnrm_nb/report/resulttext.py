@@ -122,19 +122,20 @@ def _test_line(test: Mapping[str, Any], signs: Signs, name_cells: int) -> Line:
         beside.append(f"stored: {test['stored_status']}")
     if not test.get("complete", True):
         beside.append("trace incomplete")
+    reason = test.get("reason") or ""
     if test.get("taken_over_from"):
-        beside.append(f"taken over from run {test['taken_over_from']}")
+        told = f"taken over from run {test['taken_over_from']}"
+        beside.append(told)
+        reason = reason.removesuffix(told).removesuffix("; ")
     parts = line((f"{signs.status[status]} {status:<11} ", status), (name, "bold"), pad, "  ")
     parts.append((f" {signs.dot} ".join(beside), "dim"))
-    if test.get("reason") and status != "passed" and not _is_explained(test):
-        parts.append((f" {signs.dot} {one_line(test['reason'])}", ""))
+    if reason and status != "passed" and not _is_explained(test):
+        parts.append((f" {signs.dot} {one_line(reason)}", ""))
     return parts
 
 
 def _is_explained(test: Mapping[str, Any]) -> bool:
-    """Whether the test's line, or a part shown below it, says already what its reason says."""
-    if str(test["reason"]).startswith("taken over from"):
-        return True
+    """Whether a part shown below the test's line says why it did not pass."""
     parts = [*test["scenarios"], *test["expectations"]]
     return any(part["status"] in {"failed", "error", "not-evaluated"} for part in parts)
 

@@ -162,7 +162,7 @@ async def test_no_further_attempt_starts_after_enough_failures(run, a_test, fake
 
     assert (a.status, b.status) == ("failed", "error")
     assert "no further attempt" in a.reason
-    assert len(fake_backend.units) == 2
+    assert len(fake_backend.commands) == 2
 
 
 async def test_an_interrupt_ends_the_wait_for_the_next_attempt(run, a_test, fake_backend):
@@ -198,13 +198,13 @@ async def test_what_may_stay_unevaluated_is_neither_retried_nor_a_failure(run, a
         settings={**keys, "executor__allow_not_evaluated": True},
         evaluate=evaluate,
     )
-    units = len(fake_backend.units)
+    ran = len(fake_backend.commands)
     strict = await run(a_test("a"), a_test("b"), settings={**keys, "executor__retries": 0}, evaluate=evaluate)
 
     assert [outcome.status for outcome in lenient] == ["incomplete", "incomplete"]
-    assert units == 2
+    assert ran == 2
     assert [outcome.status for outcome in strict] == ["incomplete", "skipped"]
-    assert len(fake_backend.units) - units == 1
+    assert len(fake_backend.commands) - ran == 1
 
 
 @pytest.mark.parametrize(("retries", "statuses"), [(1, ["flaky", "failed"]), (0, ["failed", "skipped"])])
