@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.cache import Fingerprints, LocalKey, Surroundings, UnreadableError, parts_of, why_uncacheable
+from clnrm_nb.executor.backends import has_containers
 from clnrm_nb.executor.backends.docker.mounts import resolve
 from clnrm_nb.executor.backends.protocol import KnowsImages
 from clnrm_nb.executor.recording import recording_file
@@ -176,6 +177,7 @@ class Evidences:
 
     async def _ask_for_images(self, outcomes: Sequence[TestOutcome]) -> None:
         if not isinstance(self._backend, KnowsImages):
+            self._refuse_unknown_images(outcomes)
             return
         names = {name for outcome in outcomes for name in self._inputs[outcome.id].images}
         try:
@@ -185,6 +187,13 @@ class Evidences:
             _log.info("the engine does not say what images ran: %s", error)
             for outcome in outcomes:
                 self._refuse(self._inputs[outcome.id], "the engine does not say what images ran")
+
+    def _refuse_unknown_images(self, outcomes: Sequence[TestOutcome]) -> None:
+        """A tag may have moved between two runs: without content addresses they are not known to be equal."""
+        for outcome in outcomes:
+            inputs = self._inputs[outcome.id]
+            if inputs.images and has_containers(self._backend.name):
+                self._refuse(inputs, f"the backend `{self._backend.name}` does not say what images ran")
 
     def _look_again(self) -> None:
         changed = {

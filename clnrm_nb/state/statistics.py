@@ -25,6 +25,8 @@ _EXECUTED: Final = frozenset({"passed", "failed", "error", "incomplete", "flaky"
 _EWMA_WEIGHT: Final = 0.3
 """Of the newest duration; half of the average is the last two runs."""
 
+_COLUMNS: Final = "run, at, test_id, status, duration_ms, cached, backend, trace_digest, hash, hash_reason"
+
 RunRecord = dict[str, Any]
 """A row of :meth:`State.history` with ``hash`` and ``hash_reason``."""
 
@@ -83,10 +85,10 @@ class Statistics:
 def records_of(state: State, limit: int) -> list[RunRecord]:
     """The last `limit` rows of every test, newest first."""
     rows = state.read(
-        "SELECT run, at, test_id, status, duration_ms, cached, backend, trace_digest, hash, hash_reason "
-        "FROM ("
-        " SELECT *, row_number() OVER (PARTITION BY test_id ORDER BY seq DESC) AS age FROM results"
-        ") WHERE age <= ? ORDER BY seq DESC",
+        # Columns by name: documents are large, and the window would copy them.
+        f"SELECT {_COLUMNS} FROM (SELECT seq, {_COLUMNS}, "  # noqa: S608  # Constants.
+        "row_number() OVER (PARTITION BY test_id ORDER BY seq DESC) AS age FROM results) "
+        "WHERE age <= ? ORDER BY seq DESC",
         (limit,),
     )
     return [{**dict(row), "cached": bool(row["cached"])} for row in rows]

@@ -1,11 +1,12 @@
 """The semantic hash: cosmetic edits keep it, each real change gives another one."""
 
 import json
+import re
 import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clnrm_nb.cache import Key, LocalKey, Surroundings, parts_of, why_uncacheable
@@ -99,6 +100,28 @@ COSMETIC = {
 @pytest.mark.parametrize("text", COSMETIC.values(), ids=COSMETIC)
 def test_a_cosmetic_edit_keeps_the_hash(made, text):
     assert text != TEXT
+    assert made(text).hash == made().hash
+
+
+STEPS = {
+    "comment": lambda text: f"# a comment\n{text}",
+    "blank lines": lambda text: text.replace("\n", "\n\n"),
+    "spaces": lambda text: text.replace(" = ", "  =   "),
+    "tabs at the ends": lambda text: re.sub(r"(\r?\n)", r"\t\1", text),
+    "CRLF": lambda text: text.replace("\r\n", "\n").replace("\n", "\r\n"),
+    "a template comment": lambda text: f"{text}{{# nothing #}}",
+    "another variable": lambda text: text.replace("[vars]", '[vars]\nmore = "x"', 1),
+    "a description": lambda text: text.replace("[services.db]", '[services.db]\ndescription = "d"', 1),
+}
+
+
+@given(chosen=st.lists(st.sampled_from(sorted(STEPS)), unique=True, max_size=6))
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_sequence_of_cosmetic_edits_changes_the_hash(made, chosen):
+    text = TEXT
+    for name in chosen:
+        text = STEPS[name](text)
+
     assert made(text).hash == made().hash
 
 
@@ -247,6 +270,7 @@ def shuffled(value, order):
 
 
 @given(st.dictionaries(st.text(max_size=6), JSON, max_size=5))
+@settings(max_examples=50)
 def test_the_order_of_keys_never_counts(parts):
     assert Key(shuffled(parts, False)).hash == Key(shuffled(parts, True)).hash
 
@@ -255,6 +279,7 @@ def test_the_order_of_keys_never_counts(parts):
     st.dictionaries(st.text(max_size=6), JSON, max_size=4),
     st.dictionaries(st.text(max_size=6), JSON, max_size=4),
 )
+@settings(max_examples=50)
 def test_hashes_are_equal_iff_the_parts_are(one, other):
     def typed(value):
         return json.dumps(value, sort_keys=True)

@@ -25,10 +25,14 @@ run = ["true"]
 """
 
 
-class Engine:
-    """A backend that answers as it is told."""
+class Silent:
+    """A backend with containers that knows nothing of images."""
 
     name, hermetic, replayed = "docker", True, False
+
+
+class Engine(Silent):
+    """A backend that answers as it is told."""
 
     def __init__(self, answer):
         self.answer = answer
@@ -69,7 +73,10 @@ def taken(tmp_path):
 
     async def take(answer):
         evidences = Evidences(
-            project=here.project, settings=here.settings, backend=Engine(answer), environ={}
+            project=here.project,
+            settings=here.settings,
+            backend=Engine(answer) if answer else Silent(),
+            environ={},
         )
         await evidences.take(tests, plans)
         evidences.say("a.clnrm.toml", "passed")
@@ -98,6 +105,15 @@ async def test_an_engine_that_fails_afterwards_costs_only_the_evidence(taken, an
     assert (outcome.status, outcome.hash) == ("passed", None)
     assert outcome.hash_reason == "uncacheable: the engine does not say what images ran"
     assert evidences.attempts == []
+
+
+async def test_a_container_backend_that_knows_no_images_gives_no_evidence(taken):
+    evidences, outcome = await taken(None)
+
+    await evidences.confirm([outcome])
+
+    assert (outcome.hash, evidences.attempts) == (None, [])
+    assert outcome.hash_reason == "uncacheable: the backend `docker` does not say what images ran"
 
 
 async def test_an_interrupt_while_files_are_looked_at_again_keeps_the_verdicts(taken):
