@@ -6,7 +6,7 @@ elsewhere would not be seen.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
@@ -125,16 +125,26 @@ def combined(
 
 
 def read_secrets(plan: TestPlan, environ: Mapping[str, str]) -> tuple[dict[str, str], list[Diagnostic]]:
-    """Values of ``[secrets] env``; a CLN106 for each that is not set, a CLN413 for each too short to mask."""
+    """Values of ``[secrets] env``; a CLN106 for each that is not set, a CLN413 for each too short to mask.
+
+    Findings stand at the name, as far as the plan knows where that is.
+    """
     names = plan.test.secrets.env
     secrets = {name: environ[name] for name in names if name in environ}
     findings = []
-    for name in names:
+    for index, name in enumerate(names):
         if name not in environ:
-            text, hint = "is not set", "[secrets] reads it when the test starts"
-            findings.append(Diagnostic("CLN106", f"environment variable `{name}` {text}", hint=hint))
+            text, hint = (
+                f"environment variable `{name}` is not set",
+                "[secrets] reads it when the test starts",
+            )
+            finding = Diagnostic("CLN106", text, plan.test.file, hint=hint, test=plan.id)
         elif is_too_short(environ[name]):
             text = f"the secret `{name}` is not masked: it has fewer than {SHORTEST} characters"
             hint = "masked, every place where they stand by chance would be gone too; use a longer value"
-            findings.append(Diagnostic("CLN413", text, hint=hint))
-    return secrets, [replace(finding, file=plan.test.file, test=plan.id) for finding in findings]
+            finding = Diagnostic("CLN413", text, plan.test.file, hint=hint, test=plan.id)
+        else:
+            continue
+        place = plan.locate(("secrets", "env", index)) if plan.locate else None
+        findings.append(finding.at(place))
+    return secrets, findings

@@ -103,6 +103,8 @@ class Masker:
 
     def value(self, value: Any) -> Any:
         """A copy of a value of any shape, each text in it (keys too) without secrets; numbers stay."""
+        if not self._written:
+            return value
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, bytes):

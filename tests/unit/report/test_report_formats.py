@@ -376,3 +376,20 @@ def test_states_ids_and_times_of_a_table_are_never_broken_over_lines() -> None:
 
     assert "<td class=w dir=auto>01KAQ8ZJ4X7W9T3M2N5P6Q8R0S</td>" in html
     assert ".clnrm td>b,.clnrm td.w{white-space:nowrap" in STYLE
+
+
+@pytest.mark.parametrize(
+    "name", ["../out.json", "{outside}/out.json", "link/out.json", ".git/config", "a/../../x"]
+)
+def test_report_is_written_into_the_project_only(tmp_path: Path, name: str) -> None:
+    project, outside = tmp_path / "project", tmp_path / "outside"
+    project.mkdir()
+    outside.mkdir()
+    (project / "link").symlink_to(outside)
+    report = Report(json_path=name.replace("{outside}", str(outside)))
+
+    with pytest.raises(PermissionError, match="leads out of the project"):
+        write_test_reports(RunResult([TestOutcome("t", "t")]), report, project)
+
+    assert list(outside.iterdir()) == []
+    assert [path.name for path in project.iterdir()] == ["link"]
