@@ -378,6 +378,7 @@ class DaskBackend:
 _SAID: Final = {
     "fenced": "it had started on a worker that died (worker {worker} was to start it again)",
     "abandoned": "worker {worker} had not heard of this run for too long",
+    "stopped": "worker {worker} was shut down",
     "nothing": "worker {worker} was told to stop before it began",
 }
 

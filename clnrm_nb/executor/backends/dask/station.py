@@ -162,8 +162,9 @@ class Station:
             if parcel.files:
                 await asyncio.to_thread(extract, parcel.files, root)
             outcome = await self._run(live, document, root)
-            if live.is_abandoned:
-                return Reply("abandoned", worker)
+            if outcome.status == "interrupted" and parcel.fence not in self._recalled:
+                # Not by the run: it gets no verdict of this start.
+                return Reply("abandoned" if live.is_abandoned else "stopped", worker)
             return await asyncio.shield(asyncio.ensure_future(_packed(live, outcome, root, worker)))
 
     async def _run(self, live: _Live, document: Mapping[str, Any], root: Path) -> TestOutcome:
