@@ -1,7 +1,8 @@
 """What distribution costs and gains, and that a killed worker costs no verdict (`make bench`).
 
-The peer of the first figure is the same run without a cluster; of the second, the same cluster with one
-engine fewer. They take turns in the same run. The third has no peer: it counts.
+The peers of the first figure are the same run without a cluster, and the bare task of Dask's own that the
+goal was set by; of the second, the same cluster with one engine fewer. They take turns in the same run. The
+third has no peer: it counts.
 """
 
 import os
@@ -19,9 +20,11 @@ from clnrm_nb.executor.ownership import Owner
 pytestmark = [pytest.mark.docker]
 
 MOST_ADDED_MS = 20.0
+MOST_TIMES_BARE = 20.0 / 10.8
+"""Of a bare task, which took 10.8 ms where the goal was set: what counts on a machine that is busy."""
 LEAST_GAIN = 1.8
 GONE_WITHIN_S = 10.0
-SMALL_TESTS, ROUNDS = 20, 5
+SMALL_TESTS, ROUNDS, BARE_TASKS = 20, 5, 30
 WAITING_TESTS, WAIT_S = 8, 3
 TRIALS, MANY_TRIALS = 5, 50
 
@@ -65,6 +68,19 @@ def run_timed(**options):
     return [(ended[test] - begun[test]).total_seconds() * 1e3 for test in begun], spent_s
 
 
+def bare_task_ms(address):
+    """From submitting a task that does nothing to its result, p50."""
+    from distributed import Client
+
+    spent_ms = []
+    with Client(address, set_as_default=False) as client:
+        for _ in range(BARE_TASKS):
+            started_s = time.perf_counter()
+            client.submit(len, "abc", pure=False).result()
+            spent_ms.append((time.perf_counter() - started_s) * 1e3)
+    return statistics.median(spent_ms)
+
+
 @pytest.mark.bench
 def test_bench_a_cluster_adds_little_to_each_test(dask_cluster, project):
     project(SMALL_TESTS, "echo hello", inner="process")
@@ -74,14 +90,19 @@ def test_bench_a_cluster_adds_little_to_each_test(dask_cluster, project):
         here = {"backend": "process", "workers": 1}
         there = {"scheduler": cluster.address, "workers": 1}
         run_timed(**here), run_timed(**there)
-        pairs = [(run_timed(**here)[0], run_timed(**there)[0]) for _ in range(ROUNDS)]
+        pairs, bare_ms = [], []
+        for _ in range(ROUNDS):
+            pairs.append((run_timed(**here)[0], run_timed(**there)[0]))
+            bare_ms.append(bare_task_ms(cluster.address))
 
+    bare = statistics.median(bare_ms)
     added_ms = [statistics.median(theirs) - statistics.median(ours) for ours, theirs in pairs]
     local_ms, dask_ms = (statistics.median(ms for pair in pairs for ms in pair[side]) for side in (0, 1))
     print(f"\n{SMALL_TESTS} small tests: local p50 {local_ms:.1f} ms, dask p50 {dask_ms:.1f} ms")
     print(f"added per test, p50: {statistics.median(added_ms):.1f} ms (best round {min(added_ms):.1f})")
+    print(f"a bare task of Dask: p50 {bare:.1f} ms; added is {statistics.median(added_ms) / bare:.2f} of it")
     print(f"{ROUNDS} rounds, interleaved; {machine()}")
-    assert statistics.median(added_ms) <= MOST_ADDED_MS
+    assert statistics.median(added_ms) <= max(MOST_ADDED_MS, MOST_TIMES_BARE * bare)
 
 
 @pytest.mark.bench

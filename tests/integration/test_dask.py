@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -176,9 +178,38 @@ def test_spans_and_events_are_seen_while_the_test_runs_elsewhere(processes, proj
     assert list(result.spans.frame["name"]).count("early") == 1
 
 
+def test_a_worker_that_is_shut_down_leaves_its_test_to_another(dask_cluster, project, tmp_path):
+    starts = tmp_path / "starts"
+    project({"t": step(f"echo $PPID >> {starts}; sleep 3")})
+    with dask_cluster("retired") as cluster:
+        cluster.worker()
+        cluster.worker()
+        cluster.ready()
+        run = clnrm_nb.run(".", scheduler=cluster.address, detach=True)
+        (worker,) = until(lambda: starts.exists() and starts.read_text().split())
+
+        os.kill(parent_of(worker), signal.SIGTERM)
+        result = run.wait(60)
+
+    (test,) = result.outcomes
+    assert (test.status, codes(test)) == ("passed", []), result
+    assert len(set(starts.read_text().split())) == 2
+
+
+def parent_of(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def alive(word):
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if word.encode() in (entry / "cmdline").read_bytes():
+                yield entry.name
+
+
 def test_a_scheduler_that_dies_makes_an_error_and_no_false_verdict(dask_cluster, project, tmp_path):
-    up = tmp_path / "up"
-    project({"t": step(f"touch {up}; sleep 30")})
+    up, held = tmp_path / "up", f"977.{os.getpid()}"
+    project({"t": step(f"touch {up}; sleep {held}")})
     with dask_cluster("mortal") as cluster:
         cluster.worker()
         cluster.ready()
@@ -187,6 +218,7 @@ def test_a_scheduler_that_dies_makes_an_error_and_no_false_verdict(dask_cluster,
 
         cluster.scheduler.kill()
         result = run.wait(60)
+        until(lambda: not list(alive(held)))
 
     (test,) = result.outcomes
     assert (test.status, codes(test)) == ("error", ["CLN601"])

@@ -80,6 +80,7 @@ class DaskBackend:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._inner = settings.executor.dask.inner
+        self._sent_settings = settings_document(settings)
         self.hermetic = self._inner == "docker"
         self._cluster: Cluster | None = None
         self._pulse: Pulse | None = None
@@ -203,7 +204,7 @@ class DaskBackend:
             "label": f"{attempt}/{errand.fence}",
             "file": file_document(found.test),
             "directory": relative_directory(plan),
-            "settings": settings_document(context.settings),
+            "settings": self._sent_settings,
             "inner": self._inner,
             "hash": plan.hash,
             "run_span": run_document(context.run_span),
@@ -263,15 +264,12 @@ class DaskBackend:
             if (text := watch.result()) is not None:
                 raise _LostError(text)
             raise _LostError(f"worker {errand.worker} ended the test without an answer")
-        except OSError as error:
-            raise self._gone(error) from None
+        except OSError:
+            address = self._settings.executor.dask.address
+            raise BackendUnavailableError(f"the scheduler at {address} is gone", "CLN601") from None
         finally:
             watch.cancel()
             overdue.cancel()
-
-    def _gone(self, error: object) -> BackendUnavailableError:
-        address = self._settings.executor.dask.address
-        return BackendUnavailableError(f"the cluster at {address} is gone: {error}", "CLN601")
 
     async def _recall(
         self, errand: Errand, seat: Seat, answer: asyncio.Future[Any], future: Any
@@ -380,6 +378,7 @@ class DaskBackend:
 _SAID: Final = {
     "fenced": "it had started on a worker that died (worker {worker} was to start it again)",
     "abandoned": "worker {worker} had not heard of this run for too long",
+    "stopped": "worker {worker} was shut down",
     "nothing": "worker {worker} was told to stop before it began",
 }
 

@@ -132,8 +132,8 @@ class Reply:
     ----------
     kind : str
         ``done``: the test ran, `outcome` says how. ``fenced``: another start has this id. ``abandoned``:
-        stopped because nobody asked any more. ``refused``: not run; `findings` says why. ``nothing``: stopped
-        before it began.
+        stopped because nobody asked any more. ``stopped``: its worker was shut down. ``refused``: not run;
+        `findings` says why. ``nothing``: stopped before it began.
     worker : str
     outcome, spans, files : bytes
         JSON, OTLP/JSON, and an archive.
@@ -143,7 +143,7 @@ class Reply:
         JSON of the findings of a refusal.
     """
 
-    kind: Literal["done", "fenced", "abandoned", "refused", "nothing"]
+    kind: Literal["done", "fenced", "abandoned", "stopped", "refused", "nothing"]
     worker: str = ""
     outcome: bytes = b""
     spans: bytes = b""

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from clnrm_nb.config.project import Project
+from clnrm_nb.config.project import Project, find_project
 from clnrm_nb.config.settings import load_settings
 from clnrm_nb.errors import BackendUnavailableError, ClnrmError, Diagnostic
 from clnrm_nb.executor.attempt import RunContext
@@ -60,6 +60,8 @@ _log = logging.getLogger(__name__)
 ABANDONED_S: Final = 30.0
 """A client that has not asked after a test for so long is dead."""
 
+_MOST_RECALLED: Final = 10_000
+_MOST_SETTINGS: Final = 16
 _MOST_ROWS: Final = 2_000
 """Spans handed over in one answer while a test runs; the outcome has all of them."""
 
@@ -115,6 +117,7 @@ class Station:
         self._recalled: set[str] = set()
         self._backends: dict[tuple[str, str], asyncio.Task[Backend]] = {}
         self._receivers: dict[int, Receiver] = {}
+        self._settings: dict[bytes, Settings] = {}
 
     # ------------------------------------------------------------------------------------------ one test
 
@@ -160,14 +163,15 @@ class Station:
             if parcel.files:
                 await asyncio.to_thread(extract, parcel.files, root)
             outcome = await self._run(live, document, root)
-            if live.is_abandoned:
-                return Reply("abandoned", worker)
+            if outcome.status == "interrupted" and parcel.fence not in self._recalled:
+                # Not by the run: it gets no verdict of this start.
+                return Reply("abandoned" if live.is_abandoned else "stopped", worker)
             return await asyncio.shield(asyncio.ensure_future(_packed(live, outcome, root, worker)))
 
     async def _run(self, live: _Live, document: Mapping[str, Any], root: Path) -> TestOutcome:
         parcel = live.parcel
         project = Project(root, root / ".clnrm")
-        settings = load_settings(project, overrides=document["settings"])
+        settings = self._settings_of(document["settings"])
         plan = make_plan(
             TestFile.model_validate_json(orjson.dumps(document["file"])),
             directory=root / document["directory"],
@@ -196,6 +200,15 @@ class Station:
             # The next test reaches for the engine anew.
             self._backends = {key: task for key, task in self._backends.items() if not _is(task, backend)}
         return outcome
+
+    def _settings_of(self, sent: Mapping[str, Any]) -> Settings:
+        """What the run has set, over what the user of this worker has; read once for equal runs."""
+        key = orjson.dumps(sent)
+        if key not in self._settings:
+            if len(self._settings) >= _MOST_SETTINGS:
+                self._settings.clear()
+            self._settings[key] = load_settings(find_project(), overrides=sent)
+        return self._settings[key]
 
     async def _backend(self, inner: str, settings: Settings) -> Backend:
         """Open for all tests of this process, as one run has one backend."""
@@ -240,6 +253,8 @@ class Station:
 
     async def recall(self, fence: str) -> bool:
         """Stop a test without grace, or keep it from starting; whether it runs here. It answers as any."""
+        if len(self._recalled) >= _MOST_RECALLED:
+            self._recalled.clear()
         self._recalled.add(fence)
         live = self._live.get(fence)
         if live is None:
