@@ -18,6 +18,7 @@ from clnrm_nb.executor.ownership import Owner, this_process
 from clnrm_nb.reaper.processes import marked, start_time
 
 WAITING = '[meta]\nname = "w{n}"\nversion = "1"\n[[scenario]]\nname = "s"\nrun = ["sh", "-c", "sleep 1000"]\n'
+_RUN = ("run", ".", "--emit-events", "jsonl")
 QUICK = """
 [meta]
 name = "quick{n}"
@@ -109,14 +110,14 @@ class Gate:
 
 
 class Run:
-    """``clnrm run`` in a process of its own, its events read from stderr."""
+    """``clnrm run``, or another command, in a process of its own, its events read from stderr."""
 
-    def __init__(self, project: Path, *options: str, engine=None) -> None:
+    def __init__(self, project: Path, *options: str, engine=None, command=_RUN) -> None:
         environ = {**os.environ, "TMPDIR": str(project / "tmp")}
-        command = [sys.executable, "-m", "clnrm_nb", "run", ".", "--emit-events", "jsonl", *options]
+        words = [sys.executable, "-m", "clnrm_nb", *command, *options]
         with (project / "out").open("wb") as out:
             self.process = subprocess.Popen(
-                command, cwd=project, env=environ, stdout=out, stderr=subprocess.PIPE, start_new_session=True
+                words, cwd=project, env=environ, stdout=out, stderr=subprocess.PIPE, start_new_session=True
             )
         started = start_time(self.process.pid)
         here = this_process()

@@ -34,6 +34,8 @@ __all__ = ["drop", "group_fact", "is_needed", "keep"]
 
 _log = logging.getLogger(__name__)
 
+# Not the rest: within a test, the mark of that test's processes is in it.
+_PASSED_ON: Final = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 _SCRIPT: Final = Path(clnrm_nb.reaper.__file__).resolve().with_name("process.py")
 
 
@@ -87,7 +89,7 @@ class _Reaper:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 cwd="/",
-                env={"PATH": os.environ.get("PATH", os.defpath)},
+                env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
                 start_new_session=True,
             )
         except OSError as error:

@@ -34,7 +34,7 @@ _LONGEST_PAUSE_S = 0.5
 LASTING = ("owner", "engine", "marked")
 """Kinds of facts that say where to look, not that something is there."""
 
-_DIES_WITHIN_S = 10.0
+_DIES_WITHIN_S = 30.0
 
 
 def remove(lines: Iterable[str], *, patience_s: float = _PATIENCE_S) -> None:

@@ -177,3 +177,21 @@ def test_a_run_that_stood_still_for_seconds_goes_on_and_passes(start, victims):
 
     assert run.end() == 0, run.output
     run.remains.until_gone()
+
+
+def test_a_killed_notebooks_command_leaves_neither_worker_nor_kernel(victims, tmp_path):
+    import nbformat
+
+    (tmp_path / ".clnrm").mkdir()
+    (tmp_path / "tmp").mkdir()
+    cells = [nbformat.v4.new_code_cell("import time; time.sleep(1000)")]
+    kernel = {"name": "python3", "display_name": "python3", "language": "python"}
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    nbformat.write(notebook, tmp_path / "waits.ipynb")
+    run = victims.Run(tmp_path, command=("notebooks", "waits.ipynb"))
+    run.until_processes(2)  # The worker, and its kernel.
+
+    run.process.kill()
+
+    run.end()
+    run.remains.until_gone()

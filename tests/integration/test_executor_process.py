@@ -12,10 +12,11 @@ import pytest
 from clnrm_nb.config.project import Project
 from clnrm_nb.config.settings import load_settings
 from clnrm_nb.executor.backends import open_backend
-from clnrm_nb.executor.backends.process import PathMap
+from clnrm_nb.executor.backends.process_paths import PathMap
+from clnrm_nb.executor.ownership import this_process
 from clnrm_nb.executor.plan import make_plan
 from clnrm_nb.executor.pool import run_tests
-from clnrm_nb.reaper.processes import MARK
+from clnrm_nb.reaper.processes import MARK, marked
 from clnrm_nb.scenario.model import (
     ArtifactSpec,
     Cleanup,
@@ -64,19 +65,9 @@ def nothing_left(tmp_path, monkeypatch):
     place = tmp_path / "temporary"
     place.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(place))
-    before = set(all_marked())
     yield
     assert list(place.iterdir()) == []
-    assert set(all_marked()) - before == set()
-
-
-def all_marked():
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if f"\0{MARK}=".encode() in (entry / "environ").read_bytes():
-                yield int(entry.name)
-        except OSError:
-            continue
+    assert marked(f"{this_process()}/") == []
 
 
 def a_test(name="a", steps=(), services=(), **fields):

@@ -21,7 +21,6 @@ reads from ``CLNRM_PORT_<SERVICE>_<PORT>``.
 from __future__ import annotations
 
 import asyncio
-import glob
 import os
 import re
 import secrets
@@ -36,6 +35,7 @@ from typing import TYPE_CHECKING, Final
 from clnrm_nb.config.project import safe_name
 from clnrm_nb.errors import ClnrmError, Diagnostic
 from clnrm_nb.executor import reaper
+from clnrm_nb.executor.backends.process_paths import PathMap, copy_files
 from clnrm_nb.executor.backends.process_tree import Captured, MarkedProcess, end_marked
 from clnrm_nb.executor.backends.protocol import CommandResult, Leftover
 from clnrm_nb.executor.leftovers import sweep_local
@@ -50,13 +50,12 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.backends.protocol import CommandSpec, UnitSpec
     from clnrm_nb.scenario.model import Service
 
-__all__ = ["PathMap", "ProcessBackend", "ProcessService", "ProcessUnit"]
+__all__ = ["ProcessBackend", "ProcessService", "ProcessUnit"]
 
 _RUNNER: Final = "_runner"
 _SERVICE_OUTPUT_BYTES: Final = 10 * 1024 * 1024
 _MOST_LOG_LINES: Final = 10_000
 _IGNORED: Final = ("image", "volumes", "capabilities", "devices", "privileged")
-_LARGEST_FILE_BYTES: Final = 100 * 1024 * 1024
 
 
 class ProcessBackend:
@@ -87,31 +86,6 @@ class ProcessBackend:
         """Nothing is held."""
         if self._sweep is not None:
             await asyncio.gather(self._sweep, return_exceptions=True)
-
-
-class PathMap:
-    """Container paths of one service's volumes, and where they really are."""
-
-    def __init__(self, service: Service | None, directory: Path) -> None:
-        self._hosts: dict[str, Path] = {}
-        for volume in service.volumes if service else ():
-            host = Path(os.path.expandvars(volume.host_path)).expanduser()
-            container = volume.container_path.rstrip("/") or "/"
-            self._hosts[container] = (directory / host).resolve()
-        # Longest first: /app/data may be mounted inside /app.
-        paths = "|".join(re.escape(path) for path in sorted(self._hosts, key=len, reverse=True))
-        self._pattern = re.compile(rf"(?<![\w./-])({paths})(?![\w.-])") if paths else None
-
-    def translated(self, text: str) -> str:
-        """`text` with host paths in the place of container paths."""
-        if self._pattern is None:
-            return text
-        return self._pattern.sub(lambda match: str(self._hosts[match[1]]), text)
-
-    @property
-    def roots(self) -> list[Path]:
-        """The mounted directories and files of this machine."""
-        return list(self._hosts.values())
 
 
 class ProcessService:
@@ -344,7 +318,7 @@ class ProcessUnit:
         if translated == pattern:
             translated = str(home / pattern.removeprefix("/"))
         roots = [home.resolve(), *paths.roots]
-        return await asyncio.to_thread(_copy, translated, roots, target)
+        return await asyncio.to_thread(copy_files, translated, roots, target)
 
     async def objects(self) -> dict[str, list[str]]:
         """Services with a process; there is nothing else."""
@@ -417,21 +391,3 @@ def _why(program: str, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return f"program `{program}` not found"
     return f"`{program}`: {getattr(error, 'strerror', None) or error}"
-
-
-def _copy(pattern: str, roots: Sequence[Path], target: Path) -> list[Path]:
-    written = []
-    for name in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207  # Path.glob takes no absolute pattern.
-        source = Path(name)
-        real = source.resolve()
-        root = next((root for root in roots if real.is_relative_to(root)), None)
-        # A link out of the roots would read this machine's own files.
-        if root is None or source.is_symlink() or not real.is_file():
-            continue
-        if real.stat().st_size > _LARGEST_FILE_BYTES:
-            continue
-        copy = target / (real.relative_to(root) if real != root else Path(real.name))
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(real, copy)
-        written.append(copy)
-    return written
