@@ -219,6 +219,13 @@ SETS: Final[dict[str, tuple[Flag, ...]]] = {
         ),
         Flag("force", "Run although nothing changed; results are stored."),
         Flag("no-cache", "Neither look up nor store results.", key="cache.enabled", sets=False),
+        Flag(
+            "audit",
+            "Share of reused results that is checked against a fresh run.",
+            "float",
+            key="cache.audit_percent",
+            metavar="PCT",
+        ),
         Flag("fail-fast", "Start no further test after the first failure.", key="executor.fail_fast"),
         Flag(
             "max-fail", "Start no further test after N failures.", "int", key="executor.max_fail", metavar="N"

@@ -28,9 +28,17 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.backends.protocol import Unit
     from clnrm_nb.executor.outcome import ScenarioOutcome, TestOutcome
     from clnrm_nb.executor.plan import TestPlan
-    from clnrm_nb.scenario.model import Scenario
+    from clnrm_nb.scenario.model import Scenario, TestFile
 
-__all__ = ["ARTIFACTS", "ServiceLog", "artifact_directory", "collect_files", "staging", "write_artifacts"]
+__all__ = [
+    "ARTIFACTS",
+    "ServiceLog",
+    "artifact_directory",
+    "collect_files",
+    "places_of_files",
+    "staging",
+    "write_artifacts",
+]
 
 ARTIFACTS: Final = "artifacts"
 _ALL_SPANS: Final = frozenset({"default", "all"})
@@ -78,7 +86,7 @@ async def collect_files(unit: Unit, plan: TestPlan, directory: Path) -> list[Dia
     """Copy what ``files:`` asks for out of the unit; a finding for each that matched nothing."""
     findings = []
     for scenario in plan.test.scenarios:
-        service = scenario.service or next((step.service for step in (*scenario.run, *scenario.steps)), None)
+        service = _place_of(scenario)
         for spec in scenario.artifacts:
             if spec.kind != "files":
                 continue
@@ -88,6 +96,16 @@ async def collect_files(unit: Unit, plan: TestPlan, directory: Path) -> list[Dia
                 text = f"no file matches `files:{spec.value}` in {where}"
                 findings.append(Diagnostic("CLN001", text, severity="warning", scenario=scenario.name))
     return findings
+
+
+def places_of_files(test: TestFile) -> set[str | None]:
+    """Services whose files are asked for; ``None``: the runner container."""
+    return {_place_of(each) for each in test.scenarios if any(one.kind == "files" for one in each.artifacts)}
+
+
+def _place_of(scenario: Scenario) -> str | None:
+    """Where the files of a scenario are looked for: its service, or that of its first command."""
+    return scenario.service or next((step.service for step in (*scenario.run, *scenario.steps)), None)
 
 
 def write_artifacts(

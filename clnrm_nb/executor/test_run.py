@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.errors import BackendUnavailableError, ClnrmError, Diagnostic, RefusedError
+from clnrm_nb.executor.artifacts import places_of_files
 from clnrm_nb.executor.attempt import Attempt, HeldContext
 from clnrm_nb.executor.backends import has_containers
 from clnrm_nb.executor.backends.protocol import Distributing, UnitSpec
@@ -100,9 +101,17 @@ async def run_test(
 
 
 def prepares_ahead(plan: TestPlan, backend: Backend) -> bool:
-    """Whether network, containers and services of a test are made before its turn comes."""
-    is_here = not isinstance(backend, Distributing)
-    return plan.isolation != "fresh" and is_here and has_containers(backend.name)
+    """Whether network, containers and services of a test are made before its turn comes.
+
+    What is used again is there already, and should be taken late: then fewer are needed.
+    """
+    is_here = not isinstance(backend, Distributing) and has_containers(backend.name)
+    return is_here and plan.isolation != "fresh" and not _uses_again(plan)
+
+
+def _uses_again(plan: TestPlan) -> bool:
+    """Whether a test asks for a used runner container, and has a use for it."""
+    return plan.isolation == "verified" and None in plan.commands_in
 
 
 async def _fresh(life: _Life, turn: AbstractAsyncContextManager[object]) -> Status:
@@ -224,6 +233,8 @@ class _Life:
         unit = self._unit = await self._context.backend.open_unit(spec)
         self.outcome.timings_ms["open"] = (time.perf_counter() - opened) * 1e3
         self.outcome.addresses = unit.addresses()
+        if unit.isolation == "verified":
+            self.outcome.isolation = "verified"
         await self._context.receiver.listen(unit.listen_address)
         self._is_listening = True
         attempt = self._attempt = self._made(unit, secrets)
@@ -263,6 +274,8 @@ class _Life:
             allow=plan.allow,
             scenarios=[scenario.name for scenario in scenarios_of(plan.test)],
             commands_in=plan.commands_in,
+            files_of=places_of_files(plan.test),
+            isolation="verified" if _uses_again(plan) else "fresh",
         )
 
     # --------------------------------------------------------------------------------------- its turn

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from clnrm_nb.executor.backends import open_backend
+from clnrm_nb.executor.backends.protocol import Pooling
 from clnrm_nb.executor.events import Event
 from clnrm_nb.executor.masking import mask_outcome
 from clnrm_nb.executor.plan import make_plan
 from clnrm_nb.executor.pool import TestHistory, run_tests
+from clnrm_nb.pipeline.audit import audit
 from clnrm_nb.pipeline.evidence import Evidences
 from clnrm_nb.pipeline.judge import errored, judge
 from clnrm_nb.pipeline.resume import Resumption, digests_of
 from clnrm_nb.pipeline.rounds import run_rounds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping, Sequence
+    from collections.abc import Collection, Mapping, MutableMapping, Sequence
 
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
-    from clnrm_nb.executor.backends.protocol import Backend
+    from clnrm_nb.executor.backends.protocol import Backend, PoolReport
     from clnrm_nb.executor.events import Listener
     from clnrm_nb.executor.outcome import TestOutcome
     from clnrm_nb.executor.plan import TestPlan
@@ -67,6 +69,8 @@ class Execution:
     masker: Masker
     evidence: list[Attempt] = field(default_factory=list)
     """What the tests that ran were reached from."""
+    pool: PoolReport | None = None
+    """What became of containers that are used again, where the backend has such."""
 
     async def run(self, chosen: Sequence[LoadedTest]) -> list[TestOutcome]:
         """One outcome a test, in the order of `chosen`."""
@@ -82,6 +86,7 @@ class Execution:
             try:
                 for outcome in await self._rounds(open_tests, backend):
                     outcomes[outcome.id] = outcome
+                await self._audit(open_tests, backend, outcomes)
             finally:
                 await backend.close()
         return [outcomes[test.test_id] for test in chosen]
@@ -129,19 +134,7 @@ class Execution:
         listener: Listener,
         evidences: Evidences,
     ) -> list[TestOutcome]:
-        plans = [
-            make_plan(
-                test.test,
-                directory=test.directory,
-                project=self.project,
-                settings=self.settings,
-                test_id=test_id,
-                locate=test.locate,
-            )
-            for test_id, test in tests.items()
-            if test.test is not None
-        ]
-
+        plans = self._plans(tests)
         await evidences.take(tests, plans)
 
         def evaluate(plan: TestPlan, outcome: TestOutcome) -> None:
@@ -164,6 +157,44 @@ class Execution:
         )
         await evidences.confirm(outcomes)
         return outcomes
+
+    async def _audit(
+        self, tests: Mapping[str, LoadedTest], backend: Backend, outcomes: Mapping[str, TestOutcome]
+    ) -> None:
+        """Check what ran in used containers, beside the run that listeners follow."""
+        if not isinstance(backend, Pooling):
+            return
+        self.pool = backend.pool_report()
+
+        async def again(chosen: Collection[str]) -> list[TestOutcome]:
+            return await run_tests(
+                [replace(plan, isolation="fresh") for plan in self._plans(tests) if plan.id in chosen],
+                backend,
+                settings=self.settings,
+                project=self.project,
+                run_id=self.run_id,
+                evaluate=lambda plan, outcome: judge(tests[plan.id], outcome),
+                environ=self.environ or os.environ,
+                masker=self.masker,
+            )
+
+        if not any(outcome.status == "interrupted" for outcome in outcomes.values()):
+            percent = self.settings.cache.audit_percent
+            await audit(outcomes.values(), again, percent=percent, seed=self.run_id, report=self.pool)
+
+    def _plans(self, tests: Mapping[str, LoadedTest]) -> list[TestPlan]:
+        return [
+            make_plan(
+                test.test,
+                directory=test.directory,
+                project=self.project,
+                settings=self.settings,
+                test_id=test_id,
+                locate=test.locate,
+            )
+            for test_id, test in tests.items()
+            if test.test is not None
+        ]
 
     def _history(self) -> dict[str, TestHistory]:
         durations_ms = self.state.durations()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
+    from clnrm_nb.executor.backends.protocol import PoolReport
     from clnrm_nb.executor.events import EventName, Listener
     from clnrm_nb.executor.outcome import TestOutcome
     from clnrm_nb.pipeline.load import Loaded, LoadedTest
@@ -187,6 +188,7 @@ class _Run:
         self._tests = {test_id: test.test for test_id, test in self._valid.items() if test.test}
         self._masker = masker
         self._evidence: Sequence[Attempt] = ()
+        self._pool: PoolReport | None = None
         if tables is not None:
             tables.mask = masker.text
         self._leave = Leave(
@@ -245,7 +247,7 @@ class _Run:
             masker=self._masker,
         )
         outcomes = await execution.run(self._chosen)
-        self._evidence = execution.evidence
+        self._evidence, self._pool = execution.evidence, execution.pool
         if ledger is not None:
             # What follows may change outcomes that are still to be written down as they ended.
             await ledger.written()
@@ -276,6 +278,7 @@ class _Run:
             mask=self._masker.text,
             max_rows=self._settings.notebook.max_rows,
             shows=_details(self._request, self._settings),
+            pool=self._pool,
         )
 
     def _record(self, result: RunResult, resumption: Resumption, ledger: Ledger | None) -> None:

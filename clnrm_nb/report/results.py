@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from clnrm_nb.errors import Diagnostic
+    from clnrm_nb.executor.backends.protocol import PoolReport
     from clnrm_nb.executor.outcome import ExpectationResult, TestOutcome
     from clnrm_nb.report.cases import Case
     from clnrm_nb.report.lines import Line
@@ -84,6 +85,8 @@ class RunResult(Judged):
         What the text report shows beyond the verdicts.
     diff : TraceDiff, optional
         The comparison with the accepted traces, where one was asked for.
+    pool : PoolReport, optional
+        What became of containers that are used again; shown where there were any.
 
     Attributes
     ----------
@@ -116,6 +119,7 @@ class RunResult(Judged):
         max_rows: int = 1_000,
         shows: Collection[Detail] = (),
         diff: TraceDiff | None = None,
+        pool: PoolReport | None = None,
     ) -> None:
         documents = [json_ready(test.to_json(), mask) for test in tests]
         own = [json_ready(finding.to_json(), mask) for finding in findings]
@@ -141,7 +145,11 @@ class RunResult(Judged):
             "duration_ms": round(duration_ms, 3),
             "summary": summary_of(documents),
             "diagnostics": _gathered(own, documents),
-            "data": {"tests": documents, **({"diffs": diff.raw["data"]["diffs"]} if diff else {})},
+            "data": {
+                "tests": documents,
+                **({"diffs": diff.raw["data"]["diffs"]} if diff else {}),
+                **({"pool": json_ready(pool.to_json(), mask)} if pool and pool.uses else {}),
+            },
         }
         spans = [(test.id, test.spans) for test in tests if test.spans is not None]
         self.spans = _trace(spans, documents, mask, max_rows)

@@ -68,8 +68,21 @@ def result_lines(
         lines += finding_lines(finding, signs=signs, width=width)
     if is_verbose and len(result.spans):
         lines += [line(), *result.spans.lines(signs=signs, width=width, rows=60)]
+    if pool := result.raw["data"].get("pool"):
+        lines += [line(), _pool_line(pool)]
     notes = [line(one_line(note)) for note in result.notes]
     return [*lines, line(), _summary_line(result, signs), *notes]
+
+
+def _pool_line(pool: Mapping[str, Any]) -> Line:
+    """What became of runner containers that were used again."""
+    discarded = sum(pool["discards"].values())
+    reasons = ", ".join(f"{one_line(why)} ({count})" for why, count in pool["discards"].items())
+    text = f"verified: {number_text(pool['uses'], 'use')} of {number_text(pool['made'], 'runner')}"
+    text += f", {discarded} thrown away" + (f": {reasons}" if reasons else "")
+    if pool["audited"]:
+        text += f"; audited {pool['audited']}, differing {pool['differing']}"
+    return line((text, "dim"))
 
 
 def _diff_lines(

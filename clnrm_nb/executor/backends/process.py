@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from clnrm_nb.config.settings import Settings
-    from clnrm_nb.executor.backends.protocol import CommandSpec, UnitSpec
+    from clnrm_nb.executor.backends.protocol import CommandSpec, IsolationHeld, UnitSpec
     from clnrm_nb.scenario.model import Service
 
 __all__ = ["ProcessBackend", "ProcessService", "ProcessUnit"]
@@ -155,6 +155,7 @@ class ProcessUnit:
     receiver_host = "127.0.0.1"
     listen_address = "127.0.0.1"
     hermetic = False
+    isolation: IsolationHeld = "fresh"
 
     def __init__(self, spec: UnitSpec, scratch: Path) -> None:
         self._spec = spec

@@ -12,8 +12,8 @@ still works.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -31,13 +31,20 @@ __all__ = [
     "CommandResult",
     "CommandSpec",
     "Distributing",
+    "IsolationHeld",
     "KnowsImages",
     "Leftover",
+    "PoolReport",
+    "Pooling",
     "Replaying",
     "RunningService",
     "Unit",
     "UnitSpec",
 ]
+
+
+IsolationHeld = Literal["fresh", "verified"]
+"""Made for one test, or used again after a proof; whether ahead of need is the executor's matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,11 @@ class UnitSpec:
         Services that commands will be run in; ``None``: the runner container.
     attempt : str
         Goes onto every object as a label too, where somebody tells attempts apart.
+    files_of : collection of (str or None)
+        Services whose files will be copied out; ``None``: the runner container.
+    isolation : {"fresh", "warm", "verified"}
+        ``verified`` permits to use network and runner container again; :attr:`Unit.isolation` says what came
+        of it.
     """
 
     run_id: str
@@ -80,6 +92,8 @@ class UnitSpec:
     scenarios: Sequence[str] = ()
     commands_in: Collection[str | None] = ()
     attempt: str = ""
+    files_of: Collection[str | None] = ()
+    isolation: str = "fresh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +193,7 @@ class Unit(Protocol):
     """Address of this machine the receiver must be bound to for that."""
     hermetic: bool
     """Whether isolation is proved by construction (an internal network)."""
+    isolation: IsolationHeld
 
     def addresses(self) -> list[str]:
         """Networks (CIDR) and host names that are this unit's own; none where it has no network."""
@@ -247,6 +262,44 @@ class Distributing(Protocol):
 
     async def run_test(self, plan: TestPlan, context: RunContext, attempt: int) -> TestOutcome:
         """Run one attempt of one test, as :func:`~clnrm_nb.executor.test_run.run_test` does here."""
+
+
+@dataclass(slots=True)
+class PoolReport:
+    """What became of things that are used again.
+
+    Parameters
+    ----------
+    made, uses, reused : int
+        Made new; handed to a test; of these, used before.
+    discards : dict of str to int
+        Not used again, by what spoke against it.
+    audited, differing : int
+        Tests run again as ``fresh``; of these, with another trace.
+    """
+
+    made: int = 0
+    uses: int = 0
+    reused: int = 0
+    discards: dict[str, int] = field(default_factory=dict)
+    audited: int = 0
+    differing: int = 0
+
+    def discard(self, reason: str) -> None:
+        """Count one."""
+        self.discards[reason] = self.discards.get(reason, 0) + 1
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the report of a run."""
+        return asdict(self)
+
+
+@runtime_checkable
+class Pooling(Protocol):
+    """What a backend has besides that uses things again."""
+
+    def pool_report(self) -> PoolReport:
+        """The counts so far."""
 
 
 class Backend(Protocol):

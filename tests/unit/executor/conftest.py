@@ -59,6 +59,7 @@ class FakeService:
 
 class FakeUnit:
     receiver_host = listen_address = "127.0.0.1"
+    isolation = "fresh"
 
     def __init__(self, backend, spec):
         self.backend, self.spec = backend, spec

@@ -44,7 +44,13 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.backends.docker.engine import Engine
     from clnrm_nb.executor.backends.docker.images import Image, Images
     from clnrm_nb.executor.backends.docker.mounts import Mount
-    from clnrm_nb.executor.backends.protocol import CommandResult, CommandSpec, Leftover, UnitSpec
+    from clnrm_nb.executor.backends.protocol import (
+        CommandResult,
+        CommandSpec,
+        IsolationHeld,
+        Leftover,
+        UnitSpec,
+    )
     from clnrm_nb.scenario.model import Service
 
 __all__ = ["DockerUnit"]
@@ -60,6 +66,8 @@ _NO_RESOLVER: Final = ("127.0.0.1",)
 
 class DockerUnit:
     """See :class:`~clnrm_nb.executor.backends.protocol.Unit`."""
+
+    isolation: IsolationHeld = "fresh"
 
     def __init__(self, engine: Engine, images: Images, spec: UnitSpec) -> None:
         self.id = secrets.token_hex(4)
@@ -220,12 +228,12 @@ class DockerUnit:
         for port in service.ports:
             target = container.address(port.container)
             if port.protocol == "udp":
-                self._note(f"`{service.name}`: udp port {port.container} is reached inside the test only")
+                self.note(f"`{service.name}`: udp port {port.container} is reached inside the test only")
             elif target is None:
-                self._note(f"`{service.name}`: port {port.container} cannot be published without a network")
+                self.note(f"`{service.name}`: port {port.container} cannot be published without a network")
             elif service.network.mode != "host":
                 if port.ip is not None and not is_loopback(port.ip):
-                    self._note(
+                    self.note(
                         f"`{service.name}`: port {port.container} is served on loopback, not on {port.ip}"
                     )
                 proxy = await PortProxy.open(service.name, port, target)
@@ -259,7 +267,8 @@ class DockerUnit:
             missing_limits=self._engine.facts.missing_limits,
         )
 
-    def _note(self, message: str) -> None:
+    def note(self, message: str) -> None:
+        """Add a finding about what could not be applied."""
         self._findings.append(Diagnostic("CLN611", message))
 
     # ------------------------------------------------------------------------------------------ commands
@@ -299,13 +308,13 @@ class DockerUnit:
     async def _start_runner(self) -> Container:
         image = await self._images.ensure(self._spec.runner_image)
         self._has_volumes = self._has_volumes or bool(image.volumes)
-        body = create.runner_body(
-            image,
-            self._surroundings(),
-            memory_mb=self._spec.memory_mb,
-            cpu_millicores=self._spec.cpu_millicores,
+        return await self._start(None, self._spec.runner_image, self._runner_body(image), image)
+
+    def _runner_body(self, image: Image) -> dict[str, Any]:
+        spec = self._spec
+        return create.runner_body(
+            image, self._surroundings(), memory_mb=spec.memory_mb, cpu_millicores=spec.cpu_millicores
         )
-        return await self._start(None, self._spec.runner_image, body, image)
 
     def _in_background(self, work: Coroutine[Any, Any, object]) -> None:
         """Go on with something whose waiter was cancelled, until the unit closes."""
@@ -339,11 +348,11 @@ class DockerUnit:
         try:
             await self._call(copying.run, self._engine.client, container.id)
         except APIError as refused:
-            self._note(f"`{pattern}` was not copied: {engine_says(refused)}")
+            self.note(f"`{pattern}` was not copied: {engine_says(refused)}")
         finally:
             copying.stop()
         for complaint in copying.complaints:
-            self._note(complaint)
+            self.note(complaint)
         return copying.written
 
     async def objects(self) -> dict[str, list[str]]:
@@ -417,6 +426,8 @@ class DockerUnit:
 
     async def _remove_unexpected(self) -> list[Leftover]:
         """What carries the unit's label after all it made was removed: found, reported, removed."""
+        if not self._made.containers and not self._made.networks:
+            return []
         left = await find_labelled(self._engine, UNIT, self.id, volumes=True)
         await remove_all(self._engine, left)
         return left.leftovers()
