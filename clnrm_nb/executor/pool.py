@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from clnrm_nb.executor.admission import Admission, Capacity, TestHistory, queue_order
 from clnrm_nb.executor.attempt import RunContext
 from clnrm_nb.executor.backends import has_containers
+from clnrm_nb.executor.late import report_late_spans
 from clnrm_nb.executor.outcome import TestOutcome
 from clnrm_nb.executor.scenarios import ScenarioRun, scenarios_of
 from clnrm_nb.executor.test_run import internal_error, run_test
@@ -104,7 +105,9 @@ async def run_tests(
     try:
         pool = _Pool(plans, context, history or {}, evaluate)
         await pool.run()
-        return pool.results()
+        outcomes = pool.results()
+        report_late_spans(outcomes, context)
+        return outcomes
     finally:
         context.run_span.end()
         if receiver is None:

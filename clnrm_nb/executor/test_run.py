@@ -142,7 +142,7 @@ class _Life:
         self._outcome.addresses = unit.addresses()
         is_listening = False
         try:
-            await self._context.receiver.listen(unit.listen_address)
+            await self._context.receiver.listen(unit.listen_address, grpc=self._plan.test.otel.uses_grpc)
             is_listening = True
             return await self._within(unit, secrets)
         finally:

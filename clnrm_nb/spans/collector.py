@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.errors import Diagnostic
 from clnrm_nb.spans.completeness import findings
+from clnrm_nb.spans.fairness import Account
 from clnrm_nb.spans.identity import Identities
 from clnrm_nb.spans.intake import Intake, Shared
 from clnrm_nb.spans.owner import Owners
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from clnrm_nb.scenario.model import NamePattern
+    from clnrm_nb.spans.export import Delivery
     from clnrm_nb.spans.model import Span
     from clnrm_nb.spans.receiver import Receiver
-    from clnrm_nb.spans.request import Delivery
 
 __all__ = ["QUIET_S", "Collected", "Collector"]
 
@@ -89,6 +90,7 @@ class Collector:
         self._last_arrival_s = float("-inf")
         self._cancelled = False
         self._tokens: set[str] = set()
+        self._account = Account()
         self.services_token = self._new_token()
         """For the services of the test, which outlive its scenarios."""
 
@@ -120,7 +122,7 @@ class Collector:
     def _new_token(self) -> str:
         token = new_token()
         self._tokens.add(token)
-        self._receiver.register(token, self._take)
+        self._receiver.register(token, self._take, self._account)
         return token
 
     # -------------------------------------------------------------------------------------- arrivals
@@ -311,6 +313,7 @@ class Collector:
             n_lost_spans=dropped,
             n_dropped_parts=self._dropped,
             failed_requests=self._failed_requests,
+            n_not_sent_again=self._account.n_open,
             refused=self._refused,
             conflicts=self._identities.conflicts,
             n_stray=self._receiver.claim_stray(self.test_id),

@@ -26,6 +26,9 @@ MAX_NESTING: Final = 64
 SHARED_LIMIT: Final = 50_000
 """Distinct short values remembered before the store starts over: some 6 MB."""
 
+_SHARED_BYTES: Final = 32 * 1024 * 1024
+"""Of documents read before the store starts over: it may hold names and resources of any length."""
+
 SHARED_LENGTH: Final = 64
 """Longer strings are rarely repeated and cost a hash each."""
 
@@ -46,21 +49,26 @@ def status_of(attributes: Mapping[str, Any]) -> int:
 class Shared:
     """One object for equal content, across requests and documents."""
 
-    __slots__ = ("_resources", "_scopes", "values")
+    __slots__ = ("_n_bytes", "_resources", "_scopes", "values")
 
     def __init__(self) -> None:
+        self._n_bytes = 0
         self.values: dict[str, str] = {}
         self._resources: dict[str, Resource] = {}
         self._scopes: dict[tuple[str, str], Scope] = {}
 
+    def note(self, n_bytes: int) -> None:
+        """Count the bytes of a document that is about to be read."""
+        self._n_bytes += n_bytes
+
     def trim(self) -> None:
         """Start over when full; called between documents."""
-        if len(self.values) > SHARED_LIMIT:
-            self.values.clear()
-        if len(self._resources) > SHARED_LIMIT:
-            self._resources.clear()
-        if len(self._scopes) > SHARED_LIMIT:
-            self._scopes.clear()
+        is_full = self._n_bytes > _SHARED_BYTES
+        for store in (self.values, self._resources, self._scopes):
+            if is_full or len(store) > SHARED_LIMIT:
+                store.clear()
+        if is_full:
+            self._n_bytes = 0
 
     def resource(self, attributes: dict[str, Any]) -> Resource:
         """The one resource of this content; the order of attributes has no meaning."""

@@ -10,10 +10,10 @@ import pytest
 from clnrm_nb.scenario.model import NamePattern
 from clnrm_nb.spans import collector as collector_module
 from clnrm_nb.spans.collector import QUIET_S, Collector
+from clnrm_nb.spans.export import Delivery
 from clnrm_nb.spans.intake import Intake
 from clnrm_nb.spans.model import Resource, Span
 from clnrm_nb.spans.receiver import Receiver
-from clnrm_nb.spans.request import Delivery
 from clnrm_nb.spans.table import SpanTable
 
 TRACE, OTHER = "a" * 32, "b" * 32
