@@ -180,7 +180,7 @@ def test_a_file_that_cannot_be_rendered_has_the_findings_of_its_template():
     assert checked.locate(("meta",)).line == 1
 
 
-@pytest.mark.parametrize("key", ['exporter = "otlp-grpc"', 'protocol = "grpc"'])
+@pytest.mark.parametrize("key", ['exporter = "otlp-grpc"', 'exporter = "otlp"\nprotocol = "grpc"'])
 def test_grpc_without_its_extra_is_one_finding_that_names_the_extra(monkeypatch, key):
     # The package has a function of the module's name.
     monkeypatch.setattr(sys.modules["clnrm_nb.scenario.build"], "find_spec", lambda name: None)
