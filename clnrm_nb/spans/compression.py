@@ -25,6 +25,9 @@ _RATIO_FROM_BYTES: Final = 1024 * 1024
 _STEP: Final = 256 * 1024
 """Unpacked at a time, between two looks at the limits."""
 
+_PIECE: Final = 64 * 1024
+"""Packed bytes looked at in one go."""
+
 _MAX_MEMBERS: Final = 100
 """Of one gzip body. SDKs send one; starting one costs far more time than the 20 bytes it may consist of."""
 
@@ -97,15 +100,19 @@ class Body:
         TooLargeError, TruncatedError
             As named; the object is of no further use then.
         """
-        self.wire_bytes += len(piece)
-        if self.wire_bytes > self._max_wire_bytes:
+        if self.wire_bytes + len(piece) > self._max_wire_bytes:
             raise TooLargeError(f"request body is larger than {self._max_wire_bytes} bytes as sent")
         if self._encoding == "identity":
+            self.wire_bytes += len(piece)
             self._data += piece
             self._check()
             return
-        while piece:
-            piece = self._unpack(piece)
+        # In small pieces: the ratio is one to what has been looked at, not to what lies there.
+        for first in range(0, len(piece), _PIECE):
+            part = piece[first : first + _PIECE]
+            self.wire_bytes += len(part)
+            while part:
+                part = self._unpack(part)
 
     def finish(self) -> bytes:
         """The whole unpacked body.

@@ -107,14 +107,13 @@ class GrpcServer:
 
     async def _export(self, _messages: object, context: Any) -> bytes:
         """One call, from its metadata to its answer."""
-        try:
-            taken = await self._taken(context)
-        except Refusal as refusal:
-            await _abort(context, refusal)
-            raise
-        return rpc.success(taken.n_rejected, taken.message)
+        outcome = await self._taken(context)
+        if isinstance(outcome, Taken):
+            return rpc.success(outcome.n_rejected, outcome.message)
+        await _abort(context, outcome)
+        return b""  # Not reached: aborting raises.
 
-    async def _taken(self, context: Any) -> Taken:
+    async def _taken(self, context: Any) -> Taken | Refusal:
         # Read as a stream, so that a call is known from its metadata on, like a request over HTTP.
         metadata = dict(context.invocation_metadata() or ())
         export = Export(self._receiver, str(metadata.get("x-clnrm-token", "")))
@@ -129,33 +128,31 @@ class GrpcServer:
                 export.cut_off(None)
                 export.release()
         if not isinstance(data, bytes):
-            raise Refusal(400, "the message did not come, or is too large")
+            return Refusal(400, "the message did not come, or is too large")
         # What has come whole is delivered even if its sender hangs up: the task outlives the call.
-        answer: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Taken | Refusal] = asyncio.get_running_loop().create_future()
         self._receiver.run(self._take(export, data, answer))
         return await answer
 
-    async def _take(self, export: Export, data: bytes, answer: asyncio.Future[Taken]) -> None:
+    async def _take(self, export: Export, data: bytes, answer: asyncio.Future[Taken | Refusal]) -> None:
         # How long a message is was not known of one that was cut off before.
         fingerprint = None, data[-8:]
-        refusal: Refusal | None = None
+        outcome: Taken | Refusal
         try:
-            taken = await self._decoded(export, data, fingerprint)
-            if not answer.done():
-                answer.set_result(taken)
+            outcome = await self._decoded(export, data, fingerprint)
         except BodyError as error:
-            refusal = Refusal(413 if isinstance(error, TooLargeError) else 400, str(error))
-        except Refusal as refused:
-            refusal = refused
+            outcome = Refusal(413 if isinstance(error, TooLargeError) else 400, str(error))
+        except Refusal as refusal:
+            # Not this one itself: its traceback would hold on to the message.
+            outcome = Refusal(refusal.status, str(refusal))
         except Exception:  # noqa: BLE001  # As over HTTP: a bug, and its sender and its test are told.
             _log.exception("a call could not be decoded")
-            refusal = Refusal(500, "internal error of the receiver")
-        finally:
-            export.release()
-        if refusal is not None:
-            export.refused(refusal, fingerprint)
-            if not answer.done():
-                answer.set_exception(refusal)
+            outcome = Refusal(500, "internal error of the receiver")
+        if isinstance(outcome, Refusal):
+            export.refused(outcome, fingerprint)
+        export.release()
+        if not answer.done():
+            answer.set_result(outcome)
 
     async def _decoded(self, export: Export, data: bytes, fingerprint: Fingerprint) -> Taken:
         limits = self._receiver.limits

@@ -147,7 +147,8 @@ class Request(HTTPMessageDelegate):
             raise Refusal(415, f"content type {content_type!r} is not accepted; use {_PROTOBUF} or {_JSON}")
 
     def _refuse(self, refusal: Refusal) -> None:
-        self._refusal = refusal
+        # Not this one itself: its traceback would hold on to the body.
+        self._refusal = Refusal(refusal.status, str(refusal))
         self._body = None
 
     @property
