@@ -14,7 +14,7 @@ import orjson
 from clnrm_nb.spans import decode
 from clnrm_nb.spans.compression import BodyError
 from clnrm_nb.spans.fairness import Reservation
-from clnrm_nb.spans.intake import Intake
+from clnrm_nb.spans.intake import MAX_BLOCKS, Intake
 from clnrm_nb.spans.loaders import otlp_json
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def _steps(data: bytes, intake: Intake, *, is_json: bool) -> Iterator[None]:
     """Decoding, a slice at a time; the first one parses."""
     intake.shared.note(len(data))
     if not is_json:
-        yield from decode.read_steps(decode.parse(data), intake)
+        yield from decode.read_steps(data, intake)
         return
     try:
         document: Any = orjson.loads(data or b"{}")
@@ -180,4 +180,6 @@ def _steps(data: bytes, intake: Intake, *, is_json: bool) -> Iterator[None]:
         raise decode.MalformedError(f"not JSON: {error}") from None
     if not isinstance(document, dict):
         raise decode.MalformedError("not an OTLP trace message: a JSON object is needed")
+    if otlp_json.count_blocks(document) > MAX_BLOCKS:
+        raise decode.MalformedError(f"more than {MAX_BLOCKS} resources and scopes in one request")
     yield from otlp_json.read_steps(document, intake, strict_ids=True)

@@ -18,10 +18,13 @@ from clnrm_nb.spans.table import SpanTable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["MAX_NESTING", "SHARED_LENGTH", "SHARED_LIMIT", "Intake", "Shared", "status_of"]
+__all__ = ["MAX_BLOCKS", "MAX_NESTING", "SHARED_LENGTH", "SHARED_LIMIT", "Intake", "Shared", "status_of"]
 
 MAX_NESTING: Final = 64
 """Levels of arrays and tables in one attribute value; protobuf's own limit of 100 messages allows 49."""
+
+MAX_BLOCKS: Final = 20_000
+"""Resources and scopes in one request; batches of collectors have up to 8192 spans."""
 
 SHARED_LIMIT: Final = 50_000
 """Distinct short values remembered before the store starts over: some 6 MB."""
@@ -120,6 +123,12 @@ class Intake:
     other_signals: Counter[str] = field(default_factory=Counter)
     repeated_keys: int = 0
     restored_ids: int = 0
+
+    def absorb(self, other: Intake) -> None:
+        """Add what another one of the same store has."""
+        self.table.extend(other.table)
+        self.refused += other.refused
+        self.dropped += other.dropped
 
     def refuse(self, reason: str) -> None:
         """Count a record that is not taken."""
