@@ -29,7 +29,7 @@ __all__ = ["MAX_SPAN_BYTES", "MalformedError", "read", "read_steps"]
 MAX_SPAN_BYTES: Final = 8 * 1024 * 1024
 """One span, unpacked. It is parsed as a whole, which may take many times that."""
 
-_RUN_BYTES: Final = 1024 * 1024
+_RUN_BYTES: Final = 512 * 1024
 """Of spans parsed at a time, unless one alone is larger."""
 
 _RESOURCE_SPANS: Final = 1

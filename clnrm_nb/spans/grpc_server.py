@@ -34,6 +34,9 @@ _SERVICE: Final = "opentelemetry.proto.collector.{}.v1.{}Service"
 _MAX_STREAMS: Final = 16
 """Calls at a time on one connection; an exporter has one."""
 
+_HANDSHAKE_MS: Final = 5000
+"""For the first frame of a connection. Here nobody is asked to make room: whoever says nothing has to go."""
+
 _MAX_METADATA_BYTES: Final = 32 * 1024
 _ENCODINGS: Final = {b"\x1f": "gzip", b"\x78": "deflate"}
 """By first byte; as a protobuf tag they are no wire type, and no field of an export request."""
@@ -101,7 +104,7 @@ class GrpcServer:
             ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
             ("grpc.max_concurrent_streams", _MAX_STREAMS),
             ("grpc.max_allowed_incoming_connections", limits.max_connections),
-            ("grpc.server_handshake_timeout_ms", int(limits.header_timeout_s * 1e3)),
+            ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
             ("grpc.max_connection_idle_ms", int(limits.header_timeout_s * 1e3)),
         ]
 
