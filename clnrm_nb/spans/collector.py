@@ -245,8 +245,9 @@ class Collector:
         """Wait until everything that was on its way has come.
 
         Quiet is: the parent of every span is known, no connection of this test has unread bytes or an
-        unfinished request, and for 150 ms no span came, counted from the last arrival or from this call,
-        whichever is later (what a service exports after the command has ended is still to come).
+        unfinished request, no request that was put off is about to come again, and for 150 ms no span came,
+        counted from the last arrival or from this call, whichever is later (what a service exports after the
+        command has ended is still to come).
 
         Parameters
         ----------
@@ -268,7 +269,7 @@ class Collector:
                 wake_s = quiet_at_s
             elif self._identities.has_unresolved:
                 wake_s = deadline_s
-            elif self._receiver.connections_busy(self._tokens):
+            elif self._receiver.connections_busy(self._tokens) or self._is_awaited(now_s):
                 wake_s = now_s + _BUSY_LOOK_S
             else:
                 return True
@@ -276,6 +277,10 @@ class Collector:
                 return False
             await self._wait(min(wake_s, deadline_s))
         return False
+
+    def _is_awaited(self, now_s: float) -> bool:
+        """Whether a request that was put off may come again any moment."""
+        return self._account.n_open > 0 and now_s < self._account.awaited_until_s
 
     async def _wait(self, until_s: float) -> bool:
         """Sleep until something arrives; false if nothing did by then."""

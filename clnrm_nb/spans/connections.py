@@ -78,7 +78,7 @@ class Places:
     __slots__ = ("_groups", "_limit", "_size")
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self._limit = max(limit, 1)
         self._groups: dict[Account | None, dict[Connection, None]] = {}
         self._size = 0
 

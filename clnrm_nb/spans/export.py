@@ -6,12 +6,13 @@ and answered; here is what becomes of them, so that limits, losses and owners ar
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from clnrm_nb.spans import decode
+from clnrm_nb.spans import decode, rpc
 from clnrm_nb.spans.compression import BodyError
 from clnrm_nb.spans.fairness import Reservation
 from clnrm_nb.spans.intake import MAX_BLOCKS, Intake
@@ -27,6 +28,8 @@ __all__ = ["BUSY", "Delivery", "Export", "Refusal", "Taken"]
 
 BUSY: Final = 503
 """The one status after which senders send again."""
+
+_COMES_AGAIN_S: Final = 3.0 * rpc.RETRY_AFTER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +150,7 @@ class Export:
         account = self._reservation.account
         if refusal.status == BUSY:
             account.put_off(fingerprint)
+            account.awaited_until_s = time.monotonic() + _COMES_AGAIN_S
             return
         account.came(fingerprint)
         if self._receiver.knows(self.token):

@@ -30,7 +30,7 @@ _MAX_OPEN: Final = 10_000
 class Account:
     """What one test has in flight, has delivered, and still owes."""
 
-    __slots__ = ("_is_known_lost", "_open", "held", "received")
+    __slots__ = ("_n_known_lost", "_open", "awaited_until_s", "held", "received")
 
     def __init__(self) -> None:
         self.held = 0
@@ -38,14 +38,16 @@ class Account:
         self.received = 0
         """Unpacked bytes taken so far."""
         self._open: Counter[Fingerprint] = Counter()
-        self._is_known_lost = 0
+        self._n_known_lost = 0
+        self.awaited_until_s = float("-inf")
+        """:func:`time.monotonic` until which what was put off may well come again."""
 
     def put_off(self, fingerprint: Fingerprint) -> None:
         """A request was asked to come again, or was cut off: it is a loss unless it does."""
         if len(self._open) < _MAX_OPEN:
             self._open[fingerprint] += 1
         else:
-            self._is_known_lost += 1
+            self._n_known_lost += 1
 
     def came(self, fingerprint: Fingerprint) -> None:
         """A whole request has come; it may be one that was put off."""
@@ -61,7 +63,7 @@ class Account:
     @property
     def n_open(self) -> int:
         """Requests that were put off or cut off and have not come again."""
-        return self._open.total() + self._is_known_lost
+        return self._open.total() + self._n_known_lost
 
 
 class Shares:

@@ -171,12 +171,12 @@ class Receiver:
         self._servers.clear()
         for server in servers:
             server.stop()
+        while self._grpc:
+            await self._grpc.popitem()[1].stop()
         while self._tasks:
             await asyncio.wait(self._tasks)
         for server in servers:
             await server.shut()
-        while self._grpc:
-            await self._grpc.popitem()[1].stop()
         self._sinks.clear()
 
     def _listen(self, address: str, port: int) -> None:

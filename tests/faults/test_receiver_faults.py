@@ -390,8 +390,8 @@ def test_a_request_of_a_million_empty_blocks_is_refused_before_it_is_read(served
     assert served.codes() == ["CLN614"]
 
 
-def test_a_million_empty_spans_are_refused_one_by_one_and_let_others_in_between(served):
-    spans = b"\x12\x00" * 1_000_000
+def test_empty_spans_without_end_are_refused_one_by_one_and_let_others_in_between(served):
+    spans = b"\x12\x00" * 150_000
     scope = b"\x12" + _varint(len(spans)) + spans
     body = b"\x0a" + _varint(len(scope)) + scope
     with ThreadPoolExecutor() as pool:
