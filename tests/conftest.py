@@ -1,7 +1,7 @@
 """What all tests share: an engine, images, the corpus, and the rule that a test leaves nothing behind.
 
 What is missing on a machine is skipped by name, with the way to get it; named in ``CLNRM_REQUIRE``
-(``docker,browser``) it is a failure instead.
+(``docker,browser,npm``) it is a failure instead.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def missing(what: str, reason: str) -> NoReturn:
-    """Skip because `what` (``docker``, ``browser``) is not here; fail where it is required."""
+    """Skip because `what` (``docker``, ``browser``, ``npm`` …) is not here; fail where it is required."""
     if what in os.environ.get("CLNRM_REQUIRE", "").split(","):
         pytest.fail(f"{what} is required (CLNRM_REQUIRE): {reason}")
     pytest.skip(reason)
@@ -301,6 +301,16 @@ def browser() -> str:
     """Path of chromium, to be driven with playwright's ``executable_path``."""
     found = shutil.which("chromium") or shutil.which("chromium-browser")
     return found or missing("browser", f"chromium is not installed: {_BROWSER_HINT}")
+
+
+@pytest.fixture(scope="session")
+def js_sdk() -> Any:
+    """Node and OpenTelemetry's SDK for JavaScript, as ``node`` and ``directory``."""
+    tool = _load(TESTS / "js_sdk.py")
+    try:
+        return tool.find()
+    except tool.NpmError as error:
+        missing("npm", str(error))
 
 
 @pytest.fixture(scope="session")

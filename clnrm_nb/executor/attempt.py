@@ -186,7 +186,8 @@ class Attempt:
     def telemetry(self, token: str, span: OwnSpan, scenario: str | None) -> Telemetry:
         """Where programs that run under `span` send their spans."""
         self.tokens.add(token)
-        endpoint = self.context.receiver.endpoint(token, self.unit.receiver_host)
+        is_grpc = self.plan.test.otel.uses_grpc
+        endpoint = self.context.receiver.endpoint(token, self.unit.receiver_host, grpc=is_grpc)
         return Telemetry(endpoint, token, span.traceparent, scenario)
 
     def environment(

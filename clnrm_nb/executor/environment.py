@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from clnrm_nb.executor.plan import TestPlan
+    from clnrm_nb.scenario.model import Otel
 
 __all__ = [
     "Telemetry",
@@ -45,7 +46,7 @@ class Telemetry:
     Parameters
     ----------
     endpoint : str
-        Base URL of the receiver, token included.
+        Base URL of the receiver, token included (for gRPC: without it).
     token : str
         The same token, for exporters that take only headers.
     traceparent : str
@@ -75,7 +76,7 @@ def injected(plan: TestPlan, telemetry: Telemetry, service: str | None) -> dict[
     env = {
         "OTEL_TRACES_EXPORTER": _EXPORTER_WORDS.get(otel.exporter, "none"),
         "OTEL_EXPORTER_OTLP_ENDPOINT": telemetry.endpoint,
-        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json" if otel.protocol == "http/json" else "http/protobuf",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": _protocol(otel),
         "OTEL_EXPORTER_OTLP_HEADERS": _pairs(headers),
         "OTEL_BSP_SCHEDULE_DELAY": str(_BSP_SCHEDULE_DELAY_MS),
         "OTEL_BSP_EXPORT_TIMEOUT": str(_BSP_EXPORT_TIMEOUT_MS),
@@ -94,6 +95,12 @@ def injected(plan: TestPlan, telemetry: Telemetry, service: str | None) -> dict[
         env["CLNRM_FREEZE_CLOCK"] = determinism.freeze_clock
         env["SOURCE_DATE_EPOCH"] = str(_epoch_s(determinism.freeze_clock))
     return env
+
+
+def _protocol(otel: Otel) -> str:
+    if otel.uses_grpc:
+        return "grpc"
+    return "http/json" if otel.protocol == "http/json" else "http/protobuf"
 
 
 def _pairs(values: Mapping[str, str]) -> str:

@@ -25,6 +25,7 @@ from clnrm_nb.executor.ahead import Ahead
 from clnrm_nb.executor.attempt import RunContext
 from clnrm_nb.executor.backends import has_containers
 from clnrm_nb.executor.backends.protocol import Distributing
+from clnrm_nb.executor.late import report_late_spans
 from clnrm_nb.executor.masking import mask_outcome, masker_of_plans
 from clnrm_nb.executor.outcome import TestOutcome, fails_run
 from clnrm_nb.executor.retry import Retries
@@ -132,7 +133,9 @@ async def run_tests(
     try:
         pool = _Pool(plans, context, history or {}, evaluate=evaluate, ended=ended, go=go)
         await pool.run()
-        return pool.results()
+        outcomes = pool.results()
+        report_late_spans(outcomes, context)
+        return outcomes
     finally:
         context.run_span.end()
         if receiver is None:

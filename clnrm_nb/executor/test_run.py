@@ -235,7 +235,7 @@ class _Life:
         self.outcome.addresses = unit.addresses()
         if unit.isolation == "verified":
             self.outcome.isolation = "verified"
-        await self._context.receiver.listen(unit.listen_address)
+        await self._context.receiver.listen(unit.listen_address, grpc=self._plan.test.otel.uses_grpc)
         self._is_listening = True
         attempt = self._attempt = self._made(unit, secrets)
         self._ending = Ending(attempt, self._runs)

@@ -184,19 +184,19 @@ class FakeReceiver:
     async def stop(self):
         pass
 
-    async def listen(self, address):
+    async def listen(self, address, *, grpc=False):
         self.listening[address] += 1
 
     async def unlisten(self, address):
         self.listening[address] -= 1
 
-    def register(self, token, sink):
+    def register(self, token, sink, account=None):
         self.sinks[token] = sink
 
     def unregister(self, token):
         self.sinks.pop(token, None)
 
-    def endpoint(self, token, host):
+    def endpoint(self, token, host, *, grpc=False):
         return f"http://{host}:4318/{token}"
 
     def connections_busy(self, tokens=None):
@@ -204,6 +204,9 @@ class FakeReceiver:
 
     def claim_stray(self, test_id):
         return 0
+
+    def claim_stray_rest(self):
+        return {}
 
 
 @pytest.fixture

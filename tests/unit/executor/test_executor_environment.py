@@ -55,8 +55,17 @@ def test_the_exporter_word_follows_the_file(env_of, exporter, word):
     assert env_of(otel=Otel(exporter=exporter))["OTEL_TRACES_EXPORTER"] == word
 
 
-def test_grpc_falls_back_to_http_protobuf(env_of):
-    assert env_of(otel=Otel(protocol="grpc"))["OTEL_EXPORTER_OTLP_PROTOCOL"] == "http/protobuf"
+@pytest.mark.parametrize(
+    ("otel", "protocol"),
+    [
+        (Otel(protocol="grpc"), "grpc"),
+        (Otel(exporter="otlp-grpc"), "grpc"),
+        (Otel(exporter="otlp-http", protocol="grpc"), "http/protobuf"),
+        (Otel(protocol="http/json"), "http/json"),
+    ],
+)
+def test_the_protocol_is_what_the_exporter_is_called_else_the_files(env_of, otel, protocol):
+    assert env_of(otel=otel)["OTEL_EXPORTER_OTLP_PROTOCOL"] == protocol
 
 
 def test_resource_attributes_are_percent_encoded(env_of):
