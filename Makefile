@@ -49,8 +49,8 @@ docs: $(TEST_READY) ## Build the documentation into docs/_build/html; any warnin
 bench: $(TEST_READY) ## Measure against the peers, bounded to minutes; fails where a goal is missed
 	@$(BIN)/python -m pytest -m bench -s tests/benchmarks $(ARGS)
 
-bench-full: $(TEST_READY) ## The long form of the measurements
-	@$(BIN)/python -m pytest -m "bench or bench_full" -s tests/benchmarks $(ARGS)
+bench-full: $(TEST_READY) ## The long form of the measurements, and of the fault loops
+	@$(BIN)/python -m pytest -m "bench or bench_full" -s tests/benchmarks tests/faults $(ARGS)
 
 fuzz: $(TEST_READY) ## A million arbitrary files through the validator (an hour or two)
 	@$(BIN)/python tests/fuzz/validator.py --inputs 1000000

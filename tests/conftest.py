@@ -1,11 +1,12 @@
 """What all tests share: an engine, images, the corpus, and the rule that a test leaves nothing behind.
 
 What is missing on a machine is skipped by name, with the way to get it; named in ``CLNRM_REQUIRE``
-(``docker,browser,npm``) it is a failure instead.
+(``docker,podman,browser,npm``) it is a failure instead.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -163,6 +164,41 @@ def private_engine_tool() -> ModuleType:
     if not (shutil.which("dockerd") or shutil.which("dockerd", path="/usr/sbin:/sbin")) or os.geteuid() != 0:
         missing("docker", f"these tests start an engine of their own, as root: {tool.INSTALL_HINT}")
     return tool
+
+
+@pytest.fixture(scope="session")
+def podman_engine() -> Iterator[TestEngine]:
+    """Podman's API as a second engine, private to this session."""
+    import docker
+
+    tool, answers = _load(TESTS / "podman.py"), _load(TESTS / "engine.py").answers
+    with contextlib.ExitStack() as stack:
+        directory = Path(tempfile.mkdtemp(prefix="clnrm-p-"))
+        try:
+            url = stack.enter_context(tool.service(directory, answers))
+        except tool.PodmanError as error:
+            missing("podman", str(error))
+        client = docker.APIClient(base_url=url, version="auto", max_pool_size=32)
+        stack.callback(client.close)
+        yield TestEngine(url, client)
+
+
+@pytest.fixture(scope="session")
+def fault_tool() -> ModuleType:
+    """A proxy before an engine that makes calls go wrong: ``Proxy``, ``Fault``, ``KINDS``."""
+    return _load(TESTS / "faults" / "proxy.py")
+
+
+@pytest.fixture
+def fault_proxy(engine: TestEngine, fault_tool: ModuleType) -> Iterator[Any]:
+    """Such a proxy before the session's engine; ``inject`` tells it what goes wrong."""
+    if not engine.url.startswith("unix://"):
+        missing("docker", "calls go wrong in front of an engine with a local socket only")
+    directory = Path(tempfile.mkdtemp(prefix="clnrm-f-"))
+    proxy = fault_tool.Proxy(directory / "docker.sock", Path(engine.url.removeprefix("unix://")))
+    yield proxy
+    proxy.close()
+    shutil.rmtree(directory)
 
 
 def _image(engine: TestEngine, name: str) -> str:

@@ -97,8 +97,10 @@ def start(directory: Path, *options: str) -> str:
             program, "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",
             "--data-root", f"{directory}/data", "--exec-root", f"{directory}/exec",
             "--pidfile", f"{directory}/pid", "-H", url,
-            f"--default-address-pool=base={address_pool(directory)},size=26", *options,
+            *options,
         ]  # fmt: skip
+        if not any(option.startswith("--default-address-pool") for option in options):
+            command.append(f"--default-address-pool=base={address_pool(directory)},size=26")
         with (directory / "log").open("ab") as log:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True

@@ -55,10 +55,13 @@ class Ending:
             await self._drained()
             self.take_spans()
         outcome.images = self._images()
-        for finding in attempt.unit.diagnostics():
-            attempt.report(finding)
-        with attempt.timed("artifacts"):
-            await self._artifacts(logs)
+        try:
+            with attempt.timed("artifacts"):
+                await self._artifacts(logs)
+        finally:
+            # Now, since copying files has something to say too.
+            for finding in attempt.unit.diagnostics():
+                attempt.report(finding)
 
     async def _quiet(self) -> None:
         """Let services export what they have: not every program does so when it gets TERM.

@@ -171,6 +171,92 @@ async def test_container_killed_by_somebody_else_is_said_to_have_ended(open_unit
 
 
 @CLEAN
+async def test_a_name_that_is_taken_is_one_sentence_and_its_holder_stays(open_unit, engine, busybox_image):
+    unit = await open_unit(idle("web"))
+    other = engine.client.create_container(busybox_image, ["true"], name=f"clnrm-{unit.id}-web")["Id"]
+    try:
+        with pytest.raises(ClnrmError) as refused:
+            await unit.start_service("web", {})
+        leftovers = await unit.close()
+        engine.client.inspect_container(other)
+    finally:
+        engine.client.remove_container(other)
+
+    assert refused.value.code == "CLN603"
+    assert "already in use" in refused.value.message
+    assert leftovers == []
+
+
+@CLEAN
+@pytest.mark.parametrize("is_removed", [False, True], ids=["disconnected", "removed"])
+async def test_a_network_that_somebody_else_takes_away_fails_commands_and_leaves_nothing(
+    open_unit, engine, is_removed
+):
+    web = Service(name="web", args=("sh", "-c", "mkdir /w; echo page >/w/page; exec httpd -f -p 80 -h /w"))
+    unit = await open_unit(web)
+    running = await unit.start_service("web", {})
+    fetch = command("wget", "-q", "-O-", "http://web/page", service=None, timeout_s=10.0)
+    for _ in range(50):
+        if (result := await unit.execute(fetch)).exit_code == 0:
+            break
+        await asyncio.sleep(0.05)
+    assert result.stdout == b"page\n", result
+
+    client, network = engine.client, unit._network.id
+    attached = [running.id] if not is_removed else list(client.inspect_network(network)["Containers"])
+    for each in attached:
+        client.disconnect_container_from_network(each, network, force=True)
+    if is_removed:
+        client.remove_network(network)
+    result = await unit.execute(fetch)
+
+    assert result.exit_code not in (0, None)
+    assert await unit.stop_services(1.0) in ([], ["web"])
+    assert await unit.close() == []
+
+
+@CLEAN
+async def test_image_removed_while_its_container_runs_harms_nothing(open_unit, engine, busybox_image):
+    client = engine.client
+    made = client.create_container(busybox_image, ["true"])["Id"]
+    client.commit(made, repository="clnrm-test-used", tag="1")
+    client.remove_container(made)
+    unit = await open_unit(idle("web", image="clnrm-test-used:1"))
+    await unit.start_service("web", {})
+
+    client.remove_image("clnrm-test-used:1", force=True)
+    result = await unit.execute(command("echo", "on"))
+
+    assert result.stdout == b"on\n"
+    assert await unit.close() == []
+
+
+@CLEAN
+async def test_a_service_that_ends_at_once_has_said_all_it_said(open_unit):
+    unit = await open_unit(Service(name="web", args=("sh", "-c", "printf 'last\\nwords'; exit 3")))
+    running = await unit.start_service("web", {})
+
+    assert await running.exited() == 3
+    assert running.stdout() == b"last\nwords"
+    assert running.log_tail() == ["last", "words"]
+    assert await unit.close() == []
+
+
+@CLEAN
+async def test_output_without_lines_or_meaning_is_kept_and_found_in(open_unit):
+    noise = "head -c 1000000 /dev/urandom | tr -d '\\n'; printf '\\0\\377\\nready\\n'; exec sleep 1000"
+    unit = await open_unit(Service(name="web", args=("sh", "-c", noise)))
+    running = await unit.start_service("web", {})
+    found = asyncio.Event()
+    running.on_log_line(lambda line: found.set() if line == "ready" else None)
+
+    await asyncio.wait_for(found.wait(), 20)
+
+    assert running.stdout().endswith(b"\0\xff\nready\n")
+    assert await unit.close() == []
+
+
+@CLEAN
 async def test_unit_closes_while_somebody_else_removes_the_same(open_unit, engine):
     unit = await open_unit(idle("one"), idle("two"))
     ids = [(await unit.start_service(name, {})).id for name in ("one", "two")]

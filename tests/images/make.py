@@ -57,8 +57,8 @@ def _image(client: docker.APIClient, repository: str, applets: Sequence[str]) ->
     content = _archive(applets)
     tag = f"{repository}:{hashlib.sha256(content).hexdigest()[:12]}"
     if not _is_there(client, tag):
-        name, _, version = tag.partition(":")
-        client.import_image_from_data(content, repository=name, tag=version, changes=["ENV PATH=/bin"])
+        # The tag within the name: Podman takes no notice of the parameter for it.
+        client.import_image_from_data(content, repository=tag, changes=["ENV PATH=/bin"])
     return tag
 
 

@@ -6,6 +6,7 @@ import asyncio
 import io
 import struct
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +27,16 @@ def test_frames_come_out_as_they_went_in(frames):
         got[number] += data
 
     assert got == {n: b"".join(data for number, data in frames if number == n) for n in got}
+
+
+@pytest.mark.parametrize("cut", range(23))
+def test_a_stream_knows_whether_it_ended_within_a_frame(cut):
+    whole = frame(STDOUT, b"one") + frame(STDERR, b"four")
+    stream = FrameStream(io.BytesIO(whole[:cut]))
+
+    list(stream.frames())
+
+    assert stream.broke_off == (cut not in (0, 11, 23))
 
 
 @given(st.integers(0, 30))

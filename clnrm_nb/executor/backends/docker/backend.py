@@ -115,6 +115,9 @@ class DockerBackend:
             unit.note(f"isolation `verified` is not possible, so this was `fresh`: {why_fresh}")
         try:
             network = await unit.open(internal=not wants_way_out(spec))
+            if self.engine.facts.is_podman:
+                # Its networks have a bridge, and so a gateway, only while a container is on them.
+                await unit.start_runner()
             if can_listen(network.gateway):
                 return unit
         except BaseException:

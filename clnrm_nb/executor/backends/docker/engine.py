@@ -161,11 +161,21 @@ def in_thread(function: Callable[[], T]) -> Future[T]:
 def engine_says(error: APIError) -> str:
     """The engine's own sentence, without the SDK's frame around it and without a closing stop."""
     text = str(error.explanation or error)
+    if "no space left on device" in text:
+        return "no space left on the engine's disk"
     return " ".join(text.split()).removeprefix("Error response from daemon: ").rstrip(".")
 
 
+class _Client(docker.APIClient):
+    """The SDK's client, every call of which has a time limit; its own ``attach_socket`` has none."""
+
+    def request(self, *args: Any, **options: Any) -> requests.Response:
+        options.setdefault("timeout", self.timeout)
+        return super().request(*args, **options)
+
+
 def _reach(address: Address) -> tuple[docker.APIClient, Address, EngineFacts]:
-    client = docker.APIClient(
+    client = _Client(
         base_url=address.url,
         version="auto",
         timeout=_CONNECT_TIMEOUT_S,

@@ -134,6 +134,8 @@ class Execution:
             stream = FrameStream(client.exec_start(exec_id, socket=True))
             self._stop = stream.abort
             self._read(stream)
+            if stream.broke_off:
+                return Ending(None, "the engine broke off its output")
             ending = _ending_of(client, exec_id)
         except APIError as refused:
             says = engine_says(refused)

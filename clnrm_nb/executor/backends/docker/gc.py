@@ -1,4 +1,8 @@
-"""Removing what killed processes left in an engine: only of this machine, only of owners that are gone."""
+"""Removing what was left in an engine: only of this machine, only of processes that are gone.
+
+Also what this very process had to give up because the engine did not answer: a kernel may live for days, and
+its next run, or its next ``clnrm gc``, finds the engine back.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from docker.errors import APIError
 
-from clnrm_nb.executor.backends.docker.labels import OWNER, RUN, TEST, filters
+from clnrm_nb.executor.backends.docker.labels import OWNER, RUN, TEST, UNIT, filters
 from clnrm_nb.executor.backends.docker.removal import (
     container_name,
     remove_container,
@@ -22,7 +26,14 @@ if TYPE_CHECKING:
 
     from clnrm_nb.executor.backends.docker.engine import Engine
 
-__all__ = ["collect_garbage"]
+__all__ = ["collect_garbage", "give_up"]
+
+_GIVEN_UP: set[str] = set()
+
+
+def give_up(unit: str) -> None:
+    """Leave the objects of a unit of this process to the next collection."""
+    _GIVEN_UP.add(unit)
 
 
 async def collect_garbage(engine: Engine, *, dry_run: bool = False) -> list[Removed]:
@@ -76,8 +87,12 @@ async def collect_garbage(engine: Engine, *, dry_run: bool = False) -> list[Remo
 
 
 def _dead(listed: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    owners = [(each, Owner.parse(str((each.get("Labels") or {}).get(OWNER, "")))) for each in listed]
-    return [each for each, owner in owners if owner is not None and is_gone(owner)]
+    return [each for each in listed if _is_dead(each.get("Labels") or {})]
+
+
+def _is_dead(labels: Mapping[str, Any]) -> bool:
+    owner = Owner.parse(str(labels.get(OWNER, "")))
+    return owner is not None and (is_gone(owner) or labels.get(UNIT) in _GIVEN_UP)
 
 
 async def _remove(engine: Engine, kind: str, key: str, dry_run: bool) -> bool:  # noqa: FBT001  # Private.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from docker.errors import APIError, ImageNotFound, NotFound
 from docker.utils import parse_repository_tag
 
-from clnrm_nb.errors import ClnrmError
+from clnrm_nb.errors import BackendUnavailableError, ClnrmError
 from clnrm_nb.executor.backends.docker.engine import engine_says, in_thread
 
 if TYPE_CHECKING:
@@ -83,14 +83,18 @@ class Images:
         Raises
         ------
         ClnrmError
-            CLN602 with the reason in one sentence; the same again for everyone who asks in this run.
+            CLN602 with the reason in one sentence; the same again for everyone who asks in this run, unless
+            it is the engine's trouble and not the image's.
         BackendUnavailableError
             CLN601: the engine is gone.
         """
         if name not in self._known:
             self._known[name] = asyncio.ensure_future(self._find(name))
-            self._known[name].add_done_callback(_retrieve)
-        return await asyncio.shield(self._known[name])
+            self._known[name].add_done_callback(partial(self._keep_answer, name))
+        try:
+            return await asyncio.shield(self._known[name])
+        except APIError as refused:
+            raise _cannot_pull(name, _meaning(engine_says(refused))) from refused
 
     async def look_up(self, name: str) -> Image | None:
         """The image this run has used under a name, else the one on this machine; nothing is pulled.
@@ -108,6 +112,12 @@ class Images:
     def forget(self, name: str) -> None:
         """Look an image up anew the next time: somebody removed it."""
         self._known.pop(name, None)
+
+    def _keep_answer(self, name: str, search: asyncio.Task[Image]) -> None:
+        """Keep what was answered for the run; where no answer was to be had, the next one asks anew."""
+        # Looking at the outcome also keeps asyncio from complaining where everybody stopped waiting.
+        if not search.cancelled() and isinstance(search.exception(), (APIError, BackendUnavailableError)):
+            self.forget(name)
 
     def close(self) -> None:
         """Stop pulling."""
@@ -161,12 +171,6 @@ class Images:
             if "error" in progress:
                 return str(progress["error"])
         return None
-
-
-def _retrieve(search: asyncio.Task[Image]) -> None:
-    """Look at the outcome, so that asyncio does not complain where everybody stopped waiting."""
-    if not search.cancelled():
-        search.exception()
 
 
 def _cannot_pull(name: str, why: str) -> ClnrmError:

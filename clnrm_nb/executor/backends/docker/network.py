@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["HOST_NAME", "Network", "can_listen", "create_network", "wants_way_out"]
 
 HOST_NAME: Final = "host.docker.internal"
+# What Podman says when a network of the machine vanishes while it looks for free addresses; and how often
+# in a row that is believed.
+_RACED: Final = "no such network interface"
+_RACES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +95,7 @@ def create_network(
         CLN601: the engine has no addresses left, or says no for another reason.
     """
     try:
-        network_id: str = client.create_network(
-            name, driver="bridge", internal=internal, labels=dict(labels)
-        )["Id"]
+        network_id = _create(client, name, labels, internal=internal)
         created(network_id)
         found: dict[str, Any] = client.inspect_network(network_id)
     except APIError as refused:
@@ -101,6 +103,21 @@ def create_network(
     pools = (found.get("IPAM") or {}).get("Config") or ()
     subnets = tuple(str(pool["Subnet"]) for pool in pools if pool.get("Subnet"))
     return Network(network_id, name, _gateway(pools), internal, subnets)
+
+
+def _create(client: docker.APIClient, name: str, labels: Mapping[str, str], *, internal: bool) -> str:
+    for _ in range(_RACES):
+        try:
+            return _create_once(client, name, labels, internal=internal)
+        except APIError as refused:
+            if _RACED not in engine_says(refused):
+                raise
+    return _create_once(client, name, labels, internal=internal)
+
+
+def _create_once(client: docker.APIClient, name: str, labels: Mapping[str, str], *, internal: bool) -> str:
+    made = client.create_network(name, driver="bridge", internal=internal, labels=dict(labels))
+    return str(made["Id"])
 
 
 def _gateway(pools: Sequence[Mapping[str, Any]]) -> str:

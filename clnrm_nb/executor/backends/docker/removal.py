@@ -47,6 +47,14 @@ class Found:
         self.networks: dict[str, str] = {}
         self.volumes: dict[str, str] = {}
 
+    def without(self, other: Found) -> Found:
+        """Those that `other` does not hold."""
+        rest = Found()
+        rest.containers = {key: name for key, name in self.containers.items() if key not in other.containers}
+        rest.networks = {key: name for key, name in self.networks.items() if key not in other.networks}
+        rest.volumes = {key: name for key, name in self.volumes.items() if key not in other.volumes}
+        return rest
+
     def leftovers(self) -> list[Leftover]:
         """The same as the protocol names them."""
         return [
@@ -134,7 +142,7 @@ async def _persist(engine: Engine, remove: Callable[[], object]) -> bool:
 
 
 async def _repeat(engine: Engine, remove: Callable[[], object]) -> bool:
-    begun_s, pause_s = time.monotonic(), _FIRST_PAUSE_S
+    lost_s, pause_s = 0.0, _FIRST_PAUSE_S
     while True:
         try:
             await engine.call(remove)
@@ -142,7 +150,9 @@ async def _repeat(engine: Engine, remove: Callable[[], object]) -> bool:
             if refused.status_code == _NOT_FOUND:
                 return True
         except BackendUnavailableError:
-            if time.monotonic() - begun_s > _LOST_PATIENCE_S:
+            # Counted from the first failure: a call that hung for longer is tried once more all the same.
+            lost_s = lost_s or time.monotonic()
+            if time.monotonic() - lost_s > _LOST_PATIENCE_S:
                 return False
         else:
             return True

@@ -7,6 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import requests
 from docker.errors import APIError
 
 from clnrm_nb.errors import BackendUnavailableError
@@ -25,6 +26,9 @@ __all__ = ["Container", "Reach"]
 KILLED: Final = 137
 # A killed process may still hang in a driver; then its removal waits for it, and not the end of the test.
 _DIES_WITHIN_S: Final = 10.0
+# The engine notes the end of a container a moment after its output has ended, and a crowded one much later.
+_SILENT_END_WITHIN_S: Final = 1.0
+_END_NOTED_WITHIN_S: Final = 10
 _LOG_BYTES: Final = 10 * 1024 * 1024
 
 
@@ -92,6 +96,9 @@ class Container:
         self._log = ServiceLog(asyncio.get_running_loop(), _LOG_BYTES)
         self._stream: FrameStream | None = None
         self._exit: asyncio.Future[int] | None = None
+        self._is_silent = False
+        self.has_lost_output = False
+        """Whether it lived on when its output had broken off."""
 
     def follow(self, stream: FrameStream) -> None:
         """Read the output in a thread until it ends, then wait for the exit code."""
@@ -114,15 +121,34 @@ class Container:
         finally:
             self._log.end()
             stream.close()
+            self._is_silent = True
+        if stream.broke_off:
+            raise self._broken_off()
 
     def _read(self, read: Callable[[], None]) -> int:
         read()
         try:
-            return int(self._engine.client.wait(self.id)["StatusCode"])
+            return self._exit_code()
         except APIError as gone:
             if gone.status_code == 404:  # noqa: PLR2004  # Removed, by us or by somebody else.
                 return KILLED
             raise
+
+    def _exit_code(self) -> int:
+        """How it ended, once its output has; its init holds the output open for as long as it lives."""
+        client = self._engine.client
+        try:
+            return int(client.wait(self.id, timeout=_END_NOTED_WITHIN_S)["StatusCode"])
+        except APIError:
+            raise
+        except requests.RequestException as late:
+            state: dict[str, Any] = client.inspect_container(self.id)["State"]
+            if state.get("Running"):
+                raise self._broken_off() from late
+            return int(client.wait(self.id)["StatusCode"])
+
+    def _broken_off(self) -> BackendUnavailableError:
+        return BackendUnavailableError(f"the engine broke off the output of `{self.name}`", "CLN601")
 
     @property
     def has_ended(self) -> bool:
@@ -198,10 +224,12 @@ class Container:
         Returns
         -------
         bool
-            Whether force was needed, or it had been killed before.
+            Whether force was needed, or it had been killed before, or what it printed last was lost.
         """
         if self._exit is None:
             return False
+        if self._is_silent:
+            self.has_lost_output = await self._lives_on_silent()
         if not self._exit.done() and grace_s > 0:
             await self._signal_soon(self.stop_signal)
             await self.ends_within(grace_s)
@@ -209,7 +237,18 @@ class Container:
         if was_forced:
             await self._signal_soon("SIGKILL")
             await self.ends_within(_DIES_WITHIN_S)
-        return was_forced or (await self.exited()) == KILLED
+        return was_forced or self.has_lost_output or (await self.exited()) == KILLED
+
+    async def _lives_on_silent(self) -> bool:
+        """Whether it still runs although its output has ended."""
+        assert self._exit is not None
+        if await self.ends_within(_SILENT_END_WITHIN_S):
+            return isinstance(self._exit.exception(), BackendUnavailableError)
+        try:
+            found: dict[str, Any] = await self._engine.call(self._engine.client.inspect_container, self.id)
+        except APIError:
+            return False
+        return bool(found["State"].get("Running"))
 
     async def _signal_soon(self, name: str) -> None:
         """Send a signal, unless the engine takes too long to do it or refuses: the next step finds out."""

@@ -33,22 +33,32 @@ class FrameStream:
         self._reader: Any = hijacked
         if self._response is not None:
             self._reader = self._response.raw._fp.fp  # noqa: SLF001  # As the SDK itself does.
+        self.broke_off = False
+        """Whether it ended in the middle of a frame, or by an error of the connection."""
+        self._is_aborted = False
         self._socket: socket.socket | None = getattr(hijacked, "_sock", None)
         if self._socket is not None:
             self._socket.settimeout(None)
 
     def frames(self) -> Iterator[tuple[int, bytes]]:
         """Pairs of stream number and bytes until the other side ends; an aborted stream just ends."""
-        # An aborted or reset connection has nothing more to say, and a closed reader raises ValueError.
-        with suppress(OSError, ValueError):
-            while len(header := self._reader.read(_HEADER.size)) == _HEADER.size:
-                number, remaining = _HEADER.unpack(header)
-                while remaining:
-                    piece = self._reader.read(min(remaining, _PIECE_BYTES))
-                    if not piece:
-                        return
-                    remaining -= len(piece)
-                    yield number, piece
+        try:
+            yield from self._whole_frames()
+        except (OSError, ValueError):
+            # A closed reader raises ValueError. An aborted connection has nothing more to say.
+            self.broke_off = not self._is_aborted
+
+    def _whole_frames(self) -> Iterator[tuple[int, bytes]]:
+        while header := self._reader.read(_HEADER.size):
+            if len(header) < _HEADER.size:
+                raise ConnectionResetError
+            number, remaining = _HEADER.unpack(header)
+            while remaining:
+                piece = self._reader.read(min(remaining, _PIECE_BYTES))
+                if not piece:
+                    raise ConnectionResetError
+                remaining -= len(piece)
+                yield number, piece
 
     def write(self, data: bytes) -> None:
         """Send to the other side's stdin; blocks while it does not read.
@@ -62,6 +72,7 @@ class FrameStream:
 
     def abort(self) -> None:
         """End reading, from any thread."""
+        self._is_aborted = True
         if self._socket is not None:
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)

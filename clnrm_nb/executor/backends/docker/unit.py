@@ -21,6 +21,7 @@ from clnrm_nb.executor.backends.docker import create
 from clnrm_nb.executor.backends.docker.command import failed_to_start, run_command
 from clnrm_nb.executor.backends.docker.engine import engine_says
 from clnrm_nb.executor.backends.docker.files import Copying
+from clnrm_nb.executor.backends.docker.gc import give_up
 from clnrm_nb.executor.backends.docker.labels import UNIT, unit_labels
 from clnrm_nb.executor.backends.docker.mounts import checked_mounts
 from clnrm_nb.executor.backends.docker.network import HOST_NAME, Network, create_network
@@ -34,6 +35,7 @@ from clnrm_nb.executor.backends.docker.removal import (
 )
 from clnrm_nb.executor.backends.docker.service import Container, Reach
 from clnrm_nb.executor.backends.docker.stream import FrameStream
+from clnrm_nb.executor.backends.protocol import CommandSpec
 from clnrm_nb.executor.ownership import this_process
 from clnrm_nb.executor.services import external_address
 
@@ -44,13 +46,7 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.backends.docker.engine import Engine
     from clnrm_nb.executor.backends.docker.images import Image, Images
     from clnrm_nb.executor.backends.docker.mounts import Mount
-    from clnrm_nb.executor.backends.protocol import (
-        CommandResult,
-        CommandSpec,
-        IsolationHeld,
-        Leftover,
-        UnitSpec,
-    )
+    from clnrm_nb.executor.backends.protocol import CommandResult, IsolationHeld, Leftover, UnitSpec
     from clnrm_nb.scenario.model import Service
 
 __all__ = ["DockerUnit"]
@@ -305,6 +301,10 @@ class DockerUnit:
                 runner = await self._start_runner()
             return runner
 
+    async def start_runner(self) -> None:
+        """Have the runner container now and not with the first command."""
+        await self._container_for(CommandSpec("", (), None))
+
     async def _start_runner(self) -> Container:
         image = await self._images.ensure(self._spec.runner_image)
         self._has_volumes = self._has_volumes or bool(image.volumes)
@@ -334,6 +334,8 @@ class DockerUnit:
                 outcome, (APIError, BackendUnavailableError)
             ):
                 raise outcome
+            if services[name].has_lost_output:
+                self.note(f"`{name}`: its output broke off, and what it printed after that is lost")
             # Whatever the engine did not confirm did not end by itself either.
             if outcome is not False:
                 killed.append(name)
@@ -357,7 +359,7 @@ class DockerUnit:
 
     async def objects(self) -> dict[str, list[str]]:
         """Names of what exists now, by type."""
-        found = await find_labelled(self._engine, UNIT, self.id, volumes=self._has_volumes)
+        found = await self._labelled()
         running = [name for name, each in self._containers.items() if name is not None and not each.has_ended]
         return {
             "container": sorted(found.containers.values()),
@@ -389,7 +391,11 @@ class DockerUnit:
             self._teardown = asyncio.ensure_future(self._remove())
             self._engine.removals.add(self._teardown)
             self._teardown.add_done_callback(self._engine.removals.discard)
-        return await asyncio.shield(self._teardown)
+        try:
+            return await asyncio.shield(self._teardown)
+        except BackendUnavailableError:
+            give_up(self.id)
+            raise
 
     async def _remove(self) -> list[Leftover]:
         for task in self._background:
@@ -425,12 +431,21 @@ class DockerUnit:
             await asyncio.gather(*networks)
 
     async def _remove_unexpected(self) -> list[Leftover]:
-        """What carries the unit's label after all it made was removed: found, reported, removed."""
+        """What carries the unit's label after all it made was removed: found, reported, removed.
+
+        What it made itself and an engine in trouble did not remove at once is no leak, unless it stays.
+        """
         if not self._made.containers and not self._made.networks:
             return []
-        left = await find_labelled(self._engine, UNIT, self.id, volumes=True)
+        left = await self._labelled()
         await remove_all(self._engine, left)
-        return left.leftovers()
+        leftovers = left.without(self._made).leftovers()
+        if len(leftovers) < len(left.leftovers()):
+            leftovers += (await self._labelled()).leftovers()
+        return leftovers
+
+    async def _labelled(self) -> Found:
+        return await find_labelled(self._engine, UNIT, self.id, volumes=True)
 
     async def _call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """A call that :meth:`close` awaits even if its caller is cancelled."""
