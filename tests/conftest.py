@@ -1,7 +1,7 @@
 """What all tests share: an engine, images, the corpus, and the rule that a test leaves nothing behind.
 
 What is missing on a machine is skipped by name, with the way to get it; named in ``CLNRM_REQUIRE``
-(``docker,podman,browser``) it is a failure instead.
+(``docker,podman,browser,npm``) it is a failure instead.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def missing(what: str, reason: str) -> NoReturn:
-    """Skip because `what` (``docker``, ``browser``) is not here; fail where it is required."""
+    """Skip because `what` (``docker``, ``browser``, ``npm`` …) is not here; fail where it is required."""
     if what in os.environ.get("CLNRM_REQUIRE", "").split(","):
         pytest.fail(f"{what} is required (CLNRM_REQUIRE): {reason}")
     pytest.skip(reason)
@@ -152,6 +152,12 @@ def engine() -> Iterator[TestEngine]:
 
 
 @pytest.fixture(scope="session")
+def victims() -> ModuleType:
+    """Runs to interrupt and kill (``victims.py``)."""
+    return _load(TESTS / "victims.py")
+
+
+@pytest.fixture(scope="session")
 def private_engine_tool() -> ModuleType:
     """Functions ``start(directory, *options)`` and ``stop(directory)``, for tests that break an engine."""
     tool = _load(TESTS / "engine.py")
@@ -207,6 +213,38 @@ def _image(engine: TestEngine, name: str) -> str:
 def image_maker() -> ModuleType:
     """Functions that make the test images in any engine, given its client."""
     return _load(TESTS / "images" / "make.py")
+
+
+@pytest.fixture(scope="session")
+def two_engines(
+    engine: TestEngine, private_engine_tool: ModuleType, image_maker: ModuleType
+) -> Iterator[list[TestEngine]]:
+    """The session's engine and one more, both with the busybox image: two machines as far as tests can tell."""
+    import docker
+
+    directory = Path(tempfile.gettempdir()) / f"clnrm-second-{os.getpid()}"
+    url = private_engine_tool.start(directory)
+    second = TestEngine(url, docker.APIClient(base_url=url, version="auto"))
+    for each in (engine, second):
+        image_maker.busybox(each.client)
+    yield [engine, second]
+    second.client.close()
+    private_engine_tool.stop(directory)
+
+
+@pytest.fixture(scope="session")
+def dask_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
+    """Start a Dask cluster of the tests' own, `dask_cluster(name, …)`; all of them end with the session."""
+    pytest.importorskip("distributed", reason="needs the extra `dask`")
+    tool, started = _load(TESTS / "cluster.py"), []
+
+    def start(name: str = "cluster", **options: Any) -> Any:
+        started.append(tool.Cluster(tmp_path_factory.mktemp(name), **options))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.stop()
 
 
 @pytest.fixture(scope="session")
@@ -299,6 +337,16 @@ def browser() -> str:
     """Path of chromium, to be driven with playwright's ``executable_path``."""
     found = shutil.which("chromium") or shutil.which("chromium-browser")
     return found or missing("browser", f"chromium is not installed: {_BROWSER_HINT}")
+
+
+@pytest.fixture(scope="session")
+def js_sdk() -> Any:
+    """Node and OpenTelemetry's SDK for JavaScript, as ``node`` and ``directory``."""
+    tool = _load(TESTS / "js_sdk.py")
+    try:
+        return tool.find()
+    except tool.NpmError as error:
+        missing("npm", str(error))
 
 
 @pytest.fixture(scope="session")

@@ -34,14 +34,20 @@ if TYPE_CHECKING:
     from clnrm_nb.api.fixing import lint, migrate
     from clnrm_nb.api.formatting import fmt
     from clnrm_nb.api.guarding import guard
-    from clnrm_nb.api.inspect import analyze, graph, history, load_trace, report, spans
+    from clnrm_nb.api.inspect import analyze, graph, load_trace, report, spans
     from clnrm_nb.api.machine import doctor, gc, init, self_test
     from clnrm_nb.api.panels import panel
+    from clnrm_nb.api.pluggable import plugins
+    from clnrm_nb.api.pulling import pull
+    from clnrm_nb.api.recorded import record
     from clnrm_nb.api.regressing import notebooks
+    from clnrm_nb.api.remembering import history, stats
+    from clnrm_nb.api.reproducing import repro
     from clnrm_nb.api.reviewing import review
     from clnrm_nb.api.running import Run, arun, run, stream
     from clnrm_nb.api.scaffolding import scaffold
     from clnrm_nb.api.starting import template, template_list
+    from clnrm_nb.api.testfirst import redgreen
     from clnrm_nb.api.texts import dry_run, render, validate
     from clnrm_nb.executor.events import Event
     from clnrm_nb.pipeline.load import Cell
@@ -80,13 +86,19 @@ __all__ = [
     "notebooks",
     "panel",
     "parse_assignments",
+    "plugins",
+    "pull",
+    "record",
+    "redgreen",
     "render",
     "report",
+    "repro",
     "review",
     "run",
     "scaffold",
     "self_test",
     "spans",
+    "stats",
     "stream",
     "template",
     "template_list",
@@ -118,7 +130,7 @@ _HOME: Final = {
     "gc": "clnrm_nb.api.machine",
     "graph": "clnrm_nb.api.inspect",
     "guard": "clnrm_nb.api.guarding",
-    "history": "clnrm_nb.api.inspect",
+    "history": "clnrm_nb.api.remembering",
     "init": "clnrm_nb.api.machine",
     "lint": "clnrm_nb.api.fixing",
     "load_trace": "clnrm_nb.api.inspect",
@@ -126,13 +138,19 @@ _HOME: Final = {
     "notebooks": "clnrm_nb.api.regressing",
     "panel": "clnrm_nb.api.panels",
     "parse_assignments": "clnrm_nb.template",
+    "plugins": "clnrm_nb.api.pluggable",
+    "pull": "clnrm_nb.api.pulling",
+    "record": "clnrm_nb.api.recorded",
+    "redgreen": "clnrm_nb.api.testfirst",
     "render": "clnrm_nb.api.texts",
     "report": "clnrm_nb.api.inspect",
+    "repro": "clnrm_nb.api.reproducing",
     "review": "clnrm_nb.api.reviewing",
     "run": "clnrm_nb.api.running",
     "scaffold": "clnrm_nb.api.scaffolding",
     "self_test": "clnrm_nb.api.machine",
     "spans": "clnrm_nb.api.inspect",
+    "stats": "clnrm_nb.api.remembering",
     "stream": "clnrm_nb.api.running",
     "template": "clnrm_nb.api.starting",
     "template_list": "clnrm_nb.api.starting",

@@ -68,6 +68,8 @@ def context(
             overrides[flag.key] = _override(flag, options.pop(name))
     if "executor.replay" in overrides:
         overrides.setdefault("executor.backend", "replay")
+    if "executor.dask.address" in overrides:
+        overrides.setdefault("executor.backend", "dask")
     state_dir = options.pop("state_dir", None)
     config = options.pop("config", None)
     project = find_project(start, state_dir=Path(state_dir) if state_dir else None)

@@ -11,8 +11,10 @@ from clnrm_nb.api.sources import sources_of
 from clnrm_nb.config.discovery import discover
 from clnrm_nb.config.sourcefile import read_source, write_source
 from clnrm_nb.errors import ClnrmError
+from clnrm_nb.executor.masking import masked_finding
 from clnrm_nb.fixes import meaning, mend, older_forms
 from clnrm_nb.pipeline.load import Variables, template_request
+from clnrm_nb.pipeline.secrets import masker_of_rendered
 from clnrm_nb.report.edited import Edited, EditedFile
 from clnrm_nb.report.results import Diagnostics
 from clnrm_nb.template import combinations, render
@@ -71,9 +73,11 @@ class _Linter:
 
     def _checked(self, request: TemplateRequest) -> list[Diagnostic]:
         strict = self.here.settings.template.strict_toml
-        checked = check(render(request), strict_toml=strict, style=self.style)
+        rendered = render(request)
+        checked = check(rendered, strict_toml=strict, style=self.style)
         forms = older_forms(checked.parsed, checked.test) if self.older and checked.parsed is not None else []
-        return [*checked.diagnostics, *forms]
+        masker = masker_of_rendered(rendered)
+        return [masked_finding(finding, masker) for finding in (*checked.diagnostics, *forms)]
 
     def _request(self, path: Path, file: str, text: str | None) -> TemplateRequest:
         return template_request(

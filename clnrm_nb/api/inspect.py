@@ -12,10 +12,11 @@ from clnrm_nb.errors import ClnrmError, UsageError, ValidationFailedError
 from clnrm_nb.executor.recording import parse_recording
 from clnrm_nb.pipeline.load import Sources, load
 from clnrm_nb.pipeline.reanalyse import rejudge
+from clnrm_nb.pipeline.secrets import masker_of
 from clnrm_nb.report.files import write_report
 from clnrm_nb.report.graph import MissingEdge, rows_of_trees_with
 from clnrm_nb.report.render import render_report
-from clnrm_nb.report.results import History, RunResult, Trace
+from clnrm_nb.report.results import RunResult, Trace
 from clnrm_nb.report.spanviews import GraphView, SpanList, Text
 from clnrm_nb.scenario.model import NamePattern
 from clnrm_nb.spans.loaders import load as load_spans
@@ -36,7 +37,7 @@ _RECORDING: Final = b'"clnrm-recording/'
 _LOOK_BYTES: Final = 4_096
 """How far into a file a recording says that it is one: first of all, in those that are written here."""
 
-__all__ = ["SCENARIO_FILES", "analyze", "graph", "history", "load_trace", "read_table", "report", "spans"]
+__all__ = ["SCENARIO_FILES", "analyze", "graph", "load_trace", "read_table", "report", "spans"]
 
 
 def load_trace(source: str | Path | bytes, *, input_format: str | None = None) -> Trace:
@@ -207,27 +208,14 @@ def analyze(
     here = context_of(context, options)
     refuse_unknown("analyze", options)
     sources = Sources([Path(file)], no_template=bool(options.get("no_template")))
-    loaded = load(sources, variables_from(options), project=here.project, settings=here.settings)
+    variables = variables_from(options)
+    loaded = load(sources, variables, project=here.project, settings=here.settings)
     if not loaded.tests:
         raise ValidationFailedError(f"{file} holds no test", "CLN004", diagnostics=loaded.diagnostics)
     files = [traces] if isinstance(traces, (str, Path)) else list(traces)
     given = [read_table(trace, input_format) for trace in files]
-    return rejudge(loaded, given, project=here.project, settings=here.settings)
-
-
-def history(
-    ids: Sequence[str] | str = (),
-    *,
-    limit: int | None = None,
-    context: Context | None = None,
-    **options: Any,
-) -> History:
-    """What earlier runs said about tests, newest first."""
-    here = context_of(context, options)
-    refuse_unknown("history", options)
-    wanted = [ids] if isinstance(ids, str) else list(ids)
-    with State.open(here.project.state_dir) as state:
-        return History(state.history(wanted, limit or 100))
+    masker = masker_of(loaded.tests, variables.environ)
+    return rejudge(loaded, given, project=here.project, settings=here.settings, masker=masker)
 
 
 def report(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
-from clnrm_nb.api.running import Run, _finished, _Live, _prepare, _with_lines
+from clnrm_nb.api.running import Run, finished, prepare
 from clnrm_nb.executor.loop import Interrupted, run_blocking, submit
 from clnrm_nb.report.results import RunResult, Trace
 
@@ -64,15 +64,15 @@ def run_watched(
     watcher : Watcher
         What it raises is logged and never reaches the run.
     """
-    request, here, write = _prepare(paths, cell, context, options)
-    live = _Live(_with_lines(watcher, options.get("emit_events")))
+    prepared = prepare(paths, cell, context, options)
+    live = prepared.live(watcher)
 
     async def job() -> RunResult:
         result: RunResult | None = None
         error: BaseException | None = None
         _tell(lambda: watcher.begin(lambda limit: _newest(live.tables, limit)))
         try:
-            result = await _finished(request, here, live, write)
+            result = await finished(prepared, live)
         except BaseException as failure:
             error = failure
             raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 from clnrm_nb.api.checks import run_checks
 from clnrm_nb.api.contexts import Context, context_of, refuse_unknown
 from clnrm_nb.api.initial import lay_down
-from clnrm_nb.errors import UsageError
+from clnrm_nb.errors import BackendUnavailableError, UsageError
 from clnrm_nb.executor.loop import run_blocking
+from clnrm_nb.executor.scratch import scratch
 from clnrm_nb.report.results import Table
 from clnrm_nb.self_test import VERDICTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from clnrm_nb.executor.backends.docker import Removed
+    from clnrm_nb.executor.leftovers import Removed
     from clnrm_nb.report.results import RunResult
 
 __all__ = ["doctor", "gc", "init", "self_test"]
@@ -58,15 +58,17 @@ def doctor(*, context: Context | None = None, **options: Any) -> Table:
 
 
 def gc(*, dry_run: bool = False, context: Context | None = None, **options: Any) -> Table:
-    """Remove what dead runs of this machine left behind in the engine; nothing else.
+    """Remove what dead runs of this machine left behind, on it and in the engine; nothing else.
 
     Raises
     ------
     BackendUnavailableError
-        No engine answers.
+        No engine answers. What was on the machine itself is removed all the same, and noted.
     """
+    from clnrm_nb.executor.artifacts import ARTIFACTS
     from clnrm_nb.executor.backends.docker import collect_garbage
     from clnrm_nb.executor.backends.docker.engine import Engine
+    from clnrm_nb.executor.leftovers import collect_local
 
     here = context_of(context, options)
     refuse_unknown("gc", options)
@@ -78,7 +80,14 @@ def gc(*, dry_run: bool = False, context: Context | None = None, **options: Any)
         finally:
             engine.close()
 
-    found = run_blocking(collect())
+    found = collect_local(here.project.state_dir / ARTIFACTS, dry_run=dry_run)
+    try:
+        found += run_blocking(collect())
+    except BackendUnavailableError as error:
+        for each in found:
+            error.add_note(f"{each.type} {each.name}: {_fate(each, dry_run=dry_run)}")
+        raise
+    found.sort(key=lambda each: (each.type, each.name))
     rows = [[each.type, each.name, each.run, each.test, _fate(each, dry_run=dry_run)] for each in found]
     note = f"{len(rows)} objects of dead runs {'would be removed' if dry_run else 'found'}"
     kept = sum(not each.removed for each in found) if not dry_run else 0
@@ -88,7 +97,7 @@ def gc(*, dry_run: bool = False, context: Context | None = None, **options: Any)
 def _fate(each: Removed, *, dry_run: bool) -> str:
     if dry_run:
         return "would be removed"
-    return "removed" if each.removed else "the engine would not remove it"
+    return "removed" if each.removed else "could not be removed"
 
 
 def self_test(*, suite: str | None = None, context: Context | None = None, **options: Any) -> Table:
@@ -108,8 +117,8 @@ def self_test(*, suite: str | None = None, context: Context | None = None, **opt
     rows: list[list[str]] = []
     for name, prove in suites.items():
         if suite in (None, name):
-            with tempfile.TemporaryDirectory(prefix="clnrm-self-test-") as scratch:
-                rows += prove(Path(scratch))
+            with scratch("clnrm-self-test-") as directory:
+                rows += prove(directory)
     failed = sum(row[-1] != "ok" for row in rows)
     note = f"{len(rows) - failed} of {len(rows)} verdicts as they must be"
     header = ("suite", "test", "expected", "actual", "state")

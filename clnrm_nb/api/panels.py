@@ -10,6 +10,7 @@ from clnrm_nb.api.contexts import Context, context_of, paths_of, variables_from
 from clnrm_nb.pipeline.load import Sources, load
 from clnrm_nb.report.results import Table
 from clnrm_nb.report.text import value_text
+from clnrm_nb.secrets import MASK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PanelTest", "PanelVariable", "kind_of", "panel", "panel_tests"]
 
-MASKED: Final = "•••"
 _SECRET: Final = re.compile(r"token|secret|passw|credential|api_?key|private", re.IGNORECASE)
 _STANDARD: Final = ("default", "environment")
 
@@ -118,7 +118,7 @@ def panel(
     rows: list[list[Any]] = []
     for test in panel_tests(paths, context=context, **options):
         for variable in test.variables:
-            value = MASKED if variable.is_secret and variable.value else value_text(variable.value)
+            value = MASK if variable.is_secret and variable.value else value_text(variable.value)
             rows.append([test.test_id, test.outcome, variable.name, variable.kind, value, variable.origin])
         if not test.variables:
             rows.append([test.test_id, test.outcome, None, None, None, None])

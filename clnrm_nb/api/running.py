@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from clnrm_nb.pipeline.load import Cell
     from clnrm_nb.report.render import Format
 
-__all__ = ["Run", "arun", "run", "stream"]
+__all__ = ["Prepared", "Run", "arun", "carry_out", "finished", "prepare", "run", "stream"]
 
 _WITH_RESULT = frozenset({"passed", "failed", "interrupted"})
 
@@ -171,13 +172,17 @@ def run(
     KeyboardInterrupt
         Interrupted; everything the run had started is gone.
     """
-    request, here, write = _prepare(paths, cell, context, options)
-    live = _Live(_with_lines(listener, options.get("emit_events")))
-    job = _finished(request, here, live, write)
+    prepared = prepare(paths, cell, context, options)
     if detach:
-        return Run(submit(job), live)
+        live = prepared.live(listener)
+        return Run(submit(finished(prepared, live)), live)
+    return carry_out(prepared, listener)
+
+
+def carry_out(prepared: Prepared, listener: Listener | None = None) -> RunResult:
+    """Run to the end; see :func:`run`."""
     try:
-        return run_blocking(job)
+        return run_blocking(finished(prepared, prepared.live(listener)))
     except Interrupted as stop:
         if isinstance(stop.result, RunResult):
             return stop.result
@@ -193,9 +198,8 @@ async def arun(
     **options: Any,
 ) -> RunResult:
     """As :func:`run`, awaited from a loop of the caller's own."""
-    request, here, write = _prepare(paths, cell, context, options)
-    live = _Live(_with_lines(listener, options.get("emit_events")))
-    return await run_here(_finished(request, here, live, write))
+    prepared = prepare(paths, cell, context, options)
+    return await run_here(finished(prepared, prepared.live(listener)))
 
 
 async def stream(paths: Paths = ".", **options: Any) -> AsyncIterator[Event]:
@@ -219,9 +223,28 @@ async def stream(paths: Paths = ".", **options: Any) -> AsyncIterator[Event]:
         task.cancel()
 
 
-def _prepare(
-    paths: Paths, cell: Cell | None, context: Context | None, options: dict[str, Any]
-) -> tuple[RunRequest, Context, Callable[[RunResult], None]]:
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A run that is understood and not yet started."""
+
+    request: RunRequest
+    here: Context
+    write: Callable[[RunResult], None]
+    emit_events: str | None = None
+
+    def live(self, listener: Listener | None) -> _Live:
+        """What follows the run."""
+        return _Live(_with_lines(listener, self.emit_events))
+
+
+def prepare(paths: Paths, cell: Cell | None, context: Context | None, options: dict[str, Any]) -> Prepared:
+    """Understand the options of ``run``, as all commands share them that run tests.
+
+    Raises
+    ------
+    UsageError
+        An option is unknown.
+    """
     here = context_of(context, options)
     refuse_unknown("run", options)
     request = RunRequest(
@@ -233,6 +256,7 @@ def _prepare(
         shard=options.get("shard"),
         repeat=max(1, int(options.get("repeat") or 1)),
         until_fail=bool(options.get("until_fail")),
+        resume=bool(options.get("resume")),
         digest=bool(options.get("digest")),
         comparison=_comparison(here, update=bool(options.get("update_baseline"))),
     )
@@ -250,16 +274,16 @@ def _prepare(
                 except OSError as error:
                     raise UsageError(f"cannot write {file}: {error.strerror}") from None
 
-    return request, here, write
+    return Prepared(request, here, write, options.get("emit_events"))
 
 
-async def _finished(
-    request: RunRequest, here: Context, live: _Live, write: Callable[[RunResult], None]
-) -> RunResult:
+async def finished(prepared: Prepared, live: _Live) -> RunResult:
+    """The pipeline, followed by `live`, and the reports that were asked for."""
+    here = prepared.here
     result = await run_pipeline(
-        request, project=here.project, settings=here.settings, listener=live, tables=live.tables
+        prepared.request, project=here.project, settings=here.settings, listener=live, tables=live.tables
     )
-    write(result)
+    prepared.write(result)
     return result
 
 

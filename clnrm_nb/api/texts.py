@@ -10,9 +10,10 @@ from clnrm_nb.api.contexts import Context, context_of, paths_of, refuse_unknown,
 from clnrm_nb.api.sources import sources_of
 from clnrm_nb.codes import SEVERITIES
 from clnrm_nb.errors import ClnrmError, UsageError, ValidationFailedError
-from clnrm_nb.executor.environment import masker_of
+from clnrm_nb.executor.masking import masked_finding
 from clnrm_nb.pipeline.dryrun import look_ahead
 from clnrm_nb.pipeline.load import Sources, load, template_request
+from clnrm_nb.pipeline.secrets import hiding, masker_of, masker_of_rendered
 from clnrm_nb.pipeline.select import select
 from clnrm_nb.report.planned import Plan
 from clnrm_nb.report.results import Diagnostics, Rendered
@@ -62,6 +63,7 @@ def validate(
         deny_warnings=here.settings.lint.deny_warnings,
         files=looked.files,
         sources=looked.sources,
+        mask=masker_of(looked.tests, looked.variables.environ).text,
     )
 
 
@@ -95,20 +97,21 @@ def dry_run(
     looked = _look(paths, cell, here, options)
     environ = looked.variables.environ
     valid = [test for test in looked.tests if test.test is not None]
-    planned = [
-        look_ahead(test, project=here.project, settings=here.settings, environ=environ) for test in valid
-    ]
-    mask = masker_of([test.test for test in valid if test.test is not None], environ).text
+    masker = masker_of(looked.tests, environ)
+    with hiding(masker):
+        planned = [
+            look_ahead(test, project=here.project, settings=here.settings, environ=environ) for test in valid
+        ]
     findings = [finding for plan in planned for finding in plan.diagnostics]
     return Diagnostics(
         [*here.settings.diagnostics, *looked.findings, *findings],
         command="dry-run",
         deny_warnings=here.settings.lint.deny_warnings,
         files=_with_refusals(looked.files, findings),
-        parts=[Plan(plan.document, mask) for plan in planned],
+        parts=[Plan(plan.document, masker.text) for plan in planned],
         data={"plans": [plan.document for plan in planned]},
         sources=sources_of([*looked.findings, *findings], looked.tests, cell, here.project),
-        mask=mask,
+        mask=masker.text,
     )
 
 
@@ -197,16 +200,18 @@ def render(
         no_template=bool(options.get("no_template")),
     )
     rendered = render_template(_with_combination(request, matrix))
+    masker = masker_of_rendered(rendered)
     if rendered.text is None:
-        raise _not_rendered(rendered.diagnostics)
+        raise _not_rendered([masked_finding(finding, masker) for finding in rendered.diagnostics])
     if output is not None:
-        _write(Path(output), rendered.text)
+        _write(Path(output), masker.text(rendered.text))
     is_scenario = cell is not None or ".clnrm.toml" in path.name
     return Rendered(
         rendered,
         show_vars=show_vars,
         show_source_map=source_map,
         beside=check(rendered).diagnostics if is_scenario else (),
+        mask=masker.text,
     )
 
 

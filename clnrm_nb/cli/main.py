@@ -6,6 +6,7 @@ Reports go to stdout, progress and errors to stderr; the exit status is the resu
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import traceback
@@ -18,18 +19,44 @@ from clnrm_nb.commands.tree import Call, build_tree
 from clnrm_nb.errors import ClnrmError, InternalError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from types import FrameType
 
 __all__ = ["main", "run_command_line"]
 
 
 def main() -> NoReturn:
-    """Run ``sys.argv`` and exit."""
-    exit_code = run_command_line(sys.argv[1:])
-    # All is done and cleaned up: an interrupt while the interpreter takes itself down changes nothing.
-    with contextlib.suppress(ValueError):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Run ``sys.argv`` and exit.
+
+    SIGTERM and SIGHUP are interrupts as Ctrl-C is: clean up, report, exit 130. One more of any of them, and
+    the process ends at once, leaving the rest of the clean-up to the reaper.
+    """
+    _heed(signal.default_int_handler)
+    try:
+        exit_code = run_command_line(sys.argv[1:])
+    except KeyboardInterrupt:
+        exit_code = EXIT_INTERRUPTED
+    # All is done: an interrupt while the interpreter takes itself down changes nothing.
+    _heed(signal.SIG_IGN)
+    if exit_code == EXIT_INTERRUPTED:
+        _leave(exit_code)
     sys.exit(exit_code)
+
+
+def _heed(handler: signal.Handlers | Callable[[int, FrameType | None], object]) -> None:
+    """Answer all requests to stop alike; what whoever started us ignores (``nohup``) stays ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        with contextlib.suppress(ValueError):
+            if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGINT:
+                signal.signal(number, handler)
+
+
+def _leave(exit_code: int) -> NoReturn:
+    """End without waiting for threads: an engine that hangs would hold them, and the reaper takes over."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(exit_code)
 
 
 def run_command_line(words: Sequence[str]) -> int:
@@ -83,6 +110,7 @@ def _report(error: BaseException) -> int:
 def carry_out(call: Call) -> int:
     """Call the function of a command, show its result on stdout, and tell the exit status."""
     from clnrm_nb import api
+    from clnrm_nb.cli.logs import log_on_stderr
     from clnrm_nb.cli.show import Screen
 
     options: dict[str, Any] = dict(call.options)
@@ -94,7 +122,7 @@ def carry_out(call: Call) -> int:
             ids = call.arguments[0] if call.arguments else ()
             return review(ids, context, by=options.get("by"), message=options.get("message"))
     screen = Screen(call.command, context, options)
-    with screen.progress() as listener:
+    with log_on_stderr(context), screen.progress() as listener:
         if listener is not None:
             options["listener"] = listener
         result = getattr(api, call.command.function)(*call.arguments, context=context, **options)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Screen"]
 
-_WITH_PROGRESS = frozenset({"run", "diff"})
+_WITH_PROGRESS = frozenset({"run", "diff", "record", "repro", "redgreen"})
 _VIEW_FORMS: dict[str, Format] = {"json": "json", "html": "html", "markdown": "markdown"}
 
 

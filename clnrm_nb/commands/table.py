@@ -219,6 +219,13 @@ SETS: Final[dict[str, tuple[Flag, ...]]] = {
         ),
         Flag("force", "Run although nothing changed; results are stored."),
         Flag("no-cache", "Neither look up nor store results.", key="cache.enabled", sets=False),
+        Flag(
+            "audit",
+            "Share of reused results that is checked against a fresh run.",
+            "float",
+            key="cache.audit_percent",
+            metavar="PCT",
+        ),
         Flag("fail-fast", "Start no further test after the first failure.", key="executor.fail_fast"),
         Flag(
             "max-fail", "Start no further test after N failures.", "int", key="executor.max_fail", metavar="N"
@@ -239,10 +246,11 @@ SETS: Final[dict[str, tuple[Flag, ...]]] = {
         ),
         Flag("repeat", "Run each test N times.", "int", metavar="N"),
         Flag("until-fail", "Run again and again until the first failure."),
+        Flag("resume", "Go on with the last broken-off run: what has its verdict is not run again."),
         Flag("timeout", "Limit of a whole test.", "duration", key="executor.test_timeout", metavar="DUR"),
         Flag(
             "backend",
-            "Where tests run: docker, process, replay, auto.",
+            "Where tests run: docker, process, replay, dask, auto.",
             "text",
             key="executor.backend",
             metavar="NAME",
@@ -260,6 +268,13 @@ SETS: Final[dict[str, tuple[Flag, ...]]] = {
             "file",
             key="executor.replay",
             metavar="FILE",
+        ),
+        Flag(
+            "scheduler",
+            "Run tests on the workers of this Dask scheduler; implies --backend dask.",
+            "text",
+            key="executor.dask.address",
+            metavar="URL",
         ),
         Flag(
             "isolation",
@@ -628,6 +643,83 @@ COMMANDS: Final[tuple[Command, ...]] = (
         _HJ,
     ),
     Command(
+        "stats",
+        "How often tests passed, how long they took, and which are proven to be flaky.",
+        _PATHS,
+        (Flag("limit", "The last N runs of each test.", "int", metavar="N"),),
+        "",
+        _HJ,
+    ),
+    Command(
+        "record",
+        "Run tests and keep what they did, to be replayed and reproduced.",
+        _PATHS,
+        (
+            Flag(
+                "output",
+                "Where the recording goes (default: recording.json in the state directory).",
+                "file",
+                short="o",
+                metavar="FILE",
+            ),
+        ),
+        "TSR",
+        ("human", "json", "junit"),
+    ),
+    Command(
+        "repro",
+        "Run again what `record` kept; exit status 1 if it does not come to the same.",
+        Argument("file", "FILE", required=True),
+        (
+            Flag("verify-digest", "First check the digest beside FILE and the recording it names."),
+            Flag("output", "Also write the result to FILE, as JSON.", "file", short="o", metavar="FILE"),
+        ),
+        "R",
+        ("human", "json", "junit"),
+    ),
+    Command(
+        "redgreen",
+        "Say whether all tests pass (green), none does (red), or only some (mixed, exit status 1).",
+        _PATHS,
+        (
+            Flag(
+                "expect",
+                "The state that is exit status 0; every other is 1.",
+                "choice",
+                choices=("red", "green"),
+            ),
+        ),
+        "TSR",
+        _HJ,
+        aliases=("red-green",),
+    ),
+    Command(
+        "pull",
+        "Pull the images that tests need, each once.",
+        _PATHS,
+        (
+            Flag(
+                "workers",
+                "Images pulled at once; 0: one for each CPU.",
+                "int",
+                short="j",
+                aliases=("jobs",),
+                key="executor.worker_count",
+                metavar="N",
+            ),
+        ),
+        "T",
+        _HJ,
+    ),
+    Command(
+        "plugins",
+        "What can be named in files and flags, where it comes from, and whether it works here.",
+        None,
+        (),
+        "",
+        _HJ,
+    ),
+    Command(
         "init",
         "Lay down working examples, a .gitignore for the state and, if asked, a configuration file.",
         Argument("directory", "DIR", default="."),
@@ -683,7 +775,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     ),
     Command(
         "gc",
-        "Remove containers, networks and volumes that dead runs left behind.",
+        "Remove what dead runs left behind, in the engine and on this machine.",
         None,
         (Flag("dry-run", "Only say what would be removed."),),
         "",

@@ -110,6 +110,13 @@ class Cache(Section):
     shared: SharedCache = SharedCache()
 
 
+def usable_cpus() -> int:
+    """CPUs that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class ContainerLimits(Section):
     """``[executor.limits]``: defaults for one container."""
 
@@ -157,11 +164,7 @@ class Executor(Section):
     @property
     def effective_worker_count(self) -> int:
         """Workers to start: ``worker_count``, or the CPUs this process may use."""
-        if self.worker_count:
-            return self.worker_count
-        if hasattr(os, "sched_getaffinity"):
-            return len(os.sched_getaffinity(0))
-        return os.cpu_count() or 1
+        return self.worker_count or usable_cpus()
 
     @property
     def effective_memory_budget_mb(self) -> int:

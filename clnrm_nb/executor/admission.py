@@ -1,21 +1,37 @@
-"""Which test may start next: the order of the queue, and what must be free for a test (``format.md`` 5.5)."""
+"""Which test may start next: the order of the queue, and what must be free for a test (``format.md`` 5.5).
+
+What a test needs is a vector (containers, memory, CPU, groups, host ports), what there is another; a test is
+given out when the sum of what runs and what it needs stays within. Processor time counts only where a file
+asks for it: tests mostly wait, and eight of them run well on two cores.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from clnrm_nb.executor.plan import TestPlan
 
-__all__ = ["Admission", "Capacity", "TestHistory", "queue_order"]
+__all__ = [
+    "LEAST_AVAILABLE_MB",
+    "MOST_OVERTAKEN",
+    "Admission",
+    "Capacity",
+    "TestHistory",
+    "available_memory_mb",
+    "queue_order",
+]
 
 _FAILED: Final = frozenset({"failed", "error", "incomplete", "interrupted"})
-_MOST_OVERTAKEN: Final = 16
+MOST_OVERTAKEN: Final = 16
 """How many others may start before a test that came first but did not fit; then it is waited for."""
+
+LEAST_AVAILABLE_MB: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +71,18 @@ class Capacity:
     containers : int
     memory_mb : int
         Sum of container limits.
+    cpu_millicores : int
+        Sum of what files ask for.
     groups : mapping of str to int
         Most tests of a group; of one that is not named: 1.
     counts_containers : bool
-        Whether the backend starts any; otherwise containers, memory and host ports are no matter.
+        Whether the backend starts any; otherwise containers, memory, CPU and host ports are no matter.
     """
 
     workers: int
     containers: int
     memory_mb: int
+    cpu_millicores: int
     groups: Mapping[str, int]
     counts_containers: bool = True
 
@@ -73,11 +92,24 @@ class Admission:
 
     A test may be overtaken by others that fit, a bounded number of times. One that asks for more than there
     is at all runs alone.
+
+    Parameters
+    ----------
+    available_mb : callable
+        Memory that this machine has left, if it can be told. While tests run and less than
+        :data:`LEAST_AVAILABLE_MB` is left, no further one starts, whatever the limits say: the sum of limits
+        knows nothing of other programs.
     """
 
-    def __init__(self, queue: Sequence[TestPlan], capacity: Capacity) -> None:
+    def __init__(
+        self,
+        queue: Sequence[TestPlan],
+        capacity: Capacity,
+        available_mb: Callable[[], float | None] = lambda: None,
+    ) -> None:
         self._waiting = list(queue)
         self._capacity = capacity
+        self._available_mb = available_mb
         self._running: dict[str, TestPlan] = {}
         self._groups: Counter[str] = Counter()
         self._overtaken: Counter[str] = Counter()
@@ -89,6 +121,8 @@ class Admission:
 
     def next(self) -> TestPlan | None:
         """Take the first test that fits, if any; it is running until :meth:`release`."""
+        if len(self._running) >= self._capacity.workers or not self._waiting or self._is_short_of_memory():
+            return None
         for number, plan in enumerate(self._waiting):
             if self._fits(plan):
                 for earlier in self._waiting[:number]:
@@ -97,7 +131,7 @@ class Admission:
                 self._running[plan.id] = plan
                 self._groups.update(plan.groups)
                 return plan
-            if self._overtaken[plan.id] >= _MOST_OVERTAKEN:
+            if self._overtaken[plan.id] >= MOST_OVERTAKEN:
                 return None
         return None
 
@@ -106,16 +140,33 @@ class Admission:
         del self._running[plan.id]
         self._groups.subtract(plan.groups)
 
+    def put_back(self, plan: TestPlan) -> None:
+        """Let a released test have another turn, before all that still wait for their first."""
+        self._waiting.insert(0, plan)
+
+    def _is_short_of_memory(self) -> bool:
+        # With nothing running, waiting would bring nothing back.
+        available_mb = self._available_mb() if self._running else None
+        return available_mb is not None and available_mb < LEAST_AVAILABLE_MB
+
     def _fits(self, plan: TestPlan) -> bool:
-        if len(self._running) >= self._capacity.workers:
-            return False
         if any(self._groups[group] >= self._capacity.groups.get(group, 1) for group in plan.groups):
             return False
         if not self._capacity.counts_containers or not self._running:
             return True
-        others = self._running.values()
+        together = [*self._running.values(), plan]
         return (
-            plan.container_count + sum(other.container_count for other in others) <= self._capacity.containers
-            and plan.memory_mb + sum(other.memory_mb for other in others) <= self._capacity.memory_mb
-            and not any(plan.host_ports & other.host_ports for other in others)
+            sum(each.container_count for each in together) <= self._capacity.containers
+            and sum(each.memory_mb for each in together) <= self._capacity.memory_mb
+            and sum(each.cpu_millicores for each in together) <= self._capacity.cpu_millicores
+            and not any(plan.host_ports & other.host_ports for other in self._running.values())
         )
+
+
+def available_memory_mb() -> float | None:
+    """What programs can still be given without swapping, as the kernel estimates it; ``None``: not known."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError):
+        return None

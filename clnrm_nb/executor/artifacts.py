@@ -7,8 +7,6 @@ is written aside and put in place at once, so that a reader sees the last run or
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +17,7 @@ from clnrm_nb.config.project import safe_name
 from clnrm_nb.errors import Diagnostic
 from clnrm_nb.executor.recording import recording
 from clnrm_nb.executor.scenarios import scenarios_of
+from clnrm_nb.executor.scratch import scratch
 from clnrm_nb.scenario.model import NamePattern
 from clnrm_nb.spans.model import Event
 from clnrm_nb.spans.table import SpanTable
@@ -29,10 +28,19 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.backends.protocol import Unit
     from clnrm_nb.executor.outcome import ScenarioOutcome, TestOutcome
     from clnrm_nb.executor.plan import TestPlan
-    from clnrm_nb.scenario.model import Scenario
+    from clnrm_nb.scenario.model import Scenario, TestFile
 
-__all__ = ["ServiceLog", "artifact_directory", "collect_files", "staging", "write_artifacts"]
+__all__ = [
+    "ARTIFACTS",
+    "ServiceLog",
+    "artifact_directory",
+    "collect_files",
+    "places_of_files",
+    "staging",
+    "write_artifacts",
+]
 
+ARTIFACTS: Final = "artifacts"
 _ALL_SPANS: Final = frozenset({"default", "all"})
 
 
@@ -46,7 +54,7 @@ class ServiceLog:
 
 def artifact_directory(state_dir: Path, test_id: str) -> Path:
     """Where the artifacts of a test are."""
-    return state_dir / "artifacts" / safe_name(test_id)
+    return state_dir / ARTIFACTS / safe_name(test_id)
 
 
 @contextmanager
@@ -60,31 +68,25 @@ def staging(state_dir: Path, test_id: str) -> Iterator[Path]:
     """
     target = artifact_directory(state_dir, test_id)
     target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=".writing-", dir=target.parent))
-    try:
+    with scratch(".writing-", target.parent) as fresh:
         yield fresh
         _replace(fresh, target)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _replace(fresh: Path, target: Path) -> None:
     """Put a directory in another one's place, which the system call cannot do unless that one is empty."""
     fresh.chmod(0o755)
-    old = Path(tempfile.mkdtemp(prefix=".old-", dir=target.parent))
-    try:
+    with scratch(".old-", target.parent) as old:
         if target.exists():
             target.replace(old)
         fresh.replace(target)
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
 
 
 async def collect_files(unit: Unit, plan: TestPlan, directory: Path) -> list[Diagnostic]:
     """Copy what ``files:`` asks for out of the unit; a finding for each that matched nothing."""
     findings = []
     for scenario in plan.test.scenarios:
-        service = scenario.service or next((step.service for step in (*scenario.run, *scenario.steps)), None)
+        service = _place_of(scenario)
         for spec in scenario.artifacts:
             if spec.kind != "files":
                 continue
@@ -94,6 +96,16 @@ async def collect_files(unit: Unit, plan: TestPlan, directory: Path) -> list[Dia
                 text = f"no file matches `files:{spec.value}` in {where}"
                 findings.append(Diagnostic("CLN001", text, severity="warning", scenario=scenario.name))
     return findings
+
+
+def places_of_files(test: TestFile) -> set[str | None]:
+    """Services whose files are asked for; ``None``: the runner container."""
+    return {_place_of(each) for each in test.scenarios if any(one.kind == "files" for one in each.artifacts)}
+
+
+def _place_of(scenario: Scenario) -> str | None:
+    """Where the files of a scenario are looked for: its service, or that of its first command."""
+    return scenario.service or next((step.service for step in (*scenario.run, *scenario.steps)), None)
 
 
 def write_artifacts(

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.errors import ClnrmError, Diagnostic
 from clnrm_nb.executor.backends.protocol import CommandResult, CommandSpec
-from clnrm_nb.executor.environment import Masker, Telemetry, combined, injected
+from clnrm_nb.executor.environment import Telemetry, combined, injected
 from clnrm_nb.executor.events import Event
+from clnrm_nb.executor.masking import masked_finding
+from clnrm_nb.secrets import Masker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, MutableMapping
@@ -47,6 +49,8 @@ class RunContext:
         Takes every event; if it fails it is not called again, and the run goes on.
     environ : mapping
         Where ``[secrets]`` are read from.
+    masker : Masker
+        Hides the secrets of all tests of the run.
     tables : mutable mapping
         Filled with the growing span table of each test as it starts.
     """
@@ -58,15 +62,16 @@ class RunContext:
     receiver: Receiver
     run_span: OwnSpan
     publish: Listener | None = None
-    environ: Mapping[str, str] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    masker: Masker = field(default_factory=Masker)
     tables: MutableMapping[str, SpanTable] = field(default_factory=dict)
 
     def emit(self, event: EventName, **fields: Any) -> None:
-        """Publish an event of this run."""
+        """Publish an event of this run, secrets masked."""
         if self.publish is None:
             return
         try:
-            self.publish(Event(event, self.run_id, **fields))
+            self.publish(Event(event, self.run_id, **self.masker.value(fields)))
         except Exception:  # noqa: BLE001  # A listener is not ours; what it raises must not end a test.
             _log.warning("a listener failed at %s; it gets no more events", event, exc_info=True)
             self.publish = None
@@ -115,14 +120,18 @@ class Attempt:
     unit: Unit
     collector: Collector
     tracer: TestTracer
-    secrets: Mapping[str, str]
-    masker: Masker
+    secrets: Mapping[str, str] = field(repr=False)
     deadline_s: float
     running: dict[str, RunningService] = field(default_factory=dict)
     tokens: set[str] = field(default_factory=set)
     """All tokens given out so far."""
     places: Mapping[str, str] = field(default_factory=dict)
     """Where the services are found, as the unit says."""
+
+    @property
+    def masker(self) -> Masker:
+        """Of the run."""
+        return self.context.masker
 
     @property
     def remaining_s(self) -> float:
@@ -144,9 +153,7 @@ class Attempt:
     def report(self, finding: Diagnostic, source: KeyPath = ()) -> None:
         """Add a finding, at the block it is about where that is known."""
         finding = replace(
-            finding,
-            message=self.masker.text(finding.message),
-            hint=self.masker.text(finding.hint) if finding.hint else finding.hint,
+            masked_finding(finding, self.masker),
             test=finding.test or self.plan.id,
             file=finding.file or self.plan.test.file,
         )
@@ -179,7 +186,8 @@ class Attempt:
     def telemetry(self, token: str, span: OwnSpan, scenario: str | None) -> Telemetry:
         """Where programs that run under `span` send their spans."""
         self.tokens.add(token)
-        endpoint = self.context.receiver.endpoint(token, self.unit.receiver_host)
+        is_grpc = self.plan.test.otel.uses_grpc
+        endpoint = self.context.receiver.endpoint(token, self.unit.receiver_host, grpc=is_grpc)
         return Telemetry(endpoint, token, span.traceparent, scenario)
 
     def environment(

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 from clnrm_nb.errors import Diagnostic
 from clnrm_nb.executor.artifacts import ServiceLog, collect_files, staging, write_artifacts
 from clnrm_nb.executor.backends import has_containers
+from clnrm_nb.executor.masking import mask_files, mask_outcome, mask_spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from clnrm_nb.executor.attempt import Attempt
-    from clnrm_nb.executor.environment import Masker
     from clnrm_nb.executor.scenarios import ScenarioRun
     from clnrm_nb.scenario.model import TestFile
     from clnrm_nb.spans.table import SpanTable
@@ -96,7 +96,9 @@ class Ending:
             stdout, stderr = running.stdout(), running.stderr()
             attempt.collector.add_output(stdout, None, source=name)
             attempt.collector.end_output(None, source=name)
-            logs[name] = ServiceLog(attempt.masker.data(stdout), attempt.masker.data(stderr))
+            # Whether a service printed more than is kept is not known: as if it had.
+            masked = [attempt.masker.data(data, is_cut=True) for data in (stdout, stderr)]
+            logs[name] = ServiceLog(*masked)
         return logs
 
     async def _drained(self) -> None:
@@ -120,8 +122,7 @@ class Ending:
         outcome.spans, outcome.complete = collected.table, collected.complete
         for scenario in outcome.scenarios:
             scenario.span_count = _count(collected.table, scenario.name)
-        if attempt.secrets:
-            _mask(collected.table, attempt.masker)
+        mask_spans(collected.table, attempt.masker)
         for finding in collected.diagnostics:
             attempt.report(finding)
 
@@ -143,10 +144,12 @@ class Ending:
                 if not attempt.context.backend.replayed:
                     for finding in await collect_files(attempt.unit, attempt.plan, directory):
                         attempt.report(finding)
+                    await _in_thread(mask_files, directory, attempt.masker)
+                mask_outcome(attempt.outcome, attempt.masker)
                 await _in_thread(write_artifacts, directory, attempt.plan, attempt.outcome, logs)
         except OSError as error:
-            _log.warning("artifacts of %s: %s", attempt.plan.id, error)
-            text = f"the artifacts could not be written: {error}"
+            text = attempt.masker.text(f"the artifacts could not be written: {error}")
+            _log.warning("%s: %s", attempt.plan.id, text)
             attempt.report(Diagnostic("CLN001", text, severity="warning"))
 
 
@@ -167,13 +170,3 @@ def _asks_for_objects(test: TestFile) -> bool:
 
 def _count(table: SpanTable, scenario: str) -> int:
     return sum(name == scenario and not own for name, own in zip(table.scenario, table.own, strict=True))
-
-
-def _mask(table: SpanTable, masker: Masker) -> None:
-    """Put the mask over secrets in span texts and attributes."""
-    for row, attributes in enumerate(table.attributes):
-        table.attributes[row] = {
-            key: masker.text(value) if isinstance(value, str) else value for key, value in attributes.items()
-        }
-        table.name[row] = masker.text(table.name[row])
-        table.status_message[row] = masker.text(table.status_message[row])

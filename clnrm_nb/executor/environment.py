@@ -1,4 +1,4 @@
-"""What programs under test find in their environment (``format.md`` 5.3), and the secrets among it.
+"""What programs under test find in their environment (``format.md`` 5.3), and which secrets are given to it.
 
 The file's own variables win over everything injected, except the exporter's: a program that sent its spans
 elsewhere would not be seen.
@@ -6,33 +6,27 @@ elsewhere would not be seen.
 
 from __future__ import annotations
 
-import base64
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from clnrm_nb.errors import Diagnostic
+from clnrm_nb.secrets import SHORTEST, is_too_short
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping
 
     from clnrm_nb.executor.plan import TestPlan
-    from clnrm_nb.scenario.model import TestFile
+    from clnrm_nb.scenario.model import Otel
 
 __all__ = [
-    "MASK",
-    "Masker",
     "Telemetry",
     "combined",
     "injected",
     "is_exporter_variable",
-    "masker_of",
     "read_secrets",
 ]
-
-MASK: Final = "•••"
 
 _EXPORTER_WORDS: Final = {
     "otlp": "otlp",
@@ -52,7 +46,7 @@ class Telemetry:
     Parameters
     ----------
     endpoint : str
-        Base URL of the receiver, token included.
+        Base URL of the receiver, token included (for gRPC: without it).
     token : str
         The same token, for exporters that take only headers.
     traceparent : str
@@ -82,7 +76,7 @@ def injected(plan: TestPlan, telemetry: Telemetry, service: str | None) -> dict[
     env = {
         "OTEL_TRACES_EXPORTER": _EXPORTER_WORDS.get(otel.exporter, "none"),
         "OTEL_EXPORTER_OTLP_ENDPOINT": telemetry.endpoint,
-        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json" if otel.protocol == "http/json" else "http/protobuf",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": _protocol(otel),
         "OTEL_EXPORTER_OTLP_HEADERS": _pairs(headers),
         "OTEL_BSP_SCHEDULE_DELAY": str(_BSP_SCHEDULE_DELAY_MS),
         "OTEL_BSP_EXPORT_TIMEOUT": str(_BSP_EXPORT_TIMEOUT_MS),
@@ -101,6 +95,12 @@ def injected(plan: TestPlan, telemetry: Telemetry, service: str | None) -> dict[
         env["CLNRM_FREEZE_CLOCK"] = determinism.freeze_clock
         env["SOURCE_DATE_EPOCH"] = str(_epoch_s(determinism.freeze_clock))
     return env
+
+
+def _protocol(otel: Otel) -> str:
+    if otel.uses_grpc:
+        return "grpc"
+    return "http/json" if otel.protocol == "http/json" else "http/protobuf"
 
 
 def _pairs(values: Mapping[str, str]) -> str:
@@ -132,70 +132,26 @@ def combined(
 
 
 def read_secrets(plan: TestPlan, environ: Mapping[str, str]) -> tuple[dict[str, str], list[Diagnostic]]:
-    """Values of ``[secrets] env``, and a CLN106 for each that is not set."""
-    names = plan.test.secrets.env
-    findings = [
-        Diagnostic(
-            "CLN106",
-            f"environment variable `{name}` is not set",
-            file=plan.test.file,
-            hint="[secrets] reads it when the test starts",
-            test=plan.id,
-        )
-        for name in names
-        if name not in environ
-    ]
-    return {name: environ[name] for name in names if name in environ}, findings
+    """Values of ``[secrets] env``; a CLN106 for each that is not set, a CLN413 for each too short to mask.
 
-
-@dataclass(frozen=True, slots=True)
-class Masker:
-    """Puts ``•••`` where a secret stands, plain or as base64, URL or JSON text.
-
-    Parameters
-    ----------
-    values : sequence of str
-        The secrets; empty ones are left out.
+    Findings stand at the name, as far as the plan knows where that is.
     """
-
-    values: Sequence[str] = ()
-    _texts: list[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        texts = {form for value in self.values if value for form in _forms(value)}
-        # Longest first, so that no part of a longer secret stays behind.
-        object.__setattr__(self, "_texts", sorted(texts, key=len, reverse=True))
-
-    def text(self, text: str) -> str:
-        """`text` without secrets."""
-        for secret in self._texts:
-            text = text.replace(secret, MASK)
-        return text
-
-    def data(self, data: bytes) -> bytes:
-        """`data` without secrets."""
-        for secret in self._texts:
-            data = data.replace(secret.encode(), MASK.encode())
-        return data
-
-
-def masker_of(tests: Iterable[TestFile], environ: Mapping[str, str]) -> Masker:
-    """What hides the values of all ``[secrets]`` of some tests."""
-    return Masker([environ[name] for test in tests for name in test.secrets.env if name in environ])
-
-
-def _forms(value: str) -> set[str]:
-    raw = value.encode()
-    plain = base64.b64encode(raw).decode()
-    web = base64.urlsafe_b64encode(raw).decode()
-    return {
-        value,
-        plain,
-        plain.rstrip("="),
-        web,
-        web.rstrip("="),
-        quote(value),
-        quote(value, safe=""),
-        json.dumps(value)[1:-1],
-        json.dumps(value, ensure_ascii=False)[1:-1],
-    }
+    names = plan.test.secrets.env
+    secrets = {name: environ[name] for name in names if name in environ}
+    findings = []
+    for index, name in enumerate(names):
+        if name not in environ:
+            text, hint = (
+                f"environment variable `{name}` is not set",
+                "[secrets] reads it when the test starts",
+            )
+            finding = Diagnostic("CLN106", text, plan.test.file, hint=hint, test=plan.id)
+        elif is_too_short(environ[name]):
+            text = f"the secret `{name}` is not masked: it has fewer than {SHORTEST} characters"
+            hint = "masked, every place where they stand by chance would be gone too; use a longer value"
+            finding = Diagnostic("CLN413", text, plan.test.file, hint=hint, test=plan.id)
+        else:
+            continue
+        place = plan.locate(("secrets", "env", index)) if plan.locate else None
+        findings.append(finding.at(place))
+    return secrets, findings

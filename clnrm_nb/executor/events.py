@@ -1,21 +1,32 @@
 """The one stream of live events that terminal, notebook and ``--emit-events jsonl`` read (``format.md`` 5.6).
 
 Events are published on the engine's event loop; a listener must return at once.
+
+A run begins with ``run.start`` and ends with ``run.end``. In between each test is queued once and ends once;
+one that really starts says so before anything else it has to say. Attempts and repetitions are told of in
+between: ``test.retry`` before a further attempt, ``test.repeat`` after a round of ``--repeat``, ``test.slow``
+for each period that a test goes on for long.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-__all__ = ["Event", "EventName", "Listener"]
+__all__ = ["Event", "EventName", "Listener", "guarded"]
+
+_log = logging.getLogger(__name__)
 
 EventName = Literal[
     "run.start",
     "test.queued",
     "test.start",
+    "test.slow",
+    "test.retry",
+    "test.repeat",
     "service.ready",
     "step.end",
     "span",
@@ -52,3 +63,20 @@ class Event:
 
 
 Listener = Callable[[Event], None]
+
+
+def guarded(listener: Listener | None) -> Listener:
+    """A listener that never raises: what fails gets no more events, and the run goes on."""
+    current = listener
+
+    def deliver(event: Event) -> None:
+        nonlocal current
+        if current is None:
+            return
+        try:
+            current(event)
+        except Exception:  # noqa: BLE001  # A listener is not ours.
+            _log.warning("a listener failed at %s; it gets no more events", event.event, exc_info=True)
+            current = None
+
+    return deliver

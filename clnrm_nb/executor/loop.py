@@ -24,8 +24,10 @@ __all__ = ["CLEAN_UP_S", "Interrupted", "Job", "engine_loop", "run_blocking", "r
 
 T = TypeVar("T")
 
-CLEAN_UP_S: Final = 2.0
-"""How long an interrupted caller waits for the clean-up (``format.md`` 5.4)."""
+CLEAN_UP_S: Final = 5.0
+"""How long an interrupted caller waits at most. A run waits less than 2 s of it for its removals
+(``format.md`` 5.4), the rest is for reports. What is not removed by then goes on being removed by the
+engine's thread and, should the process end, by the reaper."""
 
 _STEP_S: Final = 0.05
 

@@ -13,9 +13,18 @@ from clnrm_nb.codes import Status
 from clnrm_nb.errors import Diagnostic
 
 if TYPE_CHECKING:
+    from clnrm_nb.config.keys import Executor
     from clnrm_nb.spans.table import SpanTable
 
-__all__ = ["CommandOutcome", "ExpectationResult", "ScenarioOutcome", "TestOutcome", "worst"]
+__all__ = [
+    "AttemptOutcome",
+    "CommandOutcome",
+    "ExpectationResult",
+    "ScenarioOutcome",
+    "TestOutcome",
+    "fails_run",
+    "worst",
+]
 
 _PRECEDENCE: tuple[Status, ...] = ("interrupted", "error", "failed", "incomplete", "flaky", "passed")
 
@@ -31,6 +40,17 @@ def worst(statuses: list[Status]) -> Status:
         if status in statuses:
             return status
     return "skipped" if statuses else "passed"
+
+
+def fails_run(status: Status, settings: Executor) -> bool:
+    """Whether a test with this status fails the run (``format.md`` 5.1), as far as settings decide it."""
+    match status:
+        case "incomplete":
+            return not settings.allow_not_evaluated
+        case "flaky":
+            return settings.flaky == "fail"
+        case _:
+            return status in ("failed", "error", "interrupted")
 
 
 @dataclass(slots=True)
@@ -130,6 +150,25 @@ class ScenarioOutcome:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class AttemptOutcome:
+    """One of several attempts of a test, numbered from 1."""
+
+    number: int
+    status: Status
+    reason: str | None = None
+    duration_ms: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """See the module."""
+        return {
+            "number": self.number,
+            "status": self.status,
+            "reason": self.reason,
+            "duration_ms": round(self.duration_ms, 3),
+        }
+
+
 @dataclass(slots=True)
 class TestOutcome:
     """One test: one scenario file × one matrix combination."""
@@ -148,6 +187,9 @@ class TestOutcome:
     isolation: str = "fresh"
     matrix: dict[str, Any] = field(default_factory=dict)
     hash: str | None = None
+    """Semantic hash of its inputs (``format.md`` 9); ``None`` if it did not run, or there can be none."""
+    hash_reason: str | None = None
+    """Why a test that ran has no hash."""
     reason: str | None = None
     scenarios: list[ScenarioOutcome] = field(default_factory=list)
     expectations: list[ExpectationResult] = field(default_factory=list)
@@ -168,6 +210,17 @@ class TestOutcome:
     """Of all spans of the programs under test together."""
     timings_ms: dict[str, float] = field(default_factory=dict)
     """Where the time went, by phase."""
+    attempts: list[AttemptOutcome] = field(default_factory=list)
+    """All attempts, where there was more than one."""
+    taken_over_from: str | None = None
+    """The broken-off run in which it really ran (``--resume``)."""
+
+    @property
+    def why(self) -> str | None:
+        """One sentence on why it did not pass, from whatever says so first."""
+        failed = (result.message for result in self.expectations if result.status != "passed")
+        errors = (finding.message for finding in self.diagnostics if finding.severity == "error")
+        return self.reason or next(failed, None) or next(errors, None)
 
     @property
     def span_count(self) -> int:
@@ -193,6 +246,7 @@ class TestOutcome:
             "isolation": self.isolation,
             "matrix": self.matrix,
             "hash": self.hash,
+            "hash_reason": self.hash_reason,
             "reason": self.reason,
             "span_count": self.span_count,
             "complete": self.complete,
@@ -201,4 +255,6 @@ class TestOutcome:
             "scenarios": [scenario.to_json() for scenario in self.scenarios],
             "expectations": [result.to_json() for result in self.expectations],
             "diagnostics": [finding.to_json() for finding in self.diagnostics],
+            **({"attempts": [one.to_json() for one in self.attempts]} if self.attempts else {}),
+            **({"taken_over_from": self.taken_over_from} if self.taken_over_from else {}),
         }

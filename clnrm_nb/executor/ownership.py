@@ -11,18 +11,18 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-import sys
 import uuid
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final, Self
 
+from clnrm_nb.reaper.processes import start_time
+
 __all__ = ["Owner", "is_gone", "this_process"]
 
 # The kernel gives the first pid namespace this inode (PROC_PID_INIT_INO in linux/proc_ns.h).
 _FIRST_PID_NAMESPACE: Final = "pid:[4026531836]"
-_START_TIME_FIELD: Final = 19  # Field 22 of /proc/PID/stat, counted behind the command's closing parenthesis.
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,12 @@ def is_gone(owner: Owner) -> bool:
         return False
     if owner.boot != _boot_id():
         return True
-    return _start_time(owner.pid) != owner.start
+    return start_time(owner.pid) != owner.start
 
 
 @cache
 def _owner(pid: int) -> Owner:
-    return Owner(_machine_id(), _boot_id(), pid, _start_time(pid) or "0")
+    return Owner(_machine_id(), _boot_id(), pid, start_time(pid) or "0")
 
 
 @cache
@@ -95,19 +95,6 @@ def _boot_id() -> str:
     if boot := _read("/proc/sys/kernel/random/boot_id"):
         return boot
     return _answer("sysctl", "-n", "kern.bootsessionuuid") or "unknown"
-
-
-def _start_time(pid: int) -> str | None:
-    """When a process started; ``None`` if there is none of that pid."""
-    if sys.platform != "linux":
-        started = _answer("ps", "-o", "lstart=", "-p", str(pid))
-        return hashlib.sha256(started.encode()).hexdigest()[:16] if started else None
-    stat = _read(f"/proc/{pid}/stat")
-    if not stat:
-        return None
-    fields = stat.rpartition(")")[2].split()
-    # A zombie has ended; its parent only has not looked yet.
-    return None if fields[0] in "ZX" else fields[_START_TIME_FIELD]
 
 
 def _read(path: str) -> str:

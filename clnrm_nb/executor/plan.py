@@ -48,6 +48,9 @@ class TestPlan:
         Limit of the whole test; limit of a step that sets none.
     memory_mb : int
         Sum of the memory limits of all containers it may start.
+    cpu_millicores : int
+        Sum of the CPU limits that the file itself sets for these containers; settings and defaults are no
+        request.
     container_count : int
         How many these are, a runner container included.
     host_ports : frozenset of (int, str)
@@ -77,9 +80,17 @@ class TestPlan:
     container_count: int
     host_ports: frozenset[tuple[int, str]]
     commands_in: frozenset[str | None] = frozenset()
+    cpu_millicores: int = 0
     allow: Sequence[str] = ()
     hash: str | None = None
     locate: Callable[[KeyPath], Location | None] | None = field(default=None, compare=False)
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Names of the images its containers come from, each once, in file order."""
+        named = [one.image for one in self.services.values() if one.plugin != "network_service" and one.image]
+        has_runner = any(step.service is None for step in _all_steps(self.test))
+        return tuple(dict.fromkeys([*named, *([self.runner_image] if has_runner else [])]))
 
     @property
     def is_hermetic_by_file(self) -> bool:
@@ -158,6 +169,7 @@ def make_plan(
             if port.fixed and port.host
         ),
         commands_in=commands_in,
+        cpu_millicores=_asked_millicores(test, has_runner=has_runner),
         allow=tuple(settings.security.allow),
         hash=hash,
         locate=locate,
@@ -190,6 +202,12 @@ def _resolved(service: Service, memory_mb: int, cpu_millicores: int, timeout_s: 
             "timeout_s": service.timeout_s or timeout_s,
         }
     )
+
+
+def _asked_millicores(test: TestFile, *, has_runner: bool) -> int:
+    of_each = test.limits.cpu_millicores or 0
+    services = (service for service in test.services.values() if service.plugin != "network_service")
+    return sum(service.limits.cpu_millicores or of_each for service in services) + of_each * has_runner
 
 
 def _all_steps(test: TestFile) -> list[Step]:

@@ -7,26 +7,39 @@ back in the order of the plans, whatever the order of completion.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
+import sys
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from clnrm_nb.executor.admission import Admission, Capacity, TestHistory, queue_order
+from clnrm_nb.config.keys import usable_cpus
+from clnrm_nb.executor.admission import (
+    Admission,
+    Capacity,
+    TestHistory,
+    available_memory_mb,
+    queue_order,
+)
 from clnrm_nb.executor.ahead import Ahead
 from clnrm_nb.executor.attempt import RunContext
 from clnrm_nb.executor.backends import has_containers
-from clnrm_nb.executor.outcome import TestOutcome
+from clnrm_nb.executor.backends.protocol import Distributing
+from clnrm_nb.executor.late import report_late_spans
+from clnrm_nb.executor.masking import mask_outcome, masker_of_plans
+from clnrm_nb.executor.outcome import TestOutcome, fails_run
+from clnrm_nb.executor.retry import Retries
 from clnrm_nb.executor.scenarios import ScenarioRun, scenarios_of
 from clnrm_nb.executor.settle import internal_error
+from clnrm_nb.executor.slow import noticed
 from clnrm_nb.executor.test_run import prepares_ahead, run_test
+from clnrm_nb.executor.together import cancel_all
 from clnrm_nb.executor.tracing import run_span
 from clnrm_nb.executor.turns import Turns
 from clnrm_nb.spans.receiver import Limits, Receiver
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, MutableMapping, Sequence
 
     from clnrm_nb.codes import Status
     from clnrm_nb.config.project import Project
@@ -34,14 +47,13 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.backends.protocol import Backend
     from clnrm_nb.executor.events import Listener
     from clnrm_nb.executor.plan import TestPlan
+    from clnrm_nb.secrets import Masker
     from clnrm_nb.spans.table import SpanTable
 
 __all__ = ["TestHistory", "run_tests"]
 
-_log = logging.getLogger(__name__)
+T = TypeVar("T")
 
-_RETRIED: frozenset[Status] = frozenset({"failed", "incomplete"})
-_FAILURES: frozenset[Status] = frozenset({"failed", "error"})
 _UNJUDGED: frozenset[Status] = frozenset({"interrupted", "skipped"})
 
 
@@ -55,10 +67,12 @@ async def run_tests(
     publish: Listener | None = None,
     history: Mapping[str, TestHistory] | None = None,
     evaluate: Callable[[TestPlan, TestOutcome], object] | None = None,
+    ended: Callable[[TestOutcome], object] | None = None,
     receiver: Receiver | None = None,
     environ: Mapping[str, str] | None = None,
     tables: MutableMapping[str, SpanTable] | None = None,
     go: asyncio.Event | None = None,
+    masker: Masker | None = None,
 ) -> list[TestOutcome]:
     """Run tests, each to its end.
 
@@ -76,6 +90,8 @@ async def run_tests(
     evaluate : callable, optional
         Judges the expectations of each attempt and sets ``outcome.status``, before retries and ``max_fail``
         look at it. Called on the event loop.
+    ended : callable, optional
+        Takes the final outcome of each test as soon as it is there, on the event loop; must return at once.
     receiver : Receiver, optional
         Started; else one is made for this call.
     environ : mapping, optional
@@ -85,6 +101,8 @@ async def run_tests(
     go : asyncio.Event, optional
         Until it is set tests are only made ready: for somebody who knows what will be run (the file that is
         being edited) before it is known that it will.
+    masker : Masker, optional
+        Hides secrets (default: those of ``[secrets]`` in `plans`).
 
     Returns
     -------
@@ -97,6 +115,7 @@ async def run_tests(
     BackendUnavailableError
         CLN601: ``receiver.port`` is taken.
     """
+    environ = os.environ if environ is None else environ
     context = RunContext(
         run_id=run_id,
         backend=backend,
@@ -105,15 +124,18 @@ async def run_tests(
         receiver=receiver or Receiver(Limits(max_bytes=settings.receiver.max_request_mb * 1024 * 1024)),
         run_span=run_span(run_id),
         publish=publish,
-        environ=os.environ if environ is None else environ,
+        environ=environ,
+        masker=masker_of_plans(plans, environ) if masker is None else masker,
         tables={} if tables is None else tables,
     )
     if receiver is None:
         await context.receiver.start(settings.receiver.port)
     try:
-        pool = _Pool(plans, context, history or {}, evaluate, go)
+        pool = _Pool(plans, context, history or {}, evaluate=evaluate, ended=ended, go=go)
         await pool.run()
-        return pool.results()
+        outcomes = pool.results()
+        report_late_spans(outcomes, context)
+        return outcomes
     finally:
         context.run_span.end()
         if receiver is None:
@@ -128,45 +150,47 @@ class _Pool:
         plans: Sequence[TestPlan],
         context: RunContext,
         history: Mapping[str, TestHistory],
+        *,
         evaluate: Callable[[TestPlan, TestOutcome], object] | None,
+        ended: Callable[[TestOutcome], object] | None,
         go: asyncio.Event | None,
     ) -> None:
         executor = context.settings.executor
-        workers = executor.effective_worker_count
         self._plans = plans
         self._context = context
         self._evaluate = evaluate
+        self._ended = ended
+        self._go = go
+        self._workers = _workers(context)
+        self._max_fail = executor.effective_max_fail
         queue = queue_order(plans, history)
         self._rank = {plan.id: rank for rank, plan in enumerate(queue)}
-        self._turns = Turns(0)
-        self._go = go
-        self._may_begin = False
         self._ahead = Ahead(
-            workers if any(prepares_ahead(plan, context.backend) for plan in plans) else 0,
+            self._workers if any(prepares_ahead(plan, context.backend) for plan in plans) else 0,
             size=executor.pool.size,
             durations_ms=[known.duration_ms for known in history.values() if known.duration_ms],
         )
-        self._workers = workers
         self._admission = Admission(
             queue,
-            Capacity(
-                workers=len(plans),
-                containers=executor.max_concurrent_containers,
-                memory_mb=executor.effective_memory_budget_mb,
-                groups=executor.groups,
-                counts_containers=has_containers(context.backend.name),
-            ),
+            _capacity(context, most=len(plans)),
+            available_memory_mb,
         )
-        self._outcomes: dict[str, TestOutcome] = {}
-        self._tasks: dict[asyncio.Task[TestOutcome], TestPlan] = {}
+        self._turns = Turns(0)
+        self._may_begin = False
         self._in_flight: set[str] = set()
         """Tests whose turn is still to come or going on; the others are being torn down."""
         self._on_turn: set[str] = set()
         self._begun: set[str] = set()
-        self._max_fail = executor.effective_max_fail
+        self._retries = Retries(context.run_id, executor)
+        self._outcomes: dict[str, TestOutcome] = {}
+        self._tasks: dict[asyncio.Task[TestOutcome], TestPlan] = {}
+        self._pauses: dict[asyncio.Task[None], TestPlan] = {}
+        self._again: dict[str, TestOutcome] = {}
+        """Tests that are to have another attempt, with the outcome of the last."""
         self._changed = asyncio.Event()
         self._failures = 0
         self._skip_reason: str | None = None
+        self._is_interrupted = False
 
     async def run(self) -> None:
         """Until all tests have ended, or nothing more may start and what runs has ended."""
@@ -179,15 +203,14 @@ class _Pool:
             while self._start_what_fits():
                 await self._changed.wait()
                 self._changed.clear()
-                for task in [task for task in self._tasks if task.done()]:
+                for task in [task for task in (*self._pauses, *self._tasks) if task.done()]:
                     self._end(task)
         except asyncio.CancelledError:
             await self._interrupt()
-        finally:
-            opening.cancel()
+        await cancel_all([opening, *self._pauses])
         for plan in self._plans:
             if plan.id not in self._outcomes:
-                self._put(plan, _skipped(plan, self._context, self._skip_reason or "not started"))
+                self._put(plan, self._not_started(plan))
 
     async def _open(self) -> None:
         """Let the workers work."""
@@ -200,8 +223,10 @@ class _Pool:
         """One outcome a plan, in their order."""
         return [self._outcomes[plan.id] for plan in self._plans]
 
+    # ------------------------------------------------------------------------------------------ starting
+
     def _start_what_fits(self) -> bool:
-        """Whether anything runs now."""
+        """Whether anything is under way now."""
         while (
             self._skip_reason is None
             and len(self._in_flight) < self._workers + self._ahead.count
@@ -211,35 +236,29 @@ class _Pool:
             if self._may_begin and len(self._in_flight) <= self._workers:
                 # A worker is free: making it ready is a part of it already.
                 self._begin(plan)
-            task = asyncio.create_task(self._with_retries(plan), name=plan.id)
-            task.add_done_callback(lambda _: self._changed.set())
-            self._tasks[task] = plan
-        return bool(self._tasks)
+            self._tasks[self._watched(self._attempt(plan), plan)] = plan
+        return bool(self._tasks or (self._pauses and self._skip_reason is None))
 
-    async def _with_retries(self, plan: TestPlan) -> TestOutcome:
-        """Run one test until it passes or its attempts are used up."""
-        attempts = self._context.settings.executor.retries + 1
-        try:
-            outcome = await self._attempt(plan)
-            for number in range(2, attempts + 1):
-                if outcome.status not in _RETRIED:
-                    break
-                _log.info("%s: attempt %d of %d %s", plan.id, number - 1, attempts, outcome.status)
-                again = await self._attempt(plan)
-                if again.status == "skipped":
-                    break
-                outcome = again
-                if outcome.status == "passed":
-                    outcome.status, outcome.reason = "flaky", f"passed in attempt {number}"
-            self._count(outcome)
-        finally:
-            self._let_go(plan)
-        return outcome
+    def _watched(self, work: Coroutine[Any, Any, T], plan: TestPlan) -> asyncio.Task[T]:
+        task = asyncio.create_task(work, name=plan.id)
+        task.add_done_callback(lambda _: self._changed.set())
+        return task
+
+    def _begin(self, plan: TestPlan) -> None:
+        if plan.id not in self._begun:
+            self._begun.add(plan.id)
+            self._context.emit("test.start", test=plan.id)
 
     async def _attempt(self, plan: TestPlan) -> TestOutcome:
-        self._in_flight.add(plan.id)
-        is_awaited = plan.id in self._begun
-        outcome = await run_test(plan, self._context, self._turn(plan), is_awaited=is_awaited)
+        """Run one test once."""
+        backend = self._context.backend
+        if isinstance(backend, Distributing):
+            async with self._turn(plan):
+                number = self._retries.attempts(plan.id) + 1
+                outcome = await backend.run_test(plan, self._context, number)
+        else:
+            is_awaited = plan.id in self._begun
+            outcome = await run_test(plan, self._context, self._turn(plan), is_awaited=is_awaited)
         self._judge(plan, outcome)
         prepare_ms, teardown_ms = (
             sum(outcome.timings_ms.get(phase, 0.0) for phase in phases)
@@ -250,13 +269,13 @@ class _Pool:
 
     @asynccontextmanager
     async def _turn(self, plan: TestPlan) -> AsyncIterator[None]:
-        """A worker slot; where failures are counted, until the verdict on the test is final."""
-        if plan.id not in self._on_turn:
-            await self._turns.acquire(self._rank[plan.id])
-            self._on_turn.add(plan.id)
+        """A worker slot; where failures are counted, until the verdict on the attempt is counted."""
+        await self._turns.acquire(self._rank[plan.id])
+        self._on_turn.add(plan.id)
         try:
             self._begin(plan)
-            yield
+            with noticed(plan, self._context):
+                yield
         finally:
             if not self._max_fail:
                 self._let_go(plan)
@@ -269,11 +288,6 @@ class _Pool:
         self._in_flight.discard(plan.id)
         self._changed.set()
 
-    def _begin(self, plan: TestPlan) -> None:
-        if plan.id not in self._begun:
-            self._begun.add(plan.id)
-            self._context.emit("test.start", test=plan.id)
-
     def _judge(self, plan: TestPlan, outcome: TestOutcome) -> None:
         if self._evaluate is None or outcome.status in _UNJUDGED:
             return
@@ -283,36 +297,61 @@ class _Pool:
             finding = replace(internal_error(error), test=plan.id)
             outcome.diagnostics.append(finding)
             outcome.status, outcome.reason = "error", finding.message
+            mask_outcome(outcome, self._context.masker)
 
-    def _end(self, task: asyncio.Task[TestOutcome]) -> None:
+    # -------------------------------------------------------------------------------------------- ending
+
+    def _end(self, task: asyncio.Task[Any]) -> None:
+        """An attempt is over, or the pause before the next one."""
+        if task in self._pauses:
+            self._admission.put_back(self._pauses.pop(task))
+            return
         plan = self._tasks.pop(task)
         self._admission.release(plan)
-        self._in_flight.discard(plan.id)
-        if task.cancelled():
-            # Before its first step: nothing was made.
-            outcome = _skipped(plan, self._context, "")
-        elif task.exception() is not None:
-            # Only a bug between the tests gets here; even that is one test's matter.
-            outcome = _skipped(plan, self._context, f"internal error: {task}")
-            outcome.status = "error"
+        if plan.id not in self._begun:
+            # Made ready at most.
+            self._put(plan, self._not_started(plan))
         else:
-            outcome = task.result()
-        if plan.id not in self._begun and self._skip_reason:
-            outcome.reason = self._skip_reason
-        self._put(plan, outcome)
+            outcome = self._outcome_of(task, plan)
+            pause_s = self._retries.pause_after(outcome)
+            if pause_s is None or self._skip_reason is not None:
+                self._put(plan, outcome)
+            else:
+                self._pause(plan, outcome, pause_s)
+        self._let_go(plan)
 
-    def _count(self, outcome: TestOutcome) -> None:
-        """After enough failures nothing more starts; what is only being made ready is given up."""
-        self._failures += outcome.status in _FAILURES
-        limit = self._max_fail
-        if limit and self._failures >= limit and self._skip_reason is None:
-            self._skip_reason = f"not started: {self._failures} failed (--max-fail {limit})"
-            for waiting, its_plan in self._tasks.items():
-                if its_plan.id not in self._begun:
-                    waiting.cancel()
+    def _outcome_of(self, task: asyncio.Task[TestOutcome], plan: TestPlan) -> TestOutcome:
+        if not task.cancelled() and task.exception() is None:
+            return task.result()
+        # Only a bug between the tests gets here; even that is one test's matter.
+        outcome = _skipped(plan, self._context, f"internal error: {task}")
+        outcome.status = "interrupted" if task.cancelled() else "error"
+        return outcome
+
+    def _pause(self, plan: TestPlan, outcome: TestOutcome, pause_s: float) -> None:
+        """Let a test wait for its next attempt, holding nothing."""
+        data = {"attempt": self._retries.attempts(plan.id) + 1, "pause_ms": round(pause_s * 1e3, 3)}
+        self._context.emit("test.retry", test=plan.id, status=outcome.status, data=data)
+        self._again[plan.id] = outcome
+        self._pauses[self._watched(asyncio.sleep(pause_s), plan)] = plan
+
+    def _not_started(self, plan: TestPlan) -> TestOutcome:
+        """The outcome of a test that is not to start, or not again."""
+        reason = self._skip_reason or "not started"
+        outcome = self._again.pop(plan.id, None)
+        if outcome is None:
+            return _skipped(plan, self._context, reason)
+        outcome.reason = f"{outcome.why}; no further attempt: {reason}"
+        if self._is_interrupted:
+            outcome.status = "interrupted"
+        return outcome
 
     def _put(self, plan: TestPlan, outcome: TestOutcome) -> None:
+        outcome = self._retries.conclude(outcome)
         self._outcomes[plan.id] = outcome
+        self._count(outcome)
+        if self._ended is not None:
+            self._ended(outcome)
         self._context.emit(
             "test.end",
             test=plan.id,
@@ -320,8 +359,18 @@ class _Pool:
             data={"duration_ms": round(outcome.duration_ms, 3), "span_count": outcome.span_count},
         )
 
+    def _count(self, outcome: TestOutcome) -> None:
+        """After enough failures nothing more starts; what is only being made ready is given up."""
+        self._failures += fails_run(outcome.status, self._context.settings.executor)
+        if self._max_fail and self._failures >= self._max_fail and self._skip_reason is None:
+            self._skip_reason = f"not started: {self._failures} failed (--max-fail {self._max_fail})"
+            for waiting, plan in self._tasks.items():
+                if plan.id not in self._begun:
+                    waiting.cancel()
+
     async def _interrupt(self) -> None:
         """Stop everything without grace and wait until it is gone."""
+        self._is_interrupted = True
         self._skip_reason = "not started: the run was interrupted"
         for task in self._tasks:
             task.cancel()
@@ -337,6 +386,35 @@ class _Pool:
         assert current is not None
         while current.cancelling():
             current.uncancel()
+
+
+def _workers(context: RunContext) -> int:
+    """Tests at once: of this machine, or of all machines together."""
+    executor, backend = context.settings.executor, context.backend
+    if isinstance(backend, Distributing):
+        return min(executor.worker_count or backend.capacity, backend.capacity)
+    return executor.effective_worker_count
+
+
+def _capacity(context: RunContext, *, most: int) -> Capacity:
+    """What this machine has; of tests that run elsewhere only groups and ports matter here.
+
+    Parameters
+    ----------
+    most : int
+        Tests under way at once; how many of them run is a matter of turns.
+    """
+    executor, backend = context.settings.executor, context.backend
+    if isinstance(backend, Distributing):
+        return Capacity(most, sys.maxsize, sys.maxsize, sys.maxsize, executor.groups)
+    return Capacity(
+        workers=most,
+        containers=executor.max_concurrent_containers,
+        memory_mb=executor.effective_memory_budget_mb,
+        cpu_millicores=usable_cpus() * 1000,
+        groups=executor.groups,
+        counts_containers=has_containers(backend.name),
+    )
 
 
 def _skipped(plan: TestPlan, context: RunContext, reason: str) -> TestOutcome:

@@ -32,6 +32,9 @@ LAST_WORDS_S: Final = 0.2
 """How long after a service's end its last log lines and spans may still make it ready (one-shot services)."""
 
 LOG_LINES: Final = 20
+LINE_LENGTH: Final = 4_000
+"""Characters of a log line that are shown, its last ones: a line without end comes from the log in pieces."""
+
 _HTTP_OK: Final = 200
 
 
@@ -49,12 +52,15 @@ class Probing:
         ``(pattern, service name, timeout in seconds)`` → whether such a span came.
     service_name : str
         ``service.name`` of its spans.
+    mask : callable
+        Hides secrets in a log line, before anything of it is cut off.
     """
 
     execute: Callable[[CommandSpec], Awaitable[CommandResult]]
     env: Mapping[str, str]
     wait_for_span: Callable[[NamePattern, str, float], Awaitable[bool]]
     service_name: str
+    mask: Callable[[str], str] = str
 
 
 async def await_ready(service: Service, running: RunningService, probing: Probing, timeout_s: float) -> None:
@@ -85,26 +91,31 @@ async def await_ready(service: Service, running: RunningService, probing: Probin
                 for task in [task for task in pending if task.done()]:
                     del pending[task]
                     if given_up := task.result():
-                        raise not_ready(service, given_up, running)
+                        raise not_ready(service, given_up, running, probing.mask)
                 if end.done() and pending:
-                    raise await _ended(service, running, end.result())
+                    raise await _ended(service, running, end.result(), probing.mask)
     except TimeoutError:
         still = ", ".join(pending.values())
-        raise not_ready(service, f"not ready after {timeout_s:g} s: {still}", running) from None
+        text = f"not ready after {timeout_s:g} s: {still}"
+        raise not_ready(service, text, running, probing.mask) from None
     finally:
         await cancel_all([*tasks, end])
 
 
-def not_ready(service: Service, what: str, running: RunningService | None = None) -> ClnrmError:
+def not_ready(
+    service: Service, what: str, running: RunningService | None = None, mask: Callable[[str], str] = str
+) -> ClnrmError:
     """CLN603 with the last log lines as its hint."""
-    lines = running.log_tail(LOG_LINES) if running else []
+    lines = [mask(line)[-LINE_LENGTH:] for line in running.log_tail(LOG_LINES)] if running else []
     hint = "last log lines:\n" + "\n".join(f"    {line}" for line in lines) if lines else None
     return ClnrmError(f"`{service.name}` {what}", "CLN603", hint=hint)
 
 
-async def _ended(service: Service, running: RunningService, exit_code: int) -> ClnrmError:
+async def _ended(
+    service: Service, running: RunningService, exit_code: int, mask: Callable[[str], str]
+) -> ClnrmError:
     cause = " (killed for using more memory than its limit allows)" if await running.oom_killed() else ""
-    return not_ready(service, f"ended with exit code {exit_code}{cause} before it was ready", running)
+    return not_ready(service, f"ended with exit code {exit_code}{cause} before it was ready", running, mask)
 
 
 def _probes(

@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 
     from clnrm_nb.executor.outcome import TestOutcome
 
-__all__ = ["FORMAT", "RecordedCommand", "RecordedTest", "find_recording", "parse_recording", "recording"]
+__all__ = [
+    "FORMAT",
+    "RecordedCommand",
+    "RecordedTest",
+    "find_recording",
+    "parse_recording",
+    "recording",
+    "recording_file",
+]
 
 FORMAT: Final = "clnrm-recording/1"
 
@@ -110,14 +118,9 @@ def find_recording(source: Path, test_id: str, *, scenarios: Sequence[str]) -> R
     ClnrmError
         CLN618: the file cannot be read, or no span is in it.
     """
-    path = source
-    if source.is_dir():
-        name = safe_name(test_id)
-        places = (source / f"{name}.json", source / name / "recording.json")
-        found = next((place for place in places if place.is_file()), None)
-        if found is None:
-            return None
-        path = found
+    path = recording_file(source, test_id)
+    if path is None:
+        return None
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -126,6 +129,15 @@ def find_recording(source: Path, test_id: str, *, scenarios: Sequence[str]) -> R
     if tests is None:
         return _from_spans(data, path, test_id, scenarios)
     return _matching(tests, test_id)
+
+
+def recording_file(source: Path, test_id: str) -> Path | None:
+    """The file of `source`, a file or a directory, in which a test would be recorded."""
+    if not source.is_dir():
+        return source
+    name = safe_name(test_id)
+    places = (source / f"{name}.json", source / name / "recording.json")
+    return next((place for place in places if place.is_file()), None)
 
 
 def _matching(tests: Sequence[RecordedTest], test_id: str) -> RecordedTest | None:

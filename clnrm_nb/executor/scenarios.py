@@ -269,8 +269,9 @@ class ScenarioRun:
         outcome.exit_code = result.exit_code
         outcome.duration_ms += result.duration_ms
         outcome.truncated = result.truncated
-        outcome.stdout = attempt.masker.text(result.stdout.decode("utf-8", "replace"))
-        outcome.stderr = attempt.masker.text(result.stderr.decode("utf-8", "replace"))
+        for stream in ("stdout", "stderr"):
+            data = attempt.masker.data(getattr(result, stream), is_cut=result.truncated)
+            setattr(outcome, stream, data.decode("utf-8", "replace"))
         span.event(
             "container.exec",
             **{

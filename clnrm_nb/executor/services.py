@@ -77,6 +77,7 @@ async def _start_one(attempt: Attempt, service: Service, span: OwnSpan) -> None:
             env={**env, **_UNTRACED},
             wait_for_span=attempt.collector.wait_for_span,
             service_name=attempt.plan.service_name(service.name),
+            mask=attempt.masker.text,
         )
         await await_ready(service, running, probing, _limit_s(attempt, service))
     spent_ms = round((time.monotonic() - started_s) * 1e3, 3)

@@ -1,4 +1,4 @@
-"""How a test ended, when nobody has judged its expectations yet: the status of each of its parts and its own."""
+"""How a test ended, before anybody has judged its expectations: the status of each part and its own."""
 
 from __future__ import annotations
 

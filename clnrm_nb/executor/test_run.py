@@ -16,12 +16,14 @@ from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.errors import BackendUnavailableError, ClnrmError, Diagnostic, RefusedError
+from clnrm_nb.executor.artifacts import places_of_files
 from clnrm_nb.executor.attempt import Attempt, HeldContext
 from clnrm_nb.executor.backends import has_containers
-from clnrm_nb.executor.backends.protocol import UnitSpec
+from clnrm_nb.executor.backends.protocol import Distributing, UnitSpec
 from clnrm_nb.executor.ending import Ending
-from clnrm_nb.executor.environment import Masker, read_secrets
+from clnrm_nb.executor.environment import read_secrets
 from clnrm_nb.executor.judge import is_leak_asserted, status_of_findings
+from clnrm_nb.executor.masking import mask_outcome, masked_finding
 from clnrm_nb.executor.outcome import TestOutcome
 from clnrm_nb.executor.plan import refuse
 from clnrm_nb.executor.scenarios import ScenarioRun, run_scenarios, scenarios_of
@@ -48,6 +50,8 @@ _LIMIT_LAG_S: Final = 1.0
 
 _TEARDOWN_S: Final = 60.0
 _SHORTEST_TEARDOWN_S: Final = 2.0
+_INTERRUPTED_TEARDOWN_S: Final = 1.5
+"""Then the report is written, while the removal goes on without anybody waiting for it."""
 
 
 async def run_test(
@@ -90,25 +94,33 @@ async def run_test(
         life.report(internal_error(error))
         ended_by = "error"
     settle(life.outcome, ended_by)
+    mask_outcome(life.outcome, context.masker)
     if life.begun_s is not None:
         life.outcome.duration_ms = (time.perf_counter() - life.begun_s) * 1e3
     return life.outcome
 
 
 def prepares_ahead(plan: TestPlan, backend: Backend) -> bool:
-    """Whether network, containers and services of a test are made before its turn comes."""
-    return plan.isolation != "fresh" and has_containers(backend.name)
+    """Whether network, containers and services of a test are made before its turn comes.
+
+    What is used again is there already, and should be taken late: then fewer are needed.
+    """
+    is_here = not isinstance(backend, Distributing) and has_containers(backend.name)
+    return is_here and plan.isolation != "fresh" and not _uses_again(plan)
+
+
+def _uses_again(plan: TestPlan) -> bool:
+    """Whether a test asks for a used runner container, and has a use for it."""
+    return plan.isolation == "verified" and None in plan.commands_in
 
 
 async def _fresh(life: _Life, turn: AbstractAsyncContextManager[object]) -> Status:
     """Everything within the turn, from the unit to its removal."""
     async with turn:
         life.begin()
-        try:
+        async with life.closed():
             await life.prepare()
             return await life.run()
-        finally:
-            await life.close()
 
 
 async def _warm(life: _Life, turn: AbstractAsyncContextManager[object]) -> Status:
@@ -116,7 +128,7 @@ async def _warm(life: _Life, turn: AbstractAsyncContextManager[object]) -> Statu
 
     A test that is waited for takes its turn at once, so that nobody later in the queue overtakes it.
     """
-    try:
+    async with life.closed():
         if life.begun_s is None:
             await life.prepare()
             await life.watch_services()
@@ -124,8 +136,6 @@ async def _warm(life: _Life, turn: AbstractAsyncContextManager[object]) -> Statu
             life.begin()
             await life.make_ready()
             return await life.run()
-    finally:
-        await life.close()
 
 
 class _Life:
@@ -156,7 +166,7 @@ class _Life:
         """The state before anything was made."""
         self._left_s = self._plan.timeout_s
         self._unit: Unit | None = None
-        self._is_listening = False
+        self._is_listening = self._is_interrupted = False
         self._attempt: Attempt | None = None
         self._ending: Ending | None = None
         self._runs: list[ScenarioRun] = []
@@ -171,6 +181,7 @@ class _Life:
         if self._attempt is not None:
             self._attempt.report(finding)
             return
+        finding = masked_finding(finding, self._context.masker)
         self.outcome.diagnostics.append(finding)
         self._context.emit("diagnostic", test=self._plan.id, data=finding.to_json())
 
@@ -222,7 +233,9 @@ class _Life:
         unit = self._unit = await self._context.backend.open_unit(spec)
         self.outcome.timings_ms["open"] = (time.perf_counter() - opened) * 1e3
         self.outcome.addresses = unit.addresses()
-        await self._context.receiver.listen(unit.listen_address)
+        if unit.isolation == "verified":
+            self.outcome.isolation = "verified"
+        await self._context.receiver.listen(unit.listen_address, grpc=self._plan.test.otel.uses_grpc)
         self._is_listening = True
         attempt = self._attempt = self._made(unit, secrets)
         self._ending = Ending(attempt, self._runs)
@@ -261,6 +274,8 @@ class _Life:
             allow=plan.allow,
             scenarios=[scenario.name for scenario in scenarios_of(plan.test)],
             commands_in=plan.commands_in,
+            files_of=places_of_files(plan.test),
+            isolation="verified" if _uses_again(plan) else "fresh",
         )
 
     # --------------------------------------------------------------------------------------- its turn
@@ -308,7 +323,6 @@ class _Life:
             collector=collector,
             tracer=tracer,
             secrets=secrets,
-            masker=Masker(tuple(secrets.values())),
             deadline_s=time.monotonic() + self._left_s,
             places=unit.environment(),
         )
@@ -334,6 +348,17 @@ class _Life:
 
     # ------------------------------------------------------------------------------------------ after
 
+    @asynccontextmanager
+    async def closed(self) -> AsyncIterator[None]:
+        """Whatever happens inside, everything is removed afterwards."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            self._is_interrupted = True
+            raise
+        finally:
+            await self.close()
+
     async def close(self) -> None:
         """Remove everything, in any state. A second cancellation ends the waiting, not the clean-up."""
         if self._ending is not None and self._attempt is not None:
@@ -351,15 +376,18 @@ class _Life:
         started = time.perf_counter()
         limit_ms = self._plan.test.cleanup.cleanup_timeout_ms
         limit_s = _TEARDOWN_S if limit_ms is None else max(limit_ms / 1e3, _SHORTEST_TEARDOWN_S)
+        if self._is_interrupted:
+            limit_s = _INTERRUPTED_TEARDOWN_S
         try:
             async with asyncio.timeout(limit_s):
                 leftovers = await unit.close()
             self.outcome.leftovers = [(leftover.type, leftover.name) for leftover in leftovers]
             self._report_leftovers()
         except TimeoutError:
-            self.report(
-                self._leak(f"the clean-up did not end within {limit_s:g} s; `clnrm gc` goes on with it")
-            )
+            # An interrupt is answered in time; what then goes on was not left by the test.
+            if not self._is_interrupted:
+                text = f"the clean-up did not end within {limit_s:g} s; it goes on, not waited for"
+                self.report(self._leak(text))
         except ClnrmError as error:
             self.report(error.diagnostic)
         except Exception as error:  # noqa: BLE001  # As above: the other tests go on.

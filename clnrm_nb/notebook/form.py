@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from clnrm_nb.api.panels import kind_of
 from clnrm_nb.commands import SETS, flags_of
 from clnrm_nb.report.text import value_text
+from clnrm_nb.secrets import MASK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,7 +68,7 @@ class Form:
         words = ["%clnrm", name, shlex.quote(path)]
         for key, value in self._given.items():
             is_text = isinstance(value, str)
-            text = "•••" if key in secrets else (value if is_text else json.dumps(value))
+            text = MASK if key in secrets else (value if is_text else json.dumps(value))
             words += ["-m", shlex.quote(f"{key}{'=' if is_text else ':='}{text}")]
         combination = [f"{key}={value_text(value)}" for key, value in self.test.matrix.items()]
         if name == "render":

@@ -17,6 +17,7 @@ from clnrm_nb.notebook.models import Models
 from clnrm_nb.notebook.opened import Opened
 from clnrm_nb.report.html import escape, fragment
 from clnrm_nb.report.text import value_text
+from clnrm_nb.secrets import MASK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Panel", "open_panel"]
 
-_MASKED: Final = "•••"
 _STYLE: Final = """
 .clnrm-panel .clnrm-results{border-left:1px solid var(--jp-border-color2,#8884);padding-left:10px}
 .clnrm-panel .clnrm-results .clnrm tbody th{min-width:9em;overflow-wrap:anywhere}
@@ -213,14 +213,14 @@ class Panel(Opened):
             "layout": {"flex": "1 1 260px"},
         }
         if variable.is_secret:
-            entry = ipywidgets.Password(placeholder=_MASKED if variable.value else "", **shared)
+            entry = ipywidgets.Password(placeholder=MASK if variable.value else "", **shared)
         elif variable.kind == "boolean":
             entry = ipywidgets.Checkbox(value=variable.value, indent=True, **shared)
         else:
             entry = ipywidgets.Text(value=value_text(variable.value), continuous_update=False, **shared)
         own(entry)
         entry.observe(lambda change: self._put(variable, change["new"]), "value")
-        default = _MASKED if variable.is_secret else escape(value_text(variable.value), 40)
+        default = MASK if variable.is_secret else escape(value_text(variable.value), 40)
         words = f"{variable.kind} · {default} · {escape(variable.origin)}"
         note = f"<span class=clnrm><span class=q>{words}</span></span>"
         beside = own(ipywidgets.HTML(note, layout={"flex": "1 1 130px"}))

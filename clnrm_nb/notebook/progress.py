@@ -11,6 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.codes import STATUSES
+from clnrm_nb.report.progress import going_on
 from clnrm_nb.report.text import duration_text, number_text
 
 if TYPE_CHECKING:
@@ -77,7 +78,9 @@ class RunProgress:
         """Take one event in."""
         if event.event == "run.start":
             self.total = int(event.data.get("tests", 0))
-            self.milestone = f"started: {number_text(self.total, 'test')}"
+            taken = (event.data.get("resume") or {}).get("taken_over")
+            resumed = f", {taken} taken over from a broken-off run" if taken else ""
+            self.milestone = f"started: {number_text(self.total, 'test')}{resumed}"
         elif event.event == "run.end":
             self.milestone = f"finished: {self.counts()}"
         elif event.test is not None:
@@ -92,6 +95,8 @@ class RunProgress:
     def _take_of_test(self, event: Event, test: TestProgress) -> None:
         if event.event == "test.start":
             test.status, test.doing, test.since_s = "running", "starting services", self._clock()
+        elif event.event in ("test.slow", "test.retry", "test.repeat"):
+            test.doing = going_on(event)
         elif event.event == "service.ready":
             test.doing = f"service {event.data.get('service', '')} is ready"
         elif event.event == "span":

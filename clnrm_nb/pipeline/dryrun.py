@@ -75,11 +75,7 @@ def look_ahead(
     )
     backend = settings.executor.backend
     document = _document(plan, backend)
-    _, unset = read_secrets(plan, environ)
-    missing = [index for index, name in enumerate(plan.test.secrets.env) if name not in environ]
-    findings = [
-        _at(plan, finding, ("secrets", "env", index)) for index, finding in zip(missing, unset, strict=True)
-    ]
+    _, findings = read_secrets(plan, environ)
     findings += _refusals(plan, backend)
     if has_containers(backend):
         document["permissions"], more = _permissions(plan, environ)

@@ -50,11 +50,14 @@ class Variables:
         Notebook parameters.
     environ : mapping
         The environment templates may read.
+    determinism : mapping
+        Seed and clock of a recorded run, which win over those of the files.
     """
 
     given: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    environ: Mapping[str, str] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    determinism: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,7 @@ def template_request(
         matrix=matrix or {},
         library_files=[project.root / name for name in settings.template.macros],
         no_template=no_template,
+        determinism=variables.determinism,
     )
 
 
@@ -205,6 +209,9 @@ def _load_one(
         return
     for matrix in chosen:
         checked = check(render(replace(request, matrix=matrix)), strict_toml=settings.template.strict_toml)
+        if checked.test is not None and request.determinism:
+            held = checked.test.determinism.model_copy(update=dict(request.determinism))
+            checked = replace(checked, test=checked.test.model_copy(update={"determinism": held}))
         if checked.kind == "scenario":
             found = [*matrix_findings, *checked.diagnostics]
             tests.append(LoadedTest(test_id(request.file, matrix), directory, checked, found))

@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from clnrm_nb.errors import ClnrmError
+from clnrm_nb.executor.masking import mask_outcome, mask_spans
 from clnrm_nb.executor.outcome import CommandOutcome, ScenarioOutcome, TestOutcome
 from clnrm_nb.pipeline.compare import ComparisonRequest, compare
 from clnrm_nb.pipeline.judge import errored, judge
@@ -23,11 +24,14 @@ if TYPE_CHECKING:
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.pipeline.load import Loaded, LoadedTest
     from clnrm_nb.report.diffs import TraceDiff
+    from clnrm_nb.secrets import Masker
 
 __all__ = ["rejudge"]
 
 
-def rejudge(loaded: Loaded, given: Sequence[SpanTable], *, project: Project, settings: Settings) -> RunResult:
+def rejudge(
+    loaded: Loaded, given: Sequence[SpanTable], *, project: Project, settings: Settings, masker: Masker
+) -> RunResult:
     """Judge the tests of a file.
 
     Parameters
@@ -36,6 +40,8 @@ def rejudge(loaded: Loaded, given: Sequence[SpanTable], *, project: Project, set
         The tests.
     given : sequence of SpanTable
         Spans to judge, all together; empty: those of each test's last run, with its commands.
+    masker : Masker
+        Hides secrets, as a run would.
 
     Raises
     ------
@@ -44,6 +50,8 @@ def rejudge(loaded: Loaded, given: Sequence[SpanTable], *, project: Project, set
     """
     started_at, started = datetime.now(UTC), perf_counter()
     outcomes: list[TestOutcome] = []
+    for table in given:
+        mask_spans(table, masker)
     with State.open(project.state_dir) as state:
         for test in loaded.tests:
             if test.test is None:
@@ -51,6 +59,7 @@ def rejudge(loaded: Loaded, given: Sequence[SpanTable], *, project: Project, set
             else:
                 outcome = _given(test, given) if given else _stored(test, state)
                 outcomes.append(judge(test, outcome))
+            mask_outcome(outcomes[-1], masker)
     return RunResult(
         outcomes,
         [*settings.diagnostics, *loaded.diagnostics],
@@ -58,6 +67,7 @@ def rejudge(loaded: Loaded, given: Sequence[SpanTable], *, project: Project, set
         started_at=started_at,
         duration_ms=(perf_counter() - started) * 1e3,
         leave=Leave(not_evaluated=settings.executor.allow_not_evaluated),
+        mask=masker.text,
     )
 
 

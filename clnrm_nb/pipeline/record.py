@@ -12,17 +12,20 @@ from clnrm_nb.report.diffs import TraceDiff
 from clnrm_nb.report.files import write_test_reports
 from clnrm_nb.report.results import RunResult
 from clnrm_nb.spans.loaders import write_otlp_json
+from clnrm_nb.state.evidence import Evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.executor.outcome import TestOutcome
+    from clnrm_nb.report.text import Mask
     from clnrm_nb.scenario.model import TestFile
     from clnrm_nb.state import State
+    from clnrm_nb.state.evidence import Attempt
 
-__all__ = ["record"]
+__all__ = ["record", "stored_spans"]
 
 
 def record(
@@ -30,9 +33,13 @@ def record(
     tests: Mapping[str, TestFile],
     *,
     run_id: str,
+    evidence: Sequence[Attempt],
     state: State,
     project: Project,
     settings: Settings,
+    mask: Mask,
+    kept: Mapping[str, str] | None = None,
+    moved_from: Mapping[str, str] | None = None,
 ) -> None:
     """Store the run and write the files named by ``[report]``.
 
@@ -42,29 +49,44 @@ def record(
         Finished; what goes wrong here is added to its findings.
     tests : mapping of str to TestFile
         The valid ones by test id.
+    mask : callable
+        Hides secrets in the files.
+    kept, moved_from
+        See :meth:`~clnrm_nb.state.store.State.save_run`.
+    evidence : sequence of Attempt
+        Verdicts with the hashes of what they were reached from.
     """
     findings = [
         finding
         for outcome in result.outcomes
         if outcome.id in tests and outcome.status not in ("skipped", "error")
-        for finding in _write_reports(outcome, tests[outcome.id], result, project)
+        for finding in _write_reports(outcome, tests[outcome.id], result, project, mask)
     ]
+    known = kept or {}
     spans = {
-        outcome.id: write_otlp_json(outcome.spans)
+        outcome.id: content
         for outcome in result.outcomes
-        if outcome.spans is not None and len(outcome.spans)
+        if outcome.id not in known and (content := stored_spans(outcome)) is not None
     }
     workers = settings.executor.effective_worker_count
-    state.save_run({**result.raw, "run": run_id, "workers": workers}, spans)
+    document = {**result.raw, "run": run_id, "workers": workers}
+    state.save_run(document, spans, kept=known, moved_from=moved_from)
+    Evidence(state).add(run_id, evidence)
     result.add_findings([*findings, *state.diagnostics])
 
 
+def stored_spans(outcome: TestOutcome) -> bytes | None:
+    """All spans of a test as they are kept; ``None`` where there are none."""
+    return write_otlp_json(outcome.spans) if outcome.spans is not None and len(outcome.spans) else None
+
+
 def _write_reports(
-    outcome: TestOutcome, test: TestFile, run: RunResult, project: Project
+    outcome: TestOutcome, test: TestFile, run: RunResult, project: Project, mask: Mask
 ) -> list[Diagnostic]:
     diff = TraceDiff(run.diff.of_test(outcome.id), leave=run.leave) if run.diff else None
     try:
-        write_test_reports(RunResult([outcome], leave=run.leave, diff=diff), test.report, project.root)
+        part = RunResult([outcome], leave=run.leave, diff=diff, mask=mask)
+        write_test_reports(part, test.report, project.root)
     except OSError as error:
         where = project.relative(error.filename) if error.filename else "a report"
         message = f"cannot write {where}: {error.strerror}"

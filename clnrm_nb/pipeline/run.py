@@ -2,40 +2,43 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from clnrm_nb.executor.backends import open_backend
-from clnrm_nb.executor.environment import masker_of
-from clnrm_nb.executor.events import Event
-from clnrm_nb.executor.plan import make_plan
-from clnrm_nb.executor.pool import TestHistory, run_tests
+from clnrm_nb.codes import EXIT_INTERRUPTED
+from clnrm_nb.errors import UsageError
+from clnrm_nb.executor.events import Event, guarded
+from clnrm_nb.executor.ownership import this_process
 from clnrm_nb.pipeline.compare import ComparisonRequest, compare
-from clnrm_nb.pipeline.judge import errored, judge
+from clnrm_nb.pipeline.execution import Execution
+from clnrm_nb.pipeline.ledger import Ledger
 from clnrm_nb.pipeline.load import Sources, Variables, load
 from clnrm_nb.pipeline.record import record
+from clnrm_nb.pipeline.resume import Resumption, digests_of, resume, superseded
+from clnrm_nb.pipeline.secrets import hiding, masker_of
 from clnrm_nb.pipeline.select import select
 from clnrm_nb.report.results import Leave, RunResult
 from clnrm_nb.report.view import dated
 from clnrm_nb.state import State, new_run_id
+from clnrm_nb.state.journal import Journal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
-    from clnrm_nb.executor.backends.protocol import Backend
+    from clnrm_nb.executor.backends.protocol import PoolReport
     from clnrm_nb.executor.events import EventName, Listener
     from clnrm_nb.executor.outcome import TestOutcome
-    from clnrm_nb.executor.plan import TestPlan
-    from clnrm_nb.pipeline.load import LoadedTest
+    from clnrm_nb.pipeline.load import Loaded, LoadedTest
     from clnrm_nb.report.results import Detail
     from clnrm_nb.report.text import Mask
+    from clnrm_nb.secrets import Masker
     from clnrm_nb.spans.table import SpanTable
+    from clnrm_nb.state.evidence import Attempt
 
 __all__ = ["LiveTables", "RunRequest", "run_pipeline"]
 
@@ -61,7 +64,9 @@ class RunRequest:
     repeat : int
         Times that each test is run.
     until_fail : bool
-        Run all tests again and again until one does not pass.
+        Run all tests again and again until one fails the run.
+    resume : bool
+        Take over what the last broken-off run found out.
     digest : bool
         Show the trace digest of each scenario.
     comparison : ComparisonRequest, optional
@@ -76,8 +81,14 @@ class RunRequest:
     shard: str | None = None
     repeat: int = 1
     until_fail: bool = False
+    resume: bool = False
     digest: bool = False
     comparison: ComparisonRequest | None = None
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether tests may run more than once."""
+        return self.repeat > 1 or self.until_fail
 
 
 async def run_pipeline(
@@ -106,12 +117,66 @@ async def run_pipeline(
     ------
     BackendUnavailableError
         No engine answers (CLN601). Nothing was started.
+    UsageError
+        A selection is malformed, or the run cannot be resumed like this.
     """
-    started_at, started = datetime.now(UTC), perf_counter()
-    run_id = new_run_id()
+    if request.resume and request.is_repeated:
+        raise UsageError(
+            "--resume cannot be combined with --repeat or --until-fail",
+            hint="A broken-off run is gone on with once; repeat it afterwards.",
+        )
+    started = _Started()
     loaded = load(request.sources, request.variables, project=project, settings=settings)
-    with State.open(project.state_dir) as state:
-        chosen = select(
+    masker = masker_of(loaded.tests, request.variables.environ or os.environ)
+    with hiding(masker), State.open(project.state_dir) as state:
+        run = _Run(
+            request,
+            project=project,
+            settings=settings,
+            started=started,
+            loaded=loaded,
+            state=state,
+            publish=guarded(listener),
+            tables=tables,
+            masker=masker,
+        )
+        return await run.carry_out()
+
+
+@dataclass(frozen=True, slots=True)
+class _Started:
+    """A run's name and its clocks."""
+
+    run_id: str = field(default_factory=new_run_id)
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    clock_s: float = field(default_factory=perf_counter)
+
+
+class _Run:
+    """One run, from its selection to its record."""
+
+    def __init__(
+        self,
+        request: RunRequest,
+        *,
+        project: Project,
+        settings: Settings,
+        started: _Started,
+        loaded: Loaded,
+        state: State,
+        publish: Listener,
+        tables: LiveTables | None,
+        masker: Masker,
+    ) -> None:
+        self._request = request
+        self._project = project
+        self._settings = settings
+        self._started = started
+        self._loaded = loaded
+        self._state = state
+        self._publish = publish
+        self._tables = tables
+        self._chosen = select(
             loaded.tests,
             tags=request.tags,
             only=request.only,
@@ -119,43 +184,116 @@ async def run_pipeline(
             shard=request.shard,
             durations_ms=state.durations,
         )
-        tests = {test.test_id: test.test for test in chosen if test.test}
-        mask = masker_of(tests.values(), request.variables.environ).text
+        self._valid = {test.test_id: test for test in self._chosen if test.test}
+        self._tests = {test_id: test.test for test_id, test in self._valid.items() if test.test}
+        self._masker = masker
+        self._evidence: Sequence[Attempt] = ()
+        self._pool: PoolReport | None = None
         if tables is not None:
-            tables.mask = mask
-        _publish(listener, "run.start", run_id, data={"tests": len(chosen)})
-        outcomes = await _Execution(request, project, settings, state, run_id, listener, tables).run(chosen)
-        leave = Leave(
+            tables.mask = masker.text
+        self._leave = Leave(
             not_evaluated=settings.executor.allow_not_evaluated, flaky=settings.executor.flaky == "pass"
         )
+        self._journal = Journal(state, started.run_id, at=dated(started.at), owner=str(this_process()))
+
+    async def carry_out(self) -> RunResult:
+        """Everything, in order."""
+        resumption = self._resumption() if self._request.resume else None
+        self._tell_start(resumption)
+        ledger = None if self._request.is_repeated else Ledger(self._journal, self._state, self._masker.text)
+        try:
+            result = self._result(await self._execution(resumption or Resumption(), ledger))
+            self._record(result, resumption or Resumption(), ledger)
+        except BaseException as error:
+            self._journal.break_off()
+            self._tell("run.end", status="error", data={"message": str(error)})
+            raise
+        finally:
+            if ledger is not None:
+                ledger.close()
+        if result.exit_code == EXIT_INTERRUPTED:
+            self._journal.break_off()
+        elif ledger is not None:
+            self._journal.close(superseded(self._tests, self._state))
+        self._tell("run.end", status="passed" if result.ok else "failed", data=result.summary)
+        return result
+
+    def _tell(self, name: EventName, **fields: Any) -> None:
+        self._publish(Event(name, self._started.run_id, **fields))
+
+    def _tell_start(self, resumption: Resumption | None) -> None:
+        data: dict[str, Any] = {"tests": len(self._chosen)}
+        if resumption is not None:
+            data["resume"] = {"run": resumption.run, "taken_over": len(resumption.outcomes)}
+        self._tell("run.start", data=data)
+
+    def _resumption(self) -> Resumption:
+        digests = digests_of(self._valid, self._settings)
+        return resume(self._valid, digests, journal=self._journal, state=self._state)
+
+    async def _execution(self, resumption: Resumption, ledger: Ledger | None) -> list[TestOutcome]:
+        execution = Execution(
+            project=self._project,
+            settings=self._settings,
+            state=self._state,
+            run_id=self._started.run_id,
+            listener=self._publish,
+            repeat=self._request.repeat,
+            until_fail=self._request.until_fail,
+            environ=self._request.variables.environ,
+            ledger=ledger,
+            resumption=resumption,
+            tables=self._tables,
+            masker=self._masker,
+        )
+        outcomes = await execution.run(self._chosen)
+        self._evidence, self._pool = execution.evidence, execution.pool
+        if ledger is not None:
+            # What follows may change outcomes that are still to be written down as they ended.
+            await ledger.written()
+        return outcomes
+
+    def _result(self, outcomes: list[TestOutcome]) -> RunResult:
         diff = None
-        if request.comparison is not None:
+        if self._request.comparison is not None:
             diff = compare(
                 outcomes,
-                request.comparison,
-                project=project,
-                settings=settings,
-                state=state,
-                run_id=run_id,
-                at=dated(started_at),
-                leave=leave,
-                suite=_suite(request, loaded.tests, project),
+                self._request.comparison,
+                project=self._project,
+                settings=self._settings,
+                state=self._state,
+                run_id=self._started.run_id,
+                at=dated(self._started.at),
+                leave=self._leave,
+                suite=_suite(self._request, self._loaded.tests, self._project),
             )
-        result = RunResult(
+        return RunResult(
             outcomes,
-            [*settings.diagnostics, *loaded.diagnostics],
+            [*self._settings.diagnostics, *self._loaded.diagnostics],
             diff=diff,
-            started_at=started_at,
-            duration_ms=(perf_counter() - started) * 1e3,
+            started_at=self._started.at,
+            duration_ms=(perf_counter() - self._started.clock_s) * 1e3,
             interrupted=any(outcome.status == "interrupted" for outcome in outcomes),
-            leave=leave,
-            mask=mask,
-            max_rows=settings.notebook.max_rows,
-            shows=_details(request, settings),
+            leave=self._leave,
+            mask=self._masker.text,
+            max_rows=self._settings.notebook.max_rows,
+            shows=_details(self._request, self._settings),
+            pool=self._pool,
         )
-        record(result, tests, run_id=run_id, state=state, project=project, settings=settings)
-    _publish(listener, "run.end", run_id, status="passed" if result.ok else "failed", data=result.summary)
-    return result
+
+    def _record(self, result: RunResult, resumption: Resumption, ledger: Ledger | None) -> None:
+        record(
+            result,
+            self._tests,
+            run_id=self._started.run_id,
+            state=self._state,
+            project=self._project,
+            settings=self._settings,
+            mask=self._masker.text,
+            evidence=self._evidence,
+            kept={**resumption.spans, **(ledger.spans if ledger else {})},
+            moved_from=resumption.recorded_in,
+        )
 
 
 def _suite(request: RunRequest, tests: Sequence[LoadedTest], project: Project) -> set[str] | None:
@@ -170,91 +308,3 @@ def _suite(request: RunRequest, tests: Sequence[LoadedTest], project: Project) -
 def _details(request: RunRequest, settings: Settings) -> list[Detail]:
     asked: dict[Detail, bool] = {"digests": request.digest, "timings": settings.output.timings}
     return [detail for detail, is_asked in asked.items() if is_asked]
-
-
-def _publish(listener: Listener | None, name: EventName, run_id: str, **fields: Any) -> None:
-    if listener is not None:
-        listener(Event(name, run_id, **fields))
-
-
-@dataclass(slots=True)
-class _Execution:
-    """The tests of one run on one backend, as often as was asked for."""
-
-    request: RunRequest
-    project: Project
-    settings: Settings
-    state: State
-    run_id: str
-    listener: Listener | None
-    tables: LiveTables | None
-
-    async def run(self, chosen: Sequence[LoadedTest]) -> list[TestOutcome]:
-        """One outcome a test, in the order of `chosen`; of repeated tests the worst, in all its detail."""
-        backend_name = self.settings.executor.backend
-        outcomes = {test.test_id: errored(test, backend_name) for test in chosen if test.test is None}
-        valid = {test.test_id: test for test in chosen if test.test is not None}
-        if valid:
-            backend = await open_backend(backend_name, self.settings)
-            try:
-                for outcome in await self._rounds(valid, backend):
-                    outcomes[outcome.id] = outcome
-            finally:
-                await backend.close()
-        return [outcomes[test.test_id] for test in chosen]
-
-    async def _rounds(self, valid: Mapping[str, LoadedTest], backend: Backend) -> list[TestOutcome]:
-        worst: dict[str, TestOutcome] = {}
-        rounds = itertools.count(1) if self.request.until_fail else range(1, self.request.repeat + 1)
-        for number in rounds:
-            outcomes = await self._one_round(valid, backend)
-            for outcome in outcomes:
-                worst[outcome.id] = _worse(worst.get(outcome.id, outcome), outcome)
-                if number > 1 or self.request.repeat > 1:
-                    worst[outcome.id].reason = worst[outcome.id].reason or f"run {number} times"
-            if any(outcome.status == "interrupted" for outcome in outcomes):
-                break
-            if self.request.until_fail and any(o.status not in ("passed", "flaky") for o in outcomes):
-                break
-        return list(worst.values())
-
-    async def _one_round(self, valid: Mapping[str, LoadedTest], backend: Backend) -> list[TestOutcome]:
-        plans = [
-            make_plan(
-                test.test,
-                directory=test.directory,
-                project=self.project,
-                settings=self.settings,
-                test_id=test_id,
-                locate=test.locate,
-            )
-            for test_id, test in valid.items()
-            if test.test is not None
-        ]
-
-        def evaluate(plan: TestPlan, outcome: TestOutcome) -> None:
-            judge(valid[plan.id], outcome)
-
-        return await run_tests(
-            plans,
-            backend,
-            settings=self.settings,
-            project=self.project,
-            run_id=self.run_id,
-            publish=self.listener,
-            history={
-                test_id: TestHistory(row["status"], row["duration_ms"])
-                for test_id, row in self.state.last_results().items()
-            },
-            evaluate=evaluate,
-            environ=self.request.variables.environ or os.environ,
-            tables=self.tables,
-        )
-
-
-_SEVERITY = ("interrupted", "error", "failed", "incomplete", "flaky", "passed", "skipped")
-
-
-def _worse(one: TestOutcome, other: TestOutcome) -> TestOutcome:
-    """The one whose status comes first in ``format.md`` 5.1; of equals the later."""
-    return min((other, one), key=lambda outcome: _SEVERITY.index(outcome.status))

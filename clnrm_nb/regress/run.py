@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from clnrm_nb.executor.scratch import scratch
 from clnrm_nb.regress.result import NotebookResults
 from clnrm_nb.regress.saved import NotebookError, SavedNotebook, read_notebook
 from clnrm_nb.regress.secrets import masked_notebook, masker_of
@@ -20,8 +20,8 @@ from clnrm_nb.regress.workers import execute_all
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from clnrm_nb.executor.environment import Masker
     from clnrm_nb.regress.plan import Planned
+    from clnrm_nb.secrets import Masker
 
 __all__ = ["NotebooksRequest", "run_notebooks"]
 
@@ -69,11 +69,11 @@ def run_notebooks(request: NotebooksRequest) -> NotebookResults:
     refused = {planned.file: _refusal(planned, request.parameters) for planned in request.notebooks}
     ready = [planned for planned in request.notebooks if refused[planned.file] is None]
     # What papermill writes while it executes holds secrets in clear: nobody else may read it.
-    with tempfile.TemporaryDirectory(prefix="clnrm-notebooks-") as scratch:
+    with scratch("clnrm-notebooks-") as directory:
         jobs = [
             Job(
                 str(planned.path),
-                f"{scratch}/{index}.ipynb",
+                f"{directory}/{index}.ipynb",
                 str(planned.path.parent),
                 dict(request.parameters),
                 request.timeout_s,

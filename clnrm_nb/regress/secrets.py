@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from clnrm_nb.executor.environment import MASK, Masker
 from clnrm_nb.report.text import json_ready
+from clnrm_nb.secrets import MASK, Masker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["is_secret", "masked_notebook", "masker_of"]
 
 _WORDS: Final = frozenset({"PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "CREDENTIALS", "APIKEY"})
-_SHORTEST: Final = 4
 _BOUNDARY: Final = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -40,7 +39,7 @@ def is_secret(name: str) -> bool:
 def masker_of(parameters: Mapping[str, Any], environ: Mapping[str, str]) -> Masker:
     """What hides the secret parameters and environment variables of a run of notebooks."""
     named = {**environ, **{name: str(value) for name, value in parameters.items()}}
-    return Masker([value for name, value in named.items() if is_secret(name) and len(value) >= _SHORTEST])
+    return Masker([value for name, value in named.items() if is_secret(name)])
 
 
 def masked_notebook(raw: dict[str, Any], parameters: Mapping[str, Any], masker: Masker) -> dict[str, Any]:

@@ -14,6 +14,9 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+from clnrm_nb.executor import reaper
+from clnrm_nb.executor.ownership import this_process
+from clnrm_nb.reaper.processes import MARK
 from clnrm_nb.regress.worker import Answer
 
 if TYPE_CHECKING:
@@ -112,6 +115,8 @@ class _Worker:
     """One process, used by one thread at a time."""
 
     def __init__(self) -> None:
+        # Should this process be killed, neither the worker nor its kernel goes on for nobody.
+        reaper.keep({"marked": f"{this_process()}/"})
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  # Lives as long as the process; closed by stop().
         self._process = subprocess.Popen(
             [sys.executable, "-m", "clnrm_nb.regress.worker"],
@@ -120,6 +125,7 @@ class _Worker:
             stderr=self._said,
             text=True,
             encoding="utf-8",
+            env={**os.environ, MARK: f"{this_process()}/notebooks."},
             # The terminal's Ctrl-C is ours to pass on, once the notebook can be saved.
             start_new_session=True,
         )

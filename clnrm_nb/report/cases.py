@@ -110,18 +110,18 @@ def _scenarios(test: Mapping[str, Any]) -> Iterator[Case]:
         ]
         reasons = [command["reason"] for command in failed if command.get("reason")]
         message = scenario.get("reason") or (reasons or [f["message"] for f in findings] or [""])[0]
+        # The retry was of the whole test: where no scenario is marked, the first stands for it.
+        stands_for_test = test["status"] == "flaky" and not flaky_somewhere and index == 0
         yield Case(
             test=test["id"],
             name=scenario["name"],
             outcome=_OUTCOMES[scenario["status"]],
-            message=message,
+            message=message or (test.get("reason") or "" if stands_for_test else ""),
             detail="\n".join([*map(_sentence, findings), *map(_command, failed)]),
             code=findings[0]["code"] if findings else scenario["status"],
             duration_ms=scenario["duration_ms"],
             is_cached=bool(test.get("cached")),
-            # The retry was of the whole test: where no scenario is marked, the first stands for it.
-            is_flaky=scenario["status"] == "flaky"
-            or (test["status"] == "flaky" and not flaky_somewhere and index == 0),
+            is_flaky=scenario["status"] == "flaky" or stands_for_test,
             stdout=_streams(scenario["commands"], "stdout"),
             stderr=_streams(scenario["commands"], "stderr"),
         )

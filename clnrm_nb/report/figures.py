@@ -133,20 +133,35 @@ def plain(text: str) -> str:
     return one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+_MARKS: Final = {
+    "passed": ("circle", LIGHT["plain"]),
+    "failed": ("x", LIGHT["error"]),
+    "error": ("cross", LIGHT["error"]),
+    "incomplete": ("diamond", LIGHT["changed"]),
+    "flaky": ("star", LIGHT["moved"]),
+}
+_OTHER_MARK: Final = ("square-open", LIGHT["own"])
+"""Of a test that was not run."""
+
+
 def history_figure(rows: Sequence[dict[str, Any]]) -> go.Figure:
-    """Durations over time, one line a test; the shape of a mark tells its status."""
-    shapes = {"passed": "circle", "failed": "x", "error": "cross", "incomplete": "diamond", "flaky": "star"}
+    """Durations over time, one line a test; colour and shape of a mark tell its status."""
+    shown = rows[-MOST_BARS:]
     figure = go.Figure(layout=PAPER)
-    tests = list(dict.fromkeys(row["test_id"] for row in rows))
-    for test in tests:
-        mine = [row for row in rows if row["test_id"] == test]
+    for test in dict.fromkeys(row["test_id"] for row in shown):
+        mine = [row for row in shown if row["test_id"] == test]
+        marks = [_MARKS.get(row["status"], _OTHER_MARK) for row in mine]
         figure.add_scatter(
             x=[row["at"] for row in mine],
             y=[row["duration_ms"] for row in mine],
             name=plain(str(test)),
             mode="lines+markers",
-            marker={"symbol": [shapes.get(row["status"], "square-open") for row in mine], "size": 9},
-            hovertext=[plain(f"{row['status']}, run {row['run']}") for row in mine],
+            line={"width": 1},
+            marker={"symbol": [sign for sign, _ in marks], "color": [color for _, color in marks], "size": 9},
+            hovertext=[plain(f"{test}: {row['status']}, run {row['run']}") for row in mine],
         )
+    if len(shown) < len(rows):
+        title = f"showing the last {number_text(len(shown))} of {number_text(len(rows))}"
+        figure.update_layout(title={"text": title, "font": {"size": 14}})
     figure.update_layout(yaxis_title="ms", margin={"l": 60, "r": 10, "t": 30, "b": 40})
     return figure

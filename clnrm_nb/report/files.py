@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,10 +57,25 @@ def write_test_reports(result: RunResult, report: Report, root: Path) -> list[Pa
     written: list[Path] = []
     for name, make in texts.items():
         if name is not None:
-            path = root / name
+            path = _within(root, name)
             write_atomically(path, make().encode())
             written.append(path)
     return written
+
+
+def _within(root: Path, name: str) -> Path:
+    """The place of a report, links followed: a test writes into its project, and not into its history.
+
+    Raises
+    ------
+    PermissionError
+        It leads elsewhere.
+    """
+    path = root / name
+    real, top = path.parent.resolve() / path.name, root.resolve()
+    if not real.is_relative_to(top) or ".git" in real.relative_to(top).parts:
+        raise PermissionError(errno.EPERM, "it leads out of the project", str(path))
+    return path
 
 
 def test_document(test: Mapping[str, Any], cases: Sequence[Case]) -> dict[str, Any]:

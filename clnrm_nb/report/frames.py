@@ -26,6 +26,7 @@ __all__ = [
     "history_frame",
     "pairs_frame",
     "result_frame",
+    "statistics_frame",
 ]
 
 Dtype = str | tuple[str, ...]
@@ -106,6 +107,20 @@ _HISTORY: Final[Mapping[str, Dtype]] = {
     "cached": "boolean",
     "backend": BACKENDS,
     "trace_digest": "string",
+}
+_STATISTICS: Final[Mapping[str, Dtype]] = {
+    "test_id": "string",
+    "runs": "Int64",
+    "passed": "Int64",
+    "pass_rate": "Float64",
+    "median_ms": "Float64",
+    "p95_ms": "Float64",
+    "ewma_ms": "Float64",
+    "cached": "Int64",
+    "status": STATUSES,
+    "flaky": "boolean",
+    "evidence": "object",
+    "reason": "string",
 }
 _EDITS: Final[Mapping[str, Dtype]] = {
     "test_id": "string",
@@ -207,6 +222,11 @@ def diagnostics_frame(findings: Iterable[Mapping[str, Any]]) -> DataFrame:
 def history_frame(rows: Sequence[Mapping[str, Any]]) -> DataFrame:
     """One row a test of an earlier run."""
     return frame_of(_HISTORY, rows)
+
+
+def statistics_frame(rows: Sequence[Mapping[str, Any]]) -> DataFrame:
+    """One row a test: what its last runs say about it."""
+    return frame_of(_STATISTICS, rows)
 
 
 def edits_frame(rows: Sequence[Mapping[str, Any]]) -> DataFrame:

@@ -7,6 +7,7 @@ person gave leave; nothing that did not hold can look green.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
@@ -28,7 +29,18 @@ _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 def run_junit(result: RunResult) -> str:
     """The document of a run."""
     suites = [(test, result.cases(test)) for test in result.tests]
+    if result.ok:
+        suites = [(test, [_wanted(case, result.raw["command"]) for case in cases]) for test, cases in suites]
     return _document(suites, result.raw, lets_not_evaluated=result.leave.not_evaluated)
+
+
+def _wanted(case: Case, command: str) -> Case:
+    """A failure in a result that is ok was what the command wanted to see, such as a recorded one again."""
+    if case.outcome not in ("failed", "error"):
+        return case
+    return replace(
+        case, outcome="skipped", message=f"{case.message or case.outcome} (as `{command}` expects)"
+    )
 
 
 def diff_junit(result: TraceDiff) -> str:

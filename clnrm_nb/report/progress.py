@@ -12,7 +12,7 @@ import threading
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Self, TextIO
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TextIO
 
 from clnrm_nb.codes import STATUSES
 from clnrm_nb.report.signs import ASCII, STYLES, UNICODE
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.executor.events import Event
 
-__all__ = ["LiveProgress"]
+__all__ = ["LiveProgress", "going_on"]
 
 _REDRAWS_PER_S: Final = 8
 _TESTS_SHOWN: Final = 8
@@ -42,6 +42,23 @@ class _Running:
     doing: str = "starting services"
     spans: int = 0
     ready: list[str] = field(default_factory=list)
+
+
+def going_on(event: Event) -> str:
+    """What ``test.slow``, ``test.retry`` and ``test.repeat`` say, in words.
+
+    Examples
+    --------
+    >>> from clnrm_nb.executor.events import Event
+    >>> going_on(Event("test.retry", "r1", test="a", status="failed", data={"attempt": 2, "pause_ms": 180.0}))
+    'failed, attempt 2 in 180 ms'
+    """
+    if event.event == "test.slow":
+        return f"running for {duration_text(event.data.get('running_s', 0) * 1e3)}"
+    if event.event == "test.retry":
+        pause = duration_text(event.data.get("pause_ms", 0))
+        return f"{event.status}, attempt {event.data.get('attempt')} in {pause}"
+    return f"run {event.data.get('number')} {event.status}"
 
 
 class LiveProgress:
@@ -139,30 +156,45 @@ class LiveProgress:
 
     def _take(self, event: Event) -> tuple[str, str] | None:
         """Note an event; answer with a line worth a place in the log, and its style."""
-        match event.event:
-            case "test.queued":
-                self._queued += 1
-            case "test.start":
-                self._running[event.test or ""] = _Running(self._clock())
-                return self._detail(f"started {event.test}")
-            case "service.ready":
-                return self._service_ready(event)
-            case "step.end":
-                return self._step_ended(event)
-            case "scenario.end":
-                if running := self._running.get(event.test or ""):
-                    running.doing = f"{event.scenario}: {event.status}"
-            case "span":
-                self._count_spans(event)
-            case "test.end":
-                return self._test_ended(event)
-            case "diagnostic" if event.data.get("severity") == "error" or self._is_verbose:
-                word = str(event.data.get("severity", "info"))
-                return f"{word} {event.data.get('code', '')} {event.data.get('message', '')}", word
-        return None
+        handler = self._HANDLERS.get(event.event)
+        return None if handler is None else handler(self, event)
+
+    def _run_started(self, event: Event) -> tuple[str, str] | None:
+        resume = event.data.get("resume")
+        if resume is None:
+            return None
+        if resume["run"] is None:
+            return "nothing to resume: every test is run", "dim"
+        taken = number_text(resume["taken_over"], "test")
+        return f"resuming run {resume['run']}: {taken} of {event.data.get('tests')} have their verdict", "dim"
+
+    def _test_queued(self, _: Event) -> None:
+        self._queued += 1
+
+    def _test_started(self, event: Event) -> tuple[str, str] | None:
+        self._running[event.test or ""] = _Running(self._clock())
+        return self._detail(f"started {event.test}")
+
+    def _scenario_ended(self, event: Event) -> None:
+        if running := self._running.get(event.test or ""):
+            running.doing = f"{event.scenario}: {event.status}"
+
+    def _found(self, event: Event) -> tuple[str, str] | None:
+        if event.data.get("severity") != "error" and not self._is_verbose:
+            return None
+        word = str(event.data.get("severity", "info"))
+        return f"{word} {event.data.get('code', '')} {event.data.get('message', '')}", word
 
     def _detail(self, text: str) -> tuple[str, str] | None:
         return (text, "dim") if self._is_verbose and not self._is_live else None
+
+    def _test_goes_on(self, event: Event) -> tuple[str, str] | None:
+        """What a log should hold before the test has ended: that it takes long, failed, or has been run."""
+        doing = going_on(event)
+        if running := self._running.get(event.test or ""):
+            running.doing = doing
+        is_news = event.event != "test.repeat" or self._is_verbose
+        return (f"{event.test}: {doing}", "dim") if is_news else None
 
     def _service_ready(self, event: Event) -> tuple[str, str] | None:
         service = str(event.data.get("service", ""))
@@ -200,6 +232,21 @@ class LiveProgress:
         sign = self._signs.status.get(status, "")
         tail = f"  {duration_text(took)}{spans}" if took is not None else ""
         return f"{sign} {status} {event.test}{tail}", status
+
+    _HANDLERS: ClassVar[dict[str, Callable[[LiveProgress, Event], tuple[str, str] | None]]] = {
+        "run.start": _run_started,
+        "test.queued": _test_queued,
+        "test.start": _test_started,
+        "test.slow": _test_goes_on,
+        "test.retry": _test_goes_on,
+        "test.repeat": _test_goes_on,
+        "service.ready": _service_ready,
+        "step.end": _step_ended,
+        "scenario.end": _scenario_ended,
+        "span": _count_spans,
+        "test.end": _test_ended,
+        "diagnostic": _found,
+    }
 
     # ---------------------------------------------------------------------------------------- appearance
 

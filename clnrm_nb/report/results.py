@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from clnrm_nb.report.diffs import TraceDiff
 from clnrm_nb.report.findings import Diagnostics
+from clnrm_nb.report.history import History
 from clnrm_nb.report.mime import bundle
 from clnrm_nb.report.rendered import Rendered
 from clnrm_nb.report.signs import UNICODE, Signs
-from clnrm_nb.report.tables import History, Table
+from clnrm_nb.report.tables import Table
 from clnrm_nb.report.text import json_ready
 from clnrm_nb.report.trace import Trace
 from clnrm_nb.report.verdict import NO_LEAVE, Leave, exit_code_of, first_code, headline, summary_of
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from clnrm_nb.errors import Diagnostic
-    from clnrm_nb.executor.outcome import TestOutcome
+    from clnrm_nb.executor.backends.protocol import PoolReport
+    from clnrm_nb.executor.outcome import ExpectationResult, TestOutcome
     from clnrm_nb.report.cases import Case
     from clnrm_nb.report.lines import Line
     from clnrm_nb.report.text import Mask
@@ -83,6 +85,8 @@ class RunResult(Judged):
         What the text report shows beyond the verdicts.
     diff : TraceDiff, optional
         The comparison with the accepted traces, where one was asked for.
+    pool : PoolReport, optional
+        What became of containers that are used again; shown where there were any.
 
     Attributes
     ----------
@@ -115,6 +119,7 @@ class RunResult(Judged):
         max_rows: int = 1_000,
         shows: Collection[Detail] = (),
         diff: TraceDiff | None = None,
+        pool: PoolReport | None = None,
     ) -> None:
         documents = [json_ready(test.to_json(), mask) for test in tests]
         own = [json_ready(finding.to_json(), mask) for finding in findings]
@@ -140,7 +145,11 @@ class RunResult(Judged):
             "duration_ms": round(duration_ms, 3),
             "summary": summary_of(documents),
             "diagnostics": _gathered(own, documents),
-            "data": {"tests": documents, **({"diffs": diff.raw["data"]["diffs"]} if diff else {})},
+            "data": {
+                "tests": documents,
+                **({"diffs": diff.raw["data"]["diffs"]} if diff else {}),
+                **({"pool": json_ready(pool.to_json(), mask)} if pool and pool.uses else {}),
+            },
         }
         spans = [(test.id, test.spans) for test in tests if test.spans is not None]
         self.spans = _trace(spans, documents, mask, max_rows)
@@ -203,6 +212,52 @@ class RunResult(Judged):
         self.raw["ok"] = self.ok
         self.__dict__.pop("_document", None)
 
+    def tell(
+        self,
+        command: str,
+        *,
+        exit_code: int,
+        sentence: str,
+        notes: Sequence[str] = (),
+        checks: Mapping[str, Sequence[ExpectationResult]] | None = None,
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Make it the result of a command that had its own reason to run these tests.
+
+        Parameters
+        ----------
+        exit_code : int
+            What the run came to in the eyes of that command.
+        sentence : str
+            That in one sentence, the headline.
+        notes : sequence of str
+            What else was done, below the summary.
+        checks : mapping of test id to sequence of ExpectationResult
+            Verdicts of the command on its tests; one that failed makes its test fail.
+        data : mapping, optional
+            Further keys of ``data``.
+        """
+        for test in self.tests:
+            more = [json_ready(check.to_json(), self._mask) for check in (checks or {}).get(test["id"], ())]
+            test["expectations"] += more
+            if test["status"] == "passed" and any(check["status"] == "failed" for check in more):
+                test["status"] = "failed"
+        told = json_ready({"notes": [sentence, *notes], **(data or {})}, self._mask)
+        self.raw["data"].update(told)
+        self.raw |= {
+            "command": command,
+            "exit_code": exit_code,
+            "ok": exit_code == 0,
+            "summary": summary_of(self.tests),
+        }
+        self.__dict__.pop("_document", None)
+
+    @property
+    def notes(self) -> list[str]:
+        """What the command has to say beyond its tests, the headline first."""
+        notes: list[str] = self.raw["data"].get("notes", [])
+        return notes
+
     def cases(self, test: Mapping[str, Any]) -> list[Case]:
         """The cases of one test of this run: scenarios, expectations, causes of differences."""
         from clnrm_nb.report.cases import cases_of
@@ -224,7 +279,7 @@ class RunResult(Judged):
     @property
     def headline(self) -> str:
         """One sentence on the whole run."""
-        return headline(self.tests, self.raw["diagnostics"])
+        return self.notes[0] if self.notes else headline(self.tests, self.raw["diagnostics"])
 
     @property
     def code(self) -> str | None:

@@ -68,7 +68,21 @@ def result_lines(
         lines += finding_lines(finding, signs=signs, width=width)
     if is_verbose and len(result.spans):
         lines += [line(), *result.spans.lines(signs=signs, width=width, rows=60)]
-    return [*lines, line(), _summary_line(result, signs)]
+    if pool := result.raw["data"].get("pool"):
+        lines += [line(), _pool_line(pool)]
+    notes = [line(one_line(note)) for note in result.notes]
+    return [*lines, line(), _summary_line(result, signs), *notes]
+
+
+def _pool_line(pool: Mapping[str, Any]) -> Line:
+    """What became of runner containers that were used again."""
+    discarded = sum(pool["discards"].values())
+    reasons = ", ".join(f"{one_line(why)} ({count})" for why, count in pool["discards"].items())
+    text = f"verified: {number_text(pool['uses'], 'use')} of {number_text(pool['made'], 'runner')}"
+    text += f", {discarded} thrown away" + (f": {reasons}" if reasons else "")
+    if pool["audited"]:
+        text += f"; audited {pool['audited']}, differing {pool['differing']}"
+    return line((text, "dim"))
 
 
 def _diff_lines(
@@ -121,10 +135,15 @@ def _test_line(test: Mapping[str, Any], signs: Signs, name_cells: int) -> Line:
         beside.append(f"stored: {test['stored_status']}")
     if not test.get("complete", True):
         beside.append("trace incomplete")
+    reason = test.get("reason") or ""
+    if test.get("taken_over_from"):
+        told = f"taken over from run {test['taken_over_from']}"
+        beside.append(told)
+        reason = reason.removesuffix(told).removesuffix("; ")
     parts = line((f"{signs.status[status]} {status:<11} ", status), (name, "bold"), pad, "  ")
     parts.append((f" {signs.dot} ".join(beside), "dim"))
-    if test.get("reason") and status != "passed" and not _is_explained(test):
-        parts.append((f" {signs.dot} {one_line(test['reason'])}", ""))
+    if reason and status != "passed" and not _is_explained(test):
+        parts.append((f" {signs.dot} {one_line(reason)}", ""))
     return parts
 
 

@@ -51,6 +51,7 @@ def result_html(result: RunResult, trace: str, *, scale: float = 1.0) -> str:
     )
     parts = [
         f"<h3>{_summary(result)}</h3>",
+        *(f"<p dir=auto>{escape(note)}</p>" for note in result.notes),
         _tests_table(tests, int(_TESTS_BYTES * scale)),
         *problems,
         problems.note("(all of them: .expectations, .frame)"),

@@ -1,4 +1,4 @@
-"""``Table``, a result that is a list of anything, and ``History``, one that can be plotted."""
+"""``Table``: a result that is a list of anything."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from clnrm_nb.errors import Diagnostic
     from clnrm_nb.report.text import Mask
 
-__all__ = ["History", "Table"]
+__all__ = ["Table"]
 
 _SHOWN_ROWS = 500
 _LONGEST_WHOLE = 26
@@ -145,39 +145,3 @@ def _cell(name: str, value: Any, signs: Signs) -> str:
 
 def _is_number(value: Any) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
-
-
-class History(Table):
-    """Earlier runs.
-
-    Parameters
-    ----------
-    records : sequence of mappings
-        ``run, at, test_id, status, duration_ms, cached, backend, trace_digest``, newest first.
-    """
-
-    HEADER = ("run", "at", "test_id", "status", "duration_ms", "cached", "backend", "trace_digest")
-
-    def __init__(
-        self,
-        records: Sequence[Mapping[str, Any]],
-        *,
-        command: str = "history",
-        findings: Iterable[Diagnostic] = (),
-        mask: Mask | None = None,
-    ) -> None:
-        rows = [[record.get(name) for name in self.HEADER] for record in records]
-        super().__init__("history", self.HEADER, rows, command=command, findings=findings, mask=mask)
-
-    @property
-    def frame(self) -> DataFrame:
-        """One row a test of an earlier run (``format.md`` 12)."""
-        from clnrm_nb.report.frames import history_frame
-
-        return history_frame(self.raw["data"]["rows"])
-
-    def plot(self) -> Any:
-        """A plotly figure: durations over time, a line a test."""
-        from clnrm_nb.report.figures import history_figure
-
-        return history_figure(sorted(self.raw["data"]["rows"], key=lambda row: str(row["at"])))

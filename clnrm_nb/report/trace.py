@@ -11,7 +11,7 @@ from clnrm_nb.report.lines import to_plain
 from clnrm_nb.report.signs import ASCII, UNICODE
 from clnrm_nb.report.text import Mask, json_ready
 from clnrm_nb.report.tracetext import Details, heading, tree_lines
-from clnrm_nb.spans.model import Event, Resource
+from clnrm_nb.spans.model import Event, Link, Resource, Scope
 from clnrm_nb.spans.table import SpanTable
 
 if TYPE_CHECKING:
@@ -296,9 +296,14 @@ def _masked(table: SpanTable, mask: Mask) -> SpanTable:
         tuple(Event(mask(e.name), e.time_ns, json_ready(e.attributes, mask)) for e in events)
         for events in table.events
     ]
-    resources: dict[int, Resource] = {}
-    for resource in table.resource:
-        if id(resource) not in resources:
-            resources[id(resource)] = Resource(json_ready(resource.attributes, mask))
-    copy.resource = [resources[id(resource)] for resource in table.resource]
+    copy.links = [
+        tuple(Link(one.trace_id, one.span_id, json_ready(one.attributes, mask)) for one in links)
+        for links in table.links
+    ]
+    resources = {id(one): one for one in table.resource}
+    scopes = {id(one): one for one in table.scope}
+    shown_resources = {key: Resource(json_ready(one.attributes, mask)) for key, one in resources.items()}
+    shown_scopes = {key: Scope(mask(one.name), mask(one.version)) for key, one in scopes.items()}
+    copy.resource = [shown_resources[id(one)] for one in table.resource]
+    copy.scope = [shown_scopes[id(one)] for one in table.scope]
     return copy

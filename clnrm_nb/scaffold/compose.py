@@ -18,7 +18,7 @@ from clnrm_nb.scaffold.interpolation import interpolated, references
 from clnrm_nb.scaffold.mounts import mounts_of, ports_of
 from clnrm_nb.scaffold.paper import IMAGE, Expression, Paper, literal, placeholder
 from clnrm_nb.scaffold.yamltext import is_true, read_yaml
-from clnrm_nb.validation.surroundings import names_a_secret
+from clnrm_nb.secrets import SHORTEST, names_a_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,7 +35,6 @@ _BYTES: Final = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 _DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
 _LARGEST_BYTES: Final = 1_000_000
 _LONG: Final = 80
-_SHORTEST_SECRET: Final = 4
 
 _TAKEN: Final = frozenset(
     (
@@ -152,7 +151,7 @@ def _secret_values(services: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
         value: name
         for table in services.values()
         for name, value in _variables(table.get("environment"))
-        if value and _is_secret(name, value) and len(value) >= _SHORTEST_SECRET and not references(value)
+        if value and _is_secret(name, value) and len(value) >= SHORTEST and not references(value)
     }
     return dict(sorted(values.items(), key=lambda each: -len(each[0])))
 

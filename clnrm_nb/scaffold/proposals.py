@@ -16,11 +16,11 @@ from clnrm_nb.expect import evaluate
 from clnrm_nb.scaffold.names import is_telling, pattern_of, varies
 from clnrm_nb.scenario.build import draft
 from clnrm_nb.scenario.findings import Findings
+from clnrm_nb.secrets import names_a_secret
 from clnrm_nb.spans.model import KINDS
 from clnrm_nb.spans.topology import children_of, tree_parents
 from clnrm_nb.spans.volatile import keep
 from clnrm_nb.validation.cycles import check_cycles
-from clnrm_nb.validation.surroundings import names_a_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

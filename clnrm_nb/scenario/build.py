@@ -7,7 +7,8 @@ where there is an error.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from clnrm_nb.scenario.commands import build_scenarios, build_steps
 from clnrm_nb.scenario.expectations import ExpectParts
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from clnrm_nb.scenario.parse import Parsed
 
 __all__ = ["build", "draft"]
+
+_NEEDS_GRPC: Final = "needs the extra `grpc` (pip install 'clnrm_nb[grpc]'); HTTP is used"
 
 ModelT = TypeVar("ModelT", Secrets, Cleanup, Determinism)
 
@@ -172,7 +175,7 @@ def _otel(file: Record, findings: Findings) -> Otel:
 
 
 def _report_missing_exporters(record: Record, values: dict[str, Any], findings: Findings) -> None:
-    """CLN320. Until the receiver speaks gRPC (the extra ``grpc``), programs are told to use HTTP."""
+    """CLN320. Without the extra ``grpc``, programs are told to use HTTP."""
     exporter = values.get("exporter")
     if exporter in EXPORTERS_NOT_IMPLEMENTED:
         findings.add(
@@ -180,13 +183,13 @@ def _report_missing_exporters(record: Record, values: dict[str, Any], findings: 
             record.at("exporter"),
             f"exporter `{exporter}` is not implemented; spans will not be collected",
         )
-    if exporter == "otlp-grpc":
-        findings.add("CLN320", record.at("exporter"), "exporter `otlp-grpc` is not implemented; HTTP is used")
     if values.get("forward"):
         findings.add("CLN320", record.at("forward"), "`forward` is not implemented; spans are not sent on")
-    if values.get("protocol") == "grpc":
-        findings.add("CLN320", record.at("protocol"), "protocol `grpc` is not implemented; HTTP is used")
-        values["protocol"] = "http/protobuf"
+    if find_spec("grpc") is None:
+        for key, grpc, http in (("exporter", "otlp-grpc", "otlp"), ("protocol", "grpc", "http/protobuf")):
+            if values.get(key) == grpc:
+                findings.add("CLN320", record.at(key), f"{key} `{grpc}` {_NEEDS_GRPC}")
+                values[key] = http
 
 
 def _limits(file: Record) -> TestLimits:

@@ -352,6 +352,11 @@ class Otel(Block):
     headers: dict[str, str] = Field(default_factory=dict)
     propagators: tuple[str, ...] = ("tracecontext", "baggage")
 
+    @property
+    def uses_grpc(self) -> bool:
+        """Whether programs send spans over gRPC; what the exporter is called decides before `protocol`."""
+        return self.exporter == "otlp-grpc" or (self.exporter == "otlp" and self.protocol == "grpc")
+
 
 class Determinism(Model):
     """``[determinism]``."""

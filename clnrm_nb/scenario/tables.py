@@ -47,13 +47,22 @@ if TYPE_CHECKING:
     from clnrm_nb.scenario.findings import Findings
     from clnrm_nb.scenario.model import KeyPath
 
-__all__ = ["EXPORTERS_NOT_IMPLEMENTED", "FILE", "METADATA", "SERVICE"]
+__all__ = ["EXPORTERS", "EXPORTERS_NOT_IMPLEMENTED", "FILE", "METADATA", "SERVICE"]
 
 UINT: Final = Whole(minimum=0)
 TEXTS: Final = ArrayOf(Text(), expected="array of strings")
 NAMES: Final = ArrayOf(Text(blank=False), expected="array of strings")
 
 EXPORTERS_NOT_IMPLEMENTED: Final = ("jaeger", "zipkin", "datadog", "newrelic", "file")
+EXPORTERS: Final = (
+    "none",
+    "stdout",
+    "stdout-ndjson",
+    "otlp",
+    "otlp-http",
+    "otlp-grpc",
+    *EXPORTERS_NOT_IMPLEMENTED,
+)
 
 # ------------------------------------------------------------------------------------------- metadata
 
@@ -311,15 +320,7 @@ OTEL: Final = Table(
         Key(
             "exporter",
             Word(
-                (
-                    "none",
-                    "stdout",
-                    "stdout-ndjson",
-                    "otlp",
-                    "otlp-http",
-                    "otlp-grpc",
-                    *EXPORTERS_NOT_IMPLEMENTED,
-                ),
+                EXPORTERS,
                 "exporter",
                 any_case=True,
             ),

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.errors import Diagnostic
 from clnrm_nb.spans.completeness import findings
+from clnrm_nb.spans.fairness import Account
 from clnrm_nb.spans.identity import Identities
 from clnrm_nb.spans.intake import Intake, Shared
 from clnrm_nb.spans.owner import Owners
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from clnrm_nb.scenario.model import NamePattern
+    from clnrm_nb.spans.export import Delivery
     from clnrm_nb.spans.model import Span
     from clnrm_nb.spans.receiver import Receiver
-    from clnrm_nb.spans.request import Delivery
 
 __all__ = ["QUIET_S", "Collected", "Collector"]
 
@@ -89,6 +90,7 @@ class Collector:
         self._last_arrival_s = float("-inf")
         self._cancelled = False
         self._tokens: set[str] = set()
+        self._account = Account()
         self.services_token = self._new_token()
         """For the services of the test, which outlive its scenarios."""
 
@@ -120,7 +122,7 @@ class Collector:
     def _new_token(self) -> str:
         token = new_token()
         self._tokens.add(token)
-        self._receiver.register(token, self._take)
+        self._receiver.register(token, self._take, self._account)
         return token
 
     # -------------------------------------------------------------------------------------- arrivals
@@ -243,8 +245,9 @@ class Collector:
         """Wait until everything that was on its way has come.
 
         Quiet is: the parent of every span is known, no connection of this test has unread bytes or an
-        unfinished request, and for 150 ms no span came, counted from the last arrival or from this call,
-        whichever is later (what a service exports after the command has ended is still to come).
+        unfinished request, no request that was put off is about to come again, and for 150 ms no span came,
+        counted from the last arrival or from this call, whichever is later (what a service exports after the
+        command has ended is still to come).
 
         Parameters
         ----------
@@ -266,7 +269,7 @@ class Collector:
                 wake_s = quiet_at_s
             elif self._identities.has_unresolved:
                 wake_s = deadline_s
-            elif self._receiver.connections_busy(self._tokens):
+            elif self._receiver.connections_busy(self._tokens) or self._is_awaited(now_s):
                 wake_s = now_s + _BUSY_LOOK_S
             else:
                 return True
@@ -274,6 +277,10 @@ class Collector:
                 return False
             await self._wait(min(wake_s, deadline_s))
         return False
+
+    def _is_awaited(self, now_s: float) -> bool:
+        """Whether a request that was put off may come again any moment."""
+        return self._account.n_open > 0 and now_s < self._account.awaited_until_s
 
     async def _wait(self, until_s: float) -> bool:
         """Sleep until something arrives; false if nothing did by then."""
@@ -311,6 +318,7 @@ class Collector:
             n_lost_spans=dropped,
             n_dropped_parts=self._dropped,
             failed_requests=self._failed_requests,
+            n_not_sent_again=self._account.n_open,
             refused=self._refused,
             conflicts=self._identities.conflicts,
             n_stray=self._receiver.claim_stray(self.test_id),

@@ -24,6 +24,7 @@ def findings(
     n_lost_spans: int,
     n_dropped_parts: int,
     failed_requests: Counter[str],
+    n_not_sent_again: int,
     refused: Counter[str],
     conflicts: Sequence[tuple[str, str]],
     n_stray: int,
@@ -41,6 +42,8 @@ def findings(
         Spans known to be lost; attributes, events and links the SDKs say they dropped.
     failed_requests, refused : Counter
         Export requests that could not be read, and single records that were not taken, by reason.
+    n_not_sent_again : int
+        Export requests that were put off or cut off and never came whole.
     conflicts : sequence of (str, str)
         Names kept and given up of spans that came twice with other content.
     n_stray : int
@@ -65,6 +68,9 @@ def findings(
         reasons.append(
             f"{_count(failed_requests.total(), 'export request')} lost ({_listed(failed_requests)})"
         )
+    if n_not_sent_again:
+        requests = _count(n_not_sent_again, "export request")
+        reasons.append(f"{requests} put off or cut off and not sent again")
     found = []
     if refused:
         text = f"{_count(refused.total(), 'span-like record')} refused: {_listed(refused)}"

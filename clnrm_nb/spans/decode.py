@@ -1,8 +1,8 @@
 """OTLP protobuf into columns: one pass, no object a span.
 
-The message is parsed by the official library's C core and read field by field into the lists of a
-:class:`~clnrm_nb.spans.table.SpanTable`. Reading is offered in steps, so that an event loop stays
-responsive while a large request is taken in.
+A request is cut into pieces (:mod:`clnrm_nb.spans.wire`); each is parsed by the official library's C core and
+read field by field into the lists of a :class:`~clnrm_nb.spans.table.SpanTable`. Reading is offered in steps,
+so that an event loop stays responsive while a large request is taken in.
 """
 
 from __future__ import annotations
@@ -10,19 +10,33 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf.message import DecodeError
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTraceServiceRequest,
-)
+from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans
 
-from clnrm_nb.spans.intake import SHARED_LENGTH, SHARED_LIMIT, status_of
+from clnrm_nb.spans.intake import MAX_BLOCKS, SHARED_LENGTH, SHARED_LIMIT, status_of
 from clnrm_nb.spans.model import KINDS, STATUS_CODES, Event, Link
+from clnrm_nb.spans.wire import WireError, fields, runs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from clnrm_nb.spans import model
     from clnrm_nb.spans.intake import Intake, Shared
 
-__all__ = ["MalformedError", "parse", "read", "read_steps"]
+__all__ = ["MAX_SPAN_BYTES", "MalformedError", "read", "read_steps"]
+
+MAX_SPAN_BYTES: Final = 8 * 1024 * 1024
+"""One span, unpacked. It is parsed as a whole, which may take many times that."""
+
+_RUN_BYTES: Final = 512 * 1024
+"""Of spans parsed at a time, unless one alone is larger."""
+
+_RESOURCE_SPANS: Final = 1
+_SCOPE_SPANS: Final = 2
+_SPANS: Final = 2
+_HEAD: Final = 1
+"""Numbers of fields: in a request, in a resource's block, in a scope's block, and of what heads a block."""
 
 _STEP: Final = 512
 """Spans read before the event loop gets a turn: some 10 ms."""
@@ -35,50 +49,96 @@ class MalformedError(ValueError):
     """Bytes that are no OTLP trace message; the text says what they are, without the bytes."""
 
 
-def parse(data: bytes) -> Any:
-    """The message of an export request (on the wire the same as ``TracesData``).
+def read(data: bytes, intake: Intake) -> None:
+    """Put all spans of an export request (on the wire the same as ``TracesData``) into the intake.
 
     Raises
     ------
     MalformedError
-        If the bytes are not such a message.
+        If the bytes are not such a message; the intake then holds a part of it.
     """
-    try:
-        return ExportTraceServiceRequest.FromString(data)
-    except DecodeError as error:
-        raise MalformedError(f"not an OTLP trace message: {error}") from None
-
-
-def read(message: Any, intake: Intake) -> None:
-    """Put all spans of a message into the intake."""
-    for _ in read_steps(message, intake):
+    for _ in read_steps(data, intake):
         pass
 
 
-def read_steps(message: Any, intake: Intake) -> Iterator[None]:
+def read_steps(data: bytes, intake: Intake) -> Iterator[None]:
     """As :func:`read`, pausing now and then; rows count as whole at each pause."""
-    shared = intake.shared
-    shared.trim()
-    traces: dict[bytes, str] = {}
-    left = _STEP
-    for resource_spans in message.resource_spans:
-        resource = shared.resource(_attributes(resource_spans.resource.attributes, shared))
-        intake.dropped += resource_spans.resource.dropped_attributes_count
-        for scope_spans in resource_spans.scope_spans:
-            scope = shared.scope(scope_spans.scope.name, scope_spans.scope.version)
-            spans = scope_spans.spans
-            for first in range(0, len(spans), _STEP):
-                part = spans[first : first + _STEP]
-                taken = _read_spans(part, intake, traces)
-                intake.table.resource.extend([resource] * taken)
-                intake.table.scope.extend([scope] * taken)
-                intake.table.own.extend([False] * taken)
-                intake.table.scenario.extend([None] * taken)
-                intake.table.seal()
-                left -= len(part)
-                if left <= 0:
-                    left = _STEP
-                    yield
+    intake.shared.trim()
+    try:
+        yield from _Reading(data, intake).steps()
+    except (DecodeError, WireError) as error:
+        raise MalformedError(f"not an OTLP trace message: {error}") from None
+
+
+class _Reading:
+    """One request, read piece by piece: no more of it than one piece is ever a parsed message."""
+
+    __slots__ = ("_data", "_intake", "_left", "_n_blocks", "_traces")
+
+    def __init__(self, data: bytes, intake: Intake) -> None:
+        self._data = data
+        self._intake = intake
+        self._traces: dict[bytes, str] = {}
+        self._left = _STEP
+        self._n_blocks = 0
+
+    def steps(self) -> Iterator[None]:
+        for first, end in self._blocks(0, len(self._data), _RESOURCE_SPANS):
+            message = Resource.FromString(self._head(first, end, _HEAD))
+            resource = self._intake.shared.resource(_attributes(message.attributes, self._intake.shared))
+            self._intake.dropped += message.dropped_attributes_count
+            for scope_first, scope_end in self._blocks(first, end, _SCOPE_SPANS):
+                head, parts = self._scope(scope_first, scope_end)
+                scope = self._intake.shared.scope(head.name, head.version)
+                for spans in parts:
+                    yield from self._spans(spans, resource, scope)
+
+    def _blocks(self, first: int, end: int, wanted: int) -> Iterator[tuple[int, int]]:
+        """Where the blocks of one number lie; a request of nothing but blocks would take the whole loop."""
+        for number, _, value, finish in fields(self._data, first, end):
+            if number == wanted:
+                self._n_blocks += 1
+                if self._n_blocks > MAX_BLOCKS:
+                    raise MalformedError(f"more than {MAX_BLOCKS} resources and scopes in one request")
+                yield value, finish
+
+    def _head(self, first: int, end: int, wanted: int) -> bytes:
+        """The message of a field; given twice, protobuf takes them for one."""
+        found = [
+            self._data[value:finish]
+            for number, _, value, finish in fields(self._data, first, end)
+            if number == wanted
+        ]
+        return found[0] if len(found) == 1 else b"".join(found)
+
+    def _scope(self, first: int, end: int) -> tuple[Any, Iterable[Any]]:
+        """The scope of a block, and its spans in parts."""
+        if end - first <= _RUN_BYTES:
+            whole = ScopeSpans.FromString(self._data[first:end])
+            return whole.scope, (whole.spans,)
+        return InstrumentationScope.FromString(self._head(first, end, _HEAD)), self._runs(first, end)
+
+    def _runs(self, first: int, end: int) -> Iterator[Any]:
+        for run in runs(self._data, first, end, _SPANS, _RUN_BYTES):
+            if len(run) <= MAX_SPAN_BYTES:
+                yield ScopeSpans.FromString(run).spans
+            else:
+                self._intake.refuse(f"a span of more than {MAX_SPAN_BYTES} bytes")
+
+    def _spans(self, spans: Any, resource: model.Resource, scope: model.Scope) -> Iterator[None]:
+        table = self._intake.table
+        for first in range(0, len(spans), _STEP):
+            part = spans[first : first + _STEP]
+            taken = _read_spans(part, self._intake, self._traces)
+            table.resource.extend([resource] * taken)
+            table.scope.extend([scope] * taken)
+            table.own.extend([False] * taken)
+            table.scenario.extend([None] * taken)
+            table.seal()
+            self._left -= len(part)
+            if self._left <= 0:
+                self._left = _STEP
+                yield
 
 
 def _read_spans(spans: Any, intake: Intake, traces: dict[bytes, str]) -> int:

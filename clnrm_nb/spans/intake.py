@@ -18,13 +18,19 @@ from clnrm_nb.spans.table import SpanTable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["MAX_NESTING", "SHARED_LENGTH", "SHARED_LIMIT", "Intake", "Shared", "status_of"]
+__all__ = ["MAX_BLOCKS", "MAX_NESTING", "SHARED_LENGTH", "SHARED_LIMIT", "Intake", "Shared", "status_of"]
 
 MAX_NESTING: Final = 64
 """Levels of arrays and tables in one attribute value; protobuf's own limit of 100 messages allows 49."""
 
+MAX_BLOCKS: Final = 20_000
+"""Resources and scopes in one request; batches of collectors have up to 8192 spans."""
+
 SHARED_LIMIT: Final = 50_000
 """Distinct short values remembered before the store starts over: some 6 MB."""
+
+_SHARED_BYTES: Final = 32 * 1024 * 1024
+"""Of documents read before the store starts over: it may hold names and resources of any length."""
 
 SHARED_LENGTH: Final = 64
 """Longer strings are rarely repeated and cost a hash each."""
@@ -46,21 +52,26 @@ def status_of(attributes: Mapping[str, Any]) -> int:
 class Shared:
     """One object for equal content, across requests and documents."""
 
-    __slots__ = ("_resources", "_scopes", "values")
+    __slots__ = ("_n_bytes", "_resources", "_scopes", "values")
 
     def __init__(self) -> None:
+        self._n_bytes = 0
         self.values: dict[str, str] = {}
         self._resources: dict[str, Resource] = {}
         self._scopes: dict[tuple[str, str], Scope] = {}
 
+    def note(self, n_bytes: int) -> None:
+        """Count the bytes of a document that is about to be read."""
+        self._n_bytes += n_bytes
+
     def trim(self) -> None:
         """Start over when full; called between documents."""
-        if len(self.values) > SHARED_LIMIT:
-            self.values.clear()
-        if len(self._resources) > SHARED_LIMIT:
-            self._resources.clear()
-        if len(self._scopes) > SHARED_LIMIT:
-            self._scopes.clear()
+        is_full = self._n_bytes > _SHARED_BYTES
+        for store in (self.values, self._resources, self._scopes):
+            if is_full or len(store) > SHARED_LIMIT:
+                store.clear()
+        if is_full:
+            self._n_bytes = 0
 
     def resource(self, attributes: dict[str, Any]) -> Resource:
         """The one resource of this content; the order of attributes has no meaning."""
@@ -112,6 +123,12 @@ class Intake:
     other_signals: Counter[str] = field(default_factory=Counter)
     repeated_keys: int = 0
     restored_ids: int = 0
+
+    def absorb(self, other: Intake) -> None:
+        """Add what another one of the same store has."""
+        self.table.extend(other.table)
+        self.refused += other.refused
+        self.dropped += other.dropped
 
     def refuse(self, reason: str) -> None:
         """Count a record that is not taken."""

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass
+import logging
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import orjson
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, ResponseStartLine
 from tornado.iostream import StreamClosedError
 
-from clnrm_nb.spans import decode
+from clnrm_nb.spans import rpc
 from clnrm_nb.spans.compression import Body, BodyError, EncodingError, TooLargeError
-from clnrm_nb.spans.intake import Intake
-from clnrm_nb.spans.loaders import otlp_json
+from clnrm_nb.spans.export import BUSY, Export, Refusal, Taken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tornado.httputil import HTTPConnection, RequestStartLine
 
-    from clnrm_nb.spans.receiver import Receiver, _Stream
+    from clnrm_nb.spans.connections import Connection, Places
+    from clnrm_nb.spans.fairness import Fingerprint
+    from clnrm_nb.spans.receiver import Receiver
 
-__all__ = ["Delivery", "Request"]
+__all__ = ["Request"]
+
+_log = logging.getLogger(__name__)
 
 _JSON: Final = "application/json"
 _PROTOBUF: Final = "application/x-protobuf"
@@ -35,37 +34,15 @@ _REASONS: Final = {
     405: "Method Not Allowed",
     413: "Content Too Large",
     415: "Unsupported Media Type",
+    500: "Internal Server Error",
     503: "Service Unavailable",
 }
-_RPC_CODES: Final = {400: 3, 404: 5, 405: 12, 413: 8, 415: 3, 503: 14}
+_RPC_CODES: Final = {400: 3, 404: 5, 405: 12, 413: 8, 415: 3, 500: 13, 503: 14}
 """google.rpc.Code by HTTP status."""
 
-_RETRY_AFTER_S: Final = 1
 _NO_TOKEN: Final = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """What one request under a token brought.
-
-    Parameters
-    ----------
-    token : str
-    intake : Intake or None
-        Its spans and what was refused of them; ``None`` if the request could not be read at all.
-    error : str or None
-        Why it could not be read.
-    """
-
-    token: str
-    intake: Intake | None
-    error: str | None = None
-
-
-class _Refusal(Exception):  # noqa: N818  an answer, not a failure of ours
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
+_TAIL: Final = 8
+"""Last bytes that tell two bodies apart: the trailer of gzip."""
 
 
 class Request(HTTPMessageDelegate):
@@ -74,27 +51,33 @@ class Request(HTTPMessageDelegate):
     __slots__ = (
         "_body",
         "_connection",
-        "_held",
+        "_export",
         "_ignored",
         "_is_json",
         "_is_whole",
+        "_length",
+        "_places",
         "_receiver",
         "_refusal",
         "_state",
-        "_token",
+        "_tail",
     )
 
-    def __init__(self, receiver: Receiver, connection: HTTPConnection, state: _Stream) -> None:
+    def __init__(
+        self, receiver: Receiver, connection: HTTPConnection, state: Connection, places: Places
+    ) -> None:
         self._receiver = receiver
         self._connection = connection
         self._state = state
+        self._places = places
         self._body: Body | None = None
-        self._refusal: _Refusal | None = None
-        self._held = 0
+        self._export: Export | None = None
+        self._refusal: Refusal | None = None
         self._ignored = False
         self._is_json = False
         self._is_whole = False
-        self._token = _NO_TOKEN
+        self._length: int | None = None
+        self._tail = b""
 
     # -------------------------------------------------------------------------------- called by tornado
 
@@ -104,6 +87,8 @@ class Request(HTTPMessageDelegate):
         self._state.n_requests += 1
         content_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
         self._is_json = content_type == _JSON
+        length = headers.get("Content-Length", "")
+        self._length = int(length) if length.isascii() and length.isdigit() else None
         try:
             self._route(start_line, headers, content_type)
             limits = self._receiver.limits
@@ -113,25 +98,24 @@ class Request(HTTPMessageDelegate):
                 max_bytes=limits.max_bytes,
             )
         except EncodingError as error:
-            self._refuse(415, str(error))
-        except _Refusal as refusal:
-            self._refusal = refusal
+            self._refuse(Refusal(415, str(error)))
+        except Refusal as refusal:
+            self._refuse(refusal)
 
     def data_received(self, chunk: bytes) -> None:
         """Unpack the next piece; of a refused request it is thrown away."""
+        self._tail = (self._tail + chunk[-_TAIL:])[-_TAIL:]
         if self._refusal is not None or self._ignored or self._body is None:
             return
+        assert self._export is not None
         before = len(self._body)
         try:
             self._body.feed(chunk)
+            self._export.admit(len(self._body) - before)
         except BodyError as error:
-            self._refuse(413 if isinstance(error, TooLargeError) else 400, str(error))
-            return
-        grown = len(self._body) - before
-        if self._receiver.may_take(self._token, grown):
-            self._held += grown
-        else:
-            self._refuse(503, "too many bytes in flight; send again later")
+            self._refuse(Refusal(413 if isinstance(error, TooLargeError) else 400, str(error)))
+        except Refusal as refusal:
+            self._refuse(refusal)
 
     def finish(self) -> None:
         """Answer it, in a task of its own."""
@@ -139,108 +123,85 @@ class Request(HTTPMessageDelegate):
         self._receiver.run(self._answer())
 
     def on_connection_close(self) -> None:
-        """Let go of what is not whole."""
-        # A sender that gave up in mid-request may send the same spans again, so this is no loss yet. What had
-        # come whole is still delivered.
+        """Let go of what is not whole; what had come whole is still delivered."""
         if not self._is_whole:
+            if self._export is not None and not self._ignored:
+                self._export.cut_off(self._length)
             self._end()
 
     # ------------------------------------------------------------------------------------- taking it in
 
     def _route(self, start_line: RequestStartLine, headers: HTTPHeaders, content_type: str) -> None:
-        parts = [unquote(part) for part in urlsplit(start_line.path).path.split("/") if part]
+        # No parser of URLs: those raise for what may stand in a request line all the same.
+        path = start_line.path.partition("?")[0]
+        parts = [unquote(part) for part in path.split("/") if part]
         if parts[-2:] not in (["v1", "traces"], ["v1", "metrics"], ["v1", "logs"]) or len(parts) > 3:  # noqa: PLR2004  token, v1, signal
-            raise _Refusal(404, "there is nothing here; spans go to /<token>/v1/traces")
+            raise Refusal(404, "there is nothing here; spans go to /<token>/v1/traces")
         if start_line.method != "POST":
-            raise _Refusal(405, f"{start_line.method} is not accepted; use POST")
-        self._token = parts[0] if len(parts) == 3 else headers.get("x-clnrm-token", _NO_TOKEN)  # noqa: PLR2004  as above
-        if self._receiver.knows(self._token):
-            self._state.token = self._token
+            raise Refusal(405, f"{start_line.method} is not accepted; use POST")
+        token = parts[0] if len(parts) == 3 else headers.get("x-clnrm-token", _NO_TOKEN)  # noqa: PLR2004  as above
+        self._export = Export(self._receiver, token)
+        self._places.belongs(self._state, token, self._receiver.account_of(token))
         self._ignored = parts[-1] != "traces"
         if content_type not in (_JSON, _PROTOBUF):
-            raise _Refusal(415, f"content type {content_type!r} is not accepted; use {_PROTOBUF} or {_JSON}")
+            raise Refusal(415, f"content type {content_type!r} is not accepted; use {_PROTOBUF} or {_JSON}")
 
-    def _refuse(self, status: int, message: str) -> None:
-        self._refusal = _Refusal(status, message)
+    def _refuse(self, refusal: Refusal) -> None:
+        # Not this one itself: its traceback would hold on to the body.
+        self._refusal = Refusal(refusal.status, str(refusal))
         self._body = None
+
+    @property
+    def _fingerprint(self) -> Fingerprint:
+        return self._length, self._tail
 
     async def _answer(self) -> None:
         try:
-            if self._ignored and self._refusal is None:
-                self._reply(200, self._success(0, ""))
-                return
+            taken = Taken()
+            if self._refusal is None and not self._ignored:
+                taken = await self._take()
             if self._refusal is None:
-                await self._take()
-            if self._refusal is not None:
-                self._report_refusal(self._refusal)
+                self._reply(200, self._success(taken))
+                return
+            if self._export is not None and not self._ignored:
+                self._export.refused(self._refusal, self._fingerprint)
+            self._reply(self._refusal.status, self._status(self._refusal))
         except StreamClosedError:
             pass  # The sender did not wait for the answer; its spans were delivered.
         finally:
             self._end()
 
-    async def _take(self) -> None:
-        intake = Intake(self._receiver.shared)
-        try:
-            for _ in self._steps(intake):
-                await asyncio.sleep(0)
-        except (BodyError, decode.MalformedError) as error:
-            self._refuse(400, str(error))
-            return
-        known = self._receiver.deliver(Delivery(self._token, intake))
-        reasons = ", ".join(f"{reason} ({count})" for reason, count in sorted(intake.refused.items()))
-        if known:
-            self._reply(200, self._success(intake.n_refused, reasons))
-        else:
-            rejected = len(intake.table) + intake.n_refused
-            self._reply(200, self._success(rejected, "unknown token" if rejected else ""))
-
-    def _steps(self, intake: Intake) -> Iterator[None]:
+    async def _take(self) -> Taken:
+        assert self._export is not None
         assert self._body is not None
-        data = self._body.finish()
-        self._body = None
-        if not self._is_json:
-            return decode.read_steps(decode.parse(data), intake)
+        body, self._body = self._body, None
         try:
-            document = orjson.loads(data or b"{}")
-        except orjson.JSONDecodeError as error:
-            raise decode.MalformedError(f"not JSON: {error}") from None
-        if not isinstance(document, dict):
-            raise decode.MalformedError("not an OTLP trace message: a JSON object is needed")
-        return otlp_json.read_steps(document, intake, strict_ids=True)
+            return await self._export.take(body.finish, self._fingerprint, is_json=self._is_json)
+        except Refusal as refusal:
+            self._refuse(refusal)
+        except Exception:  # noqa: BLE001  # A bug, and its sender and its test are told.
+            _log.exception("a request could not be decoded")
+            self._refuse(Refusal(500, "internal error of the receiver"))
+        return Taken()
 
     # ---------------------------------------------------------------------------------------- answering
 
-    def _report_refusal(self, refusal: _Refusal) -> None:
-        # A 503 is sent again by every exporter; all other refusals lose what was in the request.
-        if refusal.status != 503 and not self._ignored and self._receiver.knows(self._token):  # noqa: PLR2004
-            self._receiver.deliver(Delivery(self._token, None, str(refusal)))
-        self._reply(refusal.status, self._status(refusal))
+    def _success(self, taken: Taken) -> bytes:
+        if not self._is_json:
+            return rpc.success(taken.n_rejected, taken.message)
+        partial = {"rejectedSpans": str(taken.n_rejected), "errorMessage": taken.message}
+        return orjson.dumps({"partialSuccess": partial} if taken.n_rejected else {})
 
-    def _success(self, rejected: int, message: str) -> bytes:
-        if self._is_json:
-            partial = {"partialSuccess": {"rejectedSpans": str(rejected), "errorMessage": message}}
-            return orjson.dumps(partial if rejected else {})
-        if not rejected:
-            return b""
-        response = ExportTraceServiceResponse()
-        response.partial_success.rejected_spans = rejected
-        response.partial_success.error_message = message
-        return bytes(response.SerializeToString())
-
-    def _status(self, refusal: _Refusal) -> bytes:
-        """``google.rpc.Status``, whose message type is not among our dependencies: two fields."""
+    def _status(self, refusal: Refusal) -> bytes:
         code, text = _RPC_CODES[refusal.status], str(refusal)
-        if self._is_json:
-            return orjson.dumps({"code": code, "message": text})
-        message = text.encode()
-        return bytes((0x08, code, 0x12)) + _varint(len(message)) + message
+        return orjson.dumps({"code": code, "message": text}) if self._is_json else rpc.status(code, text)
 
     def _reply(self, status: int, body: bytes) -> None:
         headers = HTTPHeaders(
             {"Content-Type": _JSON if self._is_json else _PROTOBUF, "Content-Length": str(len(body))}
         )
-        if status == 503:  # noqa: PLR2004
-            headers["Retry-After"] = str(_RETRY_AFTER_S)
+        if status == BUSY:
+            headers["Retry-After"] = str(rpc.RETRY_AFTER_S)
         if status == 415:  # noqa: PLR2004
             headers["Accept-Encoding"] = "gzip, deflate"
         future = self._connection.write_headers(
@@ -253,15 +214,7 @@ class Request(HTTPMessageDelegate):
         """Nothing of this request is held any more; safe to call twice."""
         if self._state is not None:
             self._state.n_requests -= 1
-            self._receiver.release(self._token, self._held)
             self._state = None  # type: ignore[assignment]  # marks the end
+        if self._export is not None:
+            self._export.release()
         self._body = None
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:  # noqa: PLR2004  seven bits a byte
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)

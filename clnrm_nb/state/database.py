@@ -67,6 +67,42 @@ MIGRATIONS: Final = (
     );
     CREATE INDEX baseline_changes_by_id ON baseline_changes (id, seq);
     """,
+    """
+    CREATE TABLE journal (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        run TEXT NOT NULL UNIQUE,
+        at TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        resumes TEXT,
+        is_broken INTEGER NOT NULL
+    );
+    CREATE TABLE journal_tests (
+        run TEXT NOT NULL REFERENCES journal (run) ON DELETE CASCADE,
+        test_id TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        origin TEXT,
+        origin_at TEXT,
+        document BLOB,
+        spans TEXT,
+        recorded_in TEXT,
+        PRIMARY KEY (run, test_id)
+    );
+    """,
+    """
+    ALTER TABLE results ADD COLUMN hash TEXT;
+    ALTER TABLE results ADD COLUMN hash_reason TEXT;
+    CREATE TABLE evidence (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+        test_id TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        hash TEXT NOT NULL,
+        expectations TEXT NOT NULL,
+        status TEXT NOT NULL
+    );
+    CREATE INDEX evidence_by_test ON evidence (test_id, seq);
+    CREATE INDEX evidence_by_run ON evidence (run);
+    """,
 )
 """Each lifts the schema by one version; ``PRAGMA user_version`` counts those applied."""
 

@@ -29,6 +29,9 @@ __all__ = ["State"]
 
 _NO_VERDICT: Final = ("skipped", "interrupted")
 
+RUNS_WEIGHED: Final = 10
+_WEIGHT_OF_NEWEST: Final = 0.4
+
 
 class State:
     """The state directory of a project. Safe for threads, and for any number of processes at once.
@@ -85,7 +88,14 @@ class State:
 
     # ------------------------------------------------------------------------------------------ writing
 
-    def save_run(self, document: Mapping[str, Any], spans: Mapping[str, bytes]) -> bool:
+    def save_run(
+        self,
+        document: Mapping[str, Any],
+        spans: Mapping[str, bytes],
+        *,
+        kept: Mapping[str, str] | None = None,
+        moved_from: Mapping[str, str] | None = None,
+    ) -> bool:
         """Record a run: its document, its tests, their spans; then export its history lines.
 
         Parameters
@@ -95,6 +105,11 @@ class State:
             one) and, if known, ``workers``. A run that is saved again is replaced.
         spans : mapping of test id to bytes
             All spans of a test as OTLP/JSON.
+        kept : mapping of test id to str, optional
+            Digests of spans that are objects already.
+        moved_from : mapping of test id to str, optional
+            Runs in which tests really ran whose verdicts were taken over. Where such a run is recorded, the
+            verdict moves from there to this run: each stands in the history once.
 
         Returns
         -------
@@ -107,15 +122,22 @@ class State:
         run["data"] = data
         run.setdefault("run", new_run_id())
         at = str(run.get("started_at") or "")
-        digests: dict[str, str] = {}
-        kept = self._keep(
+        digests: dict[str, str] = dict(kept or {})
+        is_kept = self._keep(
             lambda: digests.update((test_id, self.objects.put(spans[test_id])) for test_id in spans)
         )
         rows = [_result_row(run["run"], at, test, digests.get(test["id"])) for test in tests]
-        kept &= self._keep(lambda: self._database.write(lambda db: _insert(db, run, at, rows)))
-        lines = [history_line(run, test, at=at) for test in tests]
-        kept &= self._keep(lambda: append_lines(self.directory / "history" / "runs.ndjson", lines))
-        return kept and self._database.is_kept
+        moved: set[str] = set()
+
+        def work(db: sqlite3.Connection) -> None:
+            moved.clear()
+            moved.update(_take_away(db, moved_from or {}))
+            _insert(db, run, at, rows)
+
+        is_kept &= self._keep(lambda: self._database.write(work))
+        lines = [history_line(run, test, at=at) for test in tests if test["id"] not in moved]
+        is_kept &= self._keep(lambda: append_lines(self.directory / "history" / "runs.ndjson", lines))
+        return is_kept and self._database.is_kept
 
     def put_object(self, content: bytes) -> str | None:
         """Keep some bytes; their digest, or ``None`` if they cannot be written (see :attr:`diagnostics`)."""
@@ -183,14 +205,25 @@ class State:
         return {row["test_id"]: _history_row(row) for row in rows}
 
     def durations(self) -> dict[str, float]:
-        """Milliseconds that each test took when it was last really run to its end."""
+        """Milliseconds that each test is expected to take.
+
+        An exponentially weighted mean of the last :data:`RUNS_WEIGHED` times it was really run to its end:
+        one slow day does not make a test a long one, and one that has become faster is soon known to be.
+        """
+        # The index gives the names and each test's newest rows; no other row is read.
         rows = self._read(
-            "SELECT test_id, duration_ms FROM results WHERE seq IN (SELECT max(seq) FROM results "
-            "WHERE NOT cached AND duration_ms IS NOT NULL AND status NOT IN (?, ?, 'cached', 'error') "
-            "GROUP BY test_id)",
-            _NO_VERDICT,
+            "SELECT test_id, duration_ms FROM (SELECT DISTINCT test_id AS name FROM results) "
+            "JOIN results ON seq IN (SELECT seq FROM results WHERE test_id = name AND NOT cached "
+            "AND duration_ms IS NOT NULL AND status NOT IN (?, ?, 'cached', 'error') "
+            "ORDER BY seq DESC LIMIT ?) ORDER BY seq",
+            (*_NO_VERDICT, RUNS_WEIGHED),
         )
-        return {row["test_id"]: row["duration_ms"] for row in rows}
+        means: dict[str, float] = {}
+        for row in rows:
+            name, duration_ms = row["test_id"], row["duration_ms"]
+            mean = means.get(name, duration_ms)
+            means[name] = mean + _WEIGHT_OF_NEWEST * (duration_ms - mean)
+        return means
 
     def spans_of(self, test_id: str, run_id: str | None = None) -> bytes | None:
         """Stored spans of a test (OTLP/JSON): of one run, or the latest that has any; ``None``: none."""
@@ -232,6 +265,8 @@ def _result_row(run_id: str, at: str, test: Mapping[str, Any], spans: str | None
         test.get("backend"),
         test.get("trace_digest"),
         spans,
+        test.get("hash"),
+        test.get("hash_reason"),
         _pack(test),
     )
 
@@ -241,10 +276,19 @@ def _insert(db: sqlite3.Connection, run: Mapping[str, Any], at: str, rows: Seque
     db.execute("INSERT INTO runs (id, at, document) VALUES (?, ?, ?)", (run["run"], at, _pack(run)))
     db.executemany(
         "INSERT INTO results "
-        "(run, at, test_id, status, duration_ms, cached, backend, trace_digest, spans, document) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "(run, at, test_id, status, duration_ms, cached, backend, trace_digest, spans, "
+        "hash, hash_reason, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         rows,
     )
+
+
+def _take_away(db: sqlite3.Connection, origins: Mapping[str, str]) -> set[str]:
+    """Remove the results of tests from the runs they ran in; those that were there."""
+    return {
+        test_id
+        for test_id, run in origins.items()
+        if db.execute("DELETE FROM results WHERE run = ? AND test_id = ?", (run, test_id)).rowcount
+    }
 
 
 def _history_row(row: sqlite3.Row) -> dict[str, Any]:

@@ -40,6 +40,8 @@ class TemplateRequest:
         Extra template files of the configuration, found by their name.
     no_template : bool
         Markers of files that do not end in ``.tera`` are text.
+    determinism : Mapping
+        Keys of ``[determinism]`` that win over the file's, so that a recorded run can be repeated.
     context : Mapping, optional
         The whole context of the template, in place of variables, namespaces and what the file's own tables
         say. For text that is no scenario file, such as a conformance suite's.
@@ -51,10 +53,11 @@ class TemplateRequest:
     text: str | None = None
     variables: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    environ: Mapping[str, str] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     matrix: Mapping[str, Any] = field(default_factory=dict)
     library_files: Sequence[Path] = ()
     no_template: bool = False
+    determinism: Mapping[str, Any] = field(default_factory=dict)
     context: Mapping[str, Any] | None = None
 
 
@@ -97,7 +100,7 @@ class Dependencies:
 
     files: dict[str, str] = field(default_factory=dict)
     missing_files: tuple[str, ...] = ()
-    environment: dict[str, str | None] = field(default_factory=dict)
+    environment: dict[str, str | None] = field(default_factory=dict, repr=False)
     variables: frozenset[str] = frozenset()
     nondeterministic: bool = False
 
@@ -133,11 +136,11 @@ class Rendered:
     file: str
     path: Path
     source: str
-    text: str | None
+    text: str | None = field(repr=False)
     templated: bool
     library: bool
     source_map: SourceMap
-    variables: list[Variable]
+    variables: list[Variable] = field(repr=False)
     dependencies: Dependencies
     diagnostics: list[Diagnostic]
     matrix: dict[str, Any]

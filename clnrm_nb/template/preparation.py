@@ -61,8 +61,9 @@ class Preparation:
         for statement in unit.statements:
             if statement.table == ("determinism",) and statement.values:
                 determinism.update(statement.values)
+        determinism.update(self.request.determinism)
         prepared = self._read_tables(unit, determinism, recovering=recovering)
-        found = prepared.scope.determinism
+        found = {**prepared.scope.determinism, **self.request.determinism}
         if found != determinism and (prepared.run.calls or prepared.run.reads.nondeterministic):
             prepared = self._read_tables(unit, found, recovering=recovering)
         _determine(prepared.run.inputs, found)

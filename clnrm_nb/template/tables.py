@@ -204,7 +204,8 @@ def _region(line: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
     if not _HEADER.match(line) or "{{" in line:
         return None
     try:
-        document: Any = tomli.loads(line)
+        # A carriage return alone is no line break to TOML; the line feed after it is beyond this line.
+        document: Any = tomli.loads(line.rstrip("\r"))
     except tomli.TOMLDecodeError:
         return None
     path: list[str] = []

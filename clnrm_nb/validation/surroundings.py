@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from clnrm_nb.secrets import names_a_secret
 from clnrm_nb.validation.walk import variables_of
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ _SYSTEM_PATHS: Final = (
 )  # fmt: skip
 _SOCKETS: Final = ("docker.sock", "podman.sock", "containerd.sock")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SECRET_WORDS: Final = frozenset(("PASSWORD", "PASSWD", "SECRET", "CREDENTIALS"))
-_KEY_OWNERS: Final = frozenset(("API", "ACCESS", "PRIVATE", "SECRET"))
 
 
 def check_surroundings(test: TestFile, findings: Findings) -> None:
@@ -91,17 +90,3 @@ def _check_variable(name: str, value: str, path: KeyPath, findings: Findings) ->
 def _check_name(name: str, path: KeyPath, findings: Findings) -> None:
     if _VARIABLE.fullmatch(name) is None:
         findings.add("CLN412", path, f"`{name}` is not a variable name", part="key")
-
-
-def names_a_secret(name: str) -> bool:
-    """Whether a variable of this name holds a secret, by the rule under ``format.md`` 4.
-
-    Parameters
-    ----------
-    name : str
-        Name of an environment variable; case does not matter.
-    """
-    words = name.upper().split("_")
-    if _SECRET_WORDS.intersection(words) or words[-1] == "TOKEN":
-        return True
-    return words[-1] == "KEY" and len(words) > 1 and words[-2] in _KEY_OWNERS

@@ -20,6 +20,8 @@ pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("no_leftovers")]
 VICTIM = """
 import asyncio, sys
 from pathlib import Path
+from clnrm_nb.executor import reaper
+reaper._reaper._start = lambda: None  # gc is for what the reaper did not outlive.
 from types import SimpleNamespace as Namespace
 from clnrm_nb.executor.backends.docker import DockerBackend
 from clnrm_nb.executor.backends.protocol import CommandSpec, UnitSpec

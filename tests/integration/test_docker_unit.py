@@ -406,17 +406,24 @@ async def test_close_may_be_called_twice_and_leaves_nothing(docker_backend, unit
     assert engine.labelled("clnrm_nb.unit", unit.id) == []
 
 
+@pytest.mark.parametrize("kind", ["container", "network", "volume"])
 async def test_what_somebody_else_labelled_for_this_unit_is_reported_and_removed(
-    docker_backend, unit_spec, engine, busybox_image
+    docker_backend, unit_spec, engine, busybox_image, kind
 ):
     unit = await docker_backend.open_unit(unit_spec())
-    engine.client.create_container(
-        busybox_image, ["true"], labels={"clnrm_nb.unit": unit.id}, name=f"stray-{unit.id}"
-    )
+    name, labels = f"stray-{unit.id}", {"clnrm_nb.unit": unit.id}
+    make = {
+        "container": lambda: engine.client.create_container(
+            busybox_image, ["true"], labels=labels, name=name
+        ),
+        "network": lambda: engine.client.create_network(name, labels=labels),
+        "volume": lambda: engine.client.create_volume(name, labels=labels),
+    }
+    make[kind]()
 
     leftovers = await unit.close()
 
-    assert [(each.type, each.name) for each in leftovers] == [("container", f"stray-{unit.id}")]
+    assert [(each.type, each.name) for each in leftovers] == [(kind, name)]
     assert engine.labelled("clnrm_nb.unit", unit.id) == []
 
 

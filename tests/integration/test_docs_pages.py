@@ -22,7 +22,7 @@ from clnrm_nb.commands import COMMANDS
 from clnrm_nb.config.sources import KEYS
 
 DOCS = Path(__file__).parents[2] / "docs"
-NEED_AN_ENGINE = {"running", "examples"}
+NEED_AN_ENGINE = {"running", "examples", "distributed"}
 BLOCK = re.compile(r"^```(console|toml|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

@@ -12,10 +12,11 @@ import pytest
 from clnrm_nb.config.project import Project
 from clnrm_nb.config.settings import load_settings
 from clnrm_nb.executor.backends import open_backend
-from clnrm_nb.executor.backends.process import PathMap
-from clnrm_nb.executor.backends.process_tree import MARK
+from clnrm_nb.executor.backends.process_paths import PathMap
+from clnrm_nb.executor.ownership import this_process
 from clnrm_nb.executor.plan import make_plan
 from clnrm_nb.executor.pool import run_tests
+from clnrm_nb.reaper.processes import MARK, marked
 from clnrm_nb.scenario.model import (
     ArtifactSpec,
     Cleanup,
@@ -64,19 +65,9 @@ def nothing_left(tmp_path, monkeypatch):
     place = tmp_path / "temporary"
     place.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(place))
-    before = set(all_marked())
     yield
     assert list(place.iterdir()) == []
-    assert set(all_marked()) - before == set()
-
-
-def all_marked():
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if f"\0{MARK}=".encode() in (entry / "environ").read_bytes():
-                yield int(entry.name)
-        except OSError:
-            continue
+    assert marked(f"{this_process()}/") == []
 
 
 def a_test(name="a", steps=(), services=(), **fields):
@@ -214,6 +205,28 @@ async def test_term_lets_a_command_say_goodbye_before_it_is_killed(run):
 
     assert outcome.scenarios[0].commands[0].stdout == "started\nbye\n"
     assert codes(outcome) == ["CLN604"]
+
+
+async def test_immediate_asks_no_command_whether_it_would_like_to_end(run):
+    script = "trap 'echo bye' TERM; echo started; while :; do sleep 0.05; done"
+    scenario = Scenario(name="s", timeout_strategy="immediate", steps=(sh(script, timeout_s=0.5),))
+
+    outcome = await run(a_test(scenarios=(scenario,)))
+
+    assert outcome.scenarios[0].commands[0].stdout == "started\n"
+    assert codes(outcome) == ["CLN604"]
+
+
+async def test_the_limit_of_the_test_ends_a_command_and_its_children(run):
+    script = "trap 'echo bye; exit 3' TERM; sleep 1000 & while :; do sleep 0.05; done"
+    test = a_test(steps=[sh(script), sh("true", "never")])
+
+    outcome = await run(test, executor__test_timeout="0.5s")
+
+    first, second = outcome.scenarios[0].commands
+    assert (outcome.status, first.stdout, second.status) == ("failed", "bye\n", "skipped")
+    assert codes(outcome) == ["CLN604"]
+    assert "the limit of the test" in outcome.reason
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.errors import BackendUnavailableError, ConfigError
@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.executor.backends.protocol import Backend
 
-__all__ = ["GROUP", "backend_names", "get_backend", "has_containers", "open_backend"]
+__all__ = ["GROUP", "all_backends", "backend_names", "get_backend", "has_containers", "open_backend"]
 
 GROUP: Final = "clnrm_nb.backends"
 
 # The same as in pyproject.toml, so that a checkout that is not installed works too.
 _BUILT_IN: Final = {
+    "dask": "clnrm_nb.executor.backends.dask:DaskBackend",
     "docker": "clnrm_nb.executor.backends.docker:DockerBackend",
     "process": "clnrm_nb.executor.backends.process:ProcessBackend",
     "replay": "clnrm_nb.executor.backends.replay:ReplayBackend",
@@ -28,6 +29,16 @@ _WITHOUT_CONTAINERS: Final = frozenset({"process", "replay"})
 def backend_names() -> list[str]:
     """All names that :func:`get_backend` knows, sorted."""
     return sorted({*_BUILT_IN, *_registered()})
+
+
+def all_backends() -> list[tuple[str, str, EntryPoint | None]]:
+    """Name and target of every backend, built-in ones first; the entry point of those that came by one."""
+    found = entry_points(group=GROUP)
+    foreign = sorted((entry for entry in found if entry.name not in _BUILT_IN), key=lambda entry: entry.name)
+    return [
+        *((name, target, None) for name, target in _BUILT_IN.items()),
+        *((entry.name, entry.value, entry) for entry in foreign),
+    ]
 
 
 def _registered() -> dict[str, str]:

@@ -21,14 +21,12 @@ reads from ``CLNRM_PORT_<SERVICE>_<PORT>``.
 from __future__ import annotations
 
 import asyncio
-import glob
 import os
 import re
 import secrets
 import shutil
 import socket
 import sys
-import tempfile
 import time
 from collections import deque
 from pathlib import Path
@@ -36,24 +34,28 @@ from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.config.project import safe_name
 from clnrm_nb.errors import ClnrmError, Diagnostic
+from clnrm_nb.executor import reaper
+from clnrm_nb.executor.backends.process_paths import PathMap, copy_files
 from clnrm_nb.executor.backends.process_tree import Captured, MarkedProcess, end_marked
 from clnrm_nb.executor.backends.protocol import CommandResult, Leftover
+from clnrm_nb.executor.leftovers import sweep_local
+from clnrm_nb.executor.ownership import this_process
+from clnrm_nb.executor.scratch import make_scratch, remove_scratch
 from clnrm_nb.executor.together import together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from clnrm_nb.config.settings import Settings
-    from clnrm_nb.executor.backends.protocol import CommandSpec, UnitSpec
+    from clnrm_nb.executor.backends.protocol import CommandSpec, IsolationHeld, UnitSpec
     from clnrm_nb.scenario.model import Service
 
-__all__ = ["PathMap", "ProcessBackend", "ProcessService", "ProcessUnit"]
+__all__ = ["ProcessBackend", "ProcessService", "ProcessUnit"]
 
 _RUNNER: Final = "_runner"
 _SERVICE_OUTPUT_BYTES: Final = 10 * 1024 * 1024
 _MOST_LOG_LINES: Final = 10_000
 _IGNORED: Final = ("image", "volumes", "capabilities", "devices", "privileged")
-_LARGEST_FILE_BYTES: Final = 100 * 1024 * 1024
 
 
 class ProcessBackend:
@@ -65,9 +67,11 @@ class ProcessBackend:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._sweep: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Nothing to reach."""
+        """Nothing to reach; what dead owners left is removed in the background."""
+        self._sweep = asyncio.ensure_future(sweep_local())
 
     def policy_findings(self, spec: UnitSpec) -> list[Diagnostic]:  # noqa: ARG002  # The protocol's.
         """Nothing is refused: whoever asks for this backend lets the commands do what the user may."""
@@ -75,35 +79,13 @@ class ProcessBackend:
 
     async def open_unit(self, spec: UnitSpec) -> ProcessUnit:
         """Make the scratch directory and reserve the ports."""
-        return ProcessUnit(spec, Path(tempfile.mkdtemp(prefix="clnrm-process-")))
+        reaper.keep({"marked": f"{this_process()}/"})
+        return ProcessUnit(spec, make_scratch("clnrm-process-"))
 
     async def close(self) -> None:
         """Nothing is held."""
-
-
-class PathMap:
-    """Container paths of one service's volumes, and where they really are."""
-
-    def __init__(self, service: Service | None, directory: Path) -> None:
-        self._hosts: dict[str, Path] = {}
-        for volume in service.volumes if service else ():
-            host = Path(os.path.expandvars(volume.host_path)).expanduser()
-            container = volume.container_path.rstrip("/") or "/"
-            self._hosts[container] = (directory / host).resolve()
-        # Longest first: /app/data may be mounted inside /app.
-        paths = "|".join(re.escape(path) for path in sorted(self._hosts, key=len, reverse=True))
-        self._pattern = re.compile(rf"(?<![\w./-])({paths})(?![\w.-])") if paths else None
-
-    def translated(self, text: str) -> str:
-        """`text` with host paths in the place of container paths."""
-        if self._pattern is None:
-            return text
-        return self._pattern.sub(lambda match: str(self._hosts[match[1]]), text)
-
-    @property
-    def roots(self) -> list[Path]:
-        """The mounted directories and files of this machine."""
-        return list(self._hosts.values())
+        if self._sweep is not None:
+            await asyncio.gather(self._sweep, return_exceptions=True)
 
 
 class ProcessService:
@@ -173,14 +155,16 @@ class ProcessUnit:
     receiver_host = "127.0.0.1"
     listen_address = "127.0.0.1"
     hermetic = False
+    isolation: IsolationHeld = "fresh"
 
     def __init__(self, spec: UnitSpec, scratch: Path) -> None:
         self._spec = spec
         self._scratch = scratch
-        self._mark = f"{secrets.token_hex(16)}."
+        self._mark = f"{this_process()}/{secrets.token_hex(16)}."
         self._started = 0
         self._services: dict[str, ProcessService] = {}
         self._starting: list[asyncio.Future[MarkedProcess]] = []
+        self._teardown: asyncio.Task[list[Leftover]] | None = None
         self._paths = {name: PathMap(service, spec.directory) for name, service in spec.services.items()}
         self._reserved: dict[str, dict[int, socket.socket]] = {}
         for name, service in spec.services.items():
@@ -335,7 +319,7 @@ class ProcessUnit:
         if translated == pattern:
             translated = str(home / pattern.removeprefix("/"))
         roots = [home.resolve(), *paths.roots]
-        return await asyncio.to_thread(_copy, translated, roots, target)
+        return await asyncio.to_thread(copy_files, translated, roots, target)
 
     async def objects(self) -> dict[str, list[str]]:
         """Services with a process; there is nothing else."""
@@ -351,7 +335,15 @@ class ProcessUnit:
         return [_ignored_finding(keys, names) for keys, names in services.items()]
 
     async def close(self) -> list[Leftover]:
-        """End everything, remove the scratch directory; processes that should have been gone."""
+        """End everything, remove the scratch directory; processes that should have been gone.
+
+        A cancelled wait does not stop it: a second call awaits the same removal.
+        """
+        if self._teardown is None:
+            self._teardown = asyncio.ensure_future(self._remove())
+        return await asyncio.shield(self._teardown)
+
+    async def _remove(self) -> list[Leftover]:
         started = await asyncio.gather(*self._starting, return_exceptions=True)
         processes = [process for process in started if isinstance(process, MarkedProcess)]
         await together([process.end(0.0) for process in processes if process.is_running])
@@ -363,7 +355,7 @@ class ProcessUnit:
             for sock in ports.values():
                 sock.close()
         self._reserved.clear()
-        await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
+        await asyncio.to_thread(remove_scratch, self._scratch)
         return [Leftover("process", name) for name in strays]
 
 
@@ -400,21 +392,3 @@ def _why(program: str, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return f"program `{program}` not found"
     return f"`{program}`: {getattr(error, 'strerror', None) or error}"
-
-
-def _copy(pattern: str, roots: Sequence[Path], target: Path) -> list[Path]:
-    written = []
-    for name in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207  # Path.glob takes no absolute pattern.
-        source = Path(name)
-        real = source.resolve()
-        root = next((root for root in roots if real.is_relative_to(root)), None)
-        # A link out of the roots would read this machine's own files.
-        if root is None or source.is_symlink() or not real.is_file():
-            continue
-        if real.stat().st_size > _LARGEST_FILE_BYTES:
-            continue
-        copy = target / (real.relative_to(root) if real != root else Path(real.name))
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(real, copy)
-        written.append(copy)
-    return written

@@ -12,34 +12,20 @@ import contextlib
 import os
 import signal
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from clnrm_nb.executor import reaper
+from clnrm_nb.reaper.processes import MARK, command_line, kill_marked, marked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
-__all__ = ["MARK", "Captured", "MarkedProcess", "end_marked", "marked"]
+__all__ = ["Captured", "MarkedProcess", "end_marked"]
 
-MARK: Final = "CLNRM_PROCESS"
-"""Name of the environment variable with the mark: ``<unit>.<number>.``, the point ending each part."""
-
-_PROC: Final = Path("/proc")
 _DRAIN_S: Final = 0.2
 _LOOK_S: Final = 0.01
 _KILL_S: Final = 2.0
-
-
-def marked(prefix: str) -> list[int]:
-    """Ids of all living processes whose mark begins with `prefix`; nothing where there is no ``/proc``."""
-    wanted = f"{MARK}={prefix}".encode()
-    found = []
-    for entry in _PROC.glob("[0-9]*"):
-        # Gone meanwhile, or another user's: not ours either way.
-        with contextlib.suppress(OSError):
-            environ = (entry / "environ").read_bytes()
-            if environ.startswith(wanted) or b"\0" + wanted in environ:
-                found.append(int(entry.name))
-    return found
 
 
 async def end_marked(prefix: str) -> list[str]:
@@ -49,18 +35,10 @@ async def end_marked(prefix: str) -> list[str]:
     # Again and again: a process may fork between the look and the kill.
     while (alive := marked(prefix)) and time.monotonic() < deadline_s:
         for process_id in alive:
-            names.setdefault(process_id, _command_line(process_id))
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(process_id, signal.SIGKILL)
+            names.setdefault(process_id, command_line(process_id))
+            kill_marked(process_id, prefix)
         await asyncio.sleep(_LOOK_S)
     return [f"{name} ({process_id})" for process_id, name in names.items()]
-
-
-def _command_line(process_id: int) -> str:
-    with contextlib.suppress(OSError):
-        words = (_PROC / str(process_id) / "cmdline").read_bytes().split(b"\0")
-        return b" ".join(words).decode("utf-8", "replace").strip()[:200]
-    return "?"
 
 
 class Captured(asyncio.Protocol):
@@ -121,6 +99,10 @@ class MarkedProcess:
         self._mark = mark
         self._streams = (stdout, stderr)
         self._waiting = asyncio.ensure_future(process.wait())
+        # By its group too, as a program may give its children an environment without the mark.
+        if (group := reaper.group_fact(process.pid)) is not None:
+            reaper.keep(group)
+            self._waiting.add_done_callback(lambda _: reaper.drop(group))
 
     @classmethod
     async def start(

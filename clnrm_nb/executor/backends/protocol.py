@@ -12,14 +12,17 @@ still works.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from clnrm_nb.errors import Diagnostic
+    from clnrm_nb.executor.attempt import RunContext
+    from clnrm_nb.executor.outcome import TestOutcome
+    from clnrm_nb.executor.plan import TestPlan
     from clnrm_nb.scenario.model import Service
     from clnrm_nb.spans.table import SpanTable
 
@@ -27,12 +30,21 @@ __all__ = [
     "Backend",
     "CommandResult",
     "CommandSpec",
+    "Distributing",
+    "IsolationHeld",
+    "KnowsImages",
     "Leftover",
+    "PoolReport",
+    "Pooling",
     "Replaying",
     "RunningService",
     "Unit",
     "UnitSpec",
 ]
+
+
+IsolationHeld = Literal["fresh", "verified"]
+"""Made for one test, or used again after a proof; whether ahead of need is the executor's matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +71,13 @@ class UnitSpec:
         Names of the scenarios that will be run.
     commands_in : collection of (str or None)
         Services that commands will be run in; ``None``: the runner container.
+    attempt : str
+        Goes onto every object as a label too, where somebody tells attempts apart.
+    files_of : collection of (str or None)
+        Services whose files will be copied out; ``None``: the runner container.
+    isolation : {"fresh", "warm", "verified"}
+        ``verified`` permits to use network and runner container again; :attr:`Unit.isolation` says what came
+        of it.
     """
 
     run_id: str
@@ -72,6 +91,9 @@ class UnitSpec:
     allow: Sequence[str] = ()
     scenarios: Sequence[str] = ()
     commands_in: Collection[str | None] = ()
+    attempt: str = ""
+    files_of: Collection[str | None] = ()
+    isolation: str = "fresh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +119,7 @@ class CommandSpec:
     name: str
     argv: Sequence[str]
     service: str | None
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
     workdir: str | None = None
     timeout_s: float | None = None
     grace_s: float = 2.0
@@ -171,6 +193,7 @@ class Unit(Protocol):
     """Address of this machine the receiver must be bound to for that."""
     hermetic: bool
     """Whether isolation is proved by construction (an internal network)."""
+    isolation: IsolationHeld
 
     def addresses(self) -> list[str]:
         """Networks (CIDR) and host names that are this unit's own; none where it has no network."""
@@ -216,6 +239,67 @@ class Replaying(Protocol):
 
     async def play(self, scenario: str | None, deliver: Callable[[SpanTable], None]) -> None:
         """Hand over the spans of one scenario (``None``: of the test itself) with their relative timing."""
+
+
+@runtime_checkable
+class KnowsImages(Protocol):
+    """What a backend has besides whose containers come from images."""
+
+    async def image_ids(self, names: Sequence[str]) -> dict[str, str | None]:
+        """Content addresses of what this run used under these names, or would; ``None``: not there.
+
+        Raises :class:`~clnrm_nb.errors.BackendUnavailableError` (CLN601).
+        """
+
+
+@runtime_checkable
+class Distributing(Protocol):
+    """What a backend has besides that runs whole tests elsewhere, and is asked for no unit."""
+
+    @property
+    def capacity(self) -> int:
+        """Tests that run at once; what each of them needs is the matter of where they run."""
+
+    async def run_test(self, plan: TestPlan, context: RunContext, attempt: int) -> TestOutcome:
+        """Run one attempt of one test, as :func:`~clnrm_nb.executor.test_run.run_test` does here."""
+
+
+@dataclass(slots=True)
+class PoolReport:
+    """What became of things that are used again.
+
+    Parameters
+    ----------
+    made, uses, reused : int
+        Made new; handed to a test; of these, used before.
+    discards : dict of str to int
+        Not used again, by what spoke against it.
+    audited, differing : int
+        Tests run again as ``fresh``; of these, with another trace.
+    """
+
+    made: int = 0
+    uses: int = 0
+    reused: int = 0
+    discards: dict[str, int] = field(default_factory=dict)
+    audited: int = 0
+    differing: int = 0
+
+    def discard(self, reason: str) -> None:
+        """Count one."""
+        self.discards[reason] = self.discards.get(reason, 0) + 1
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the report of a run."""
+        return asdict(self)
+
+
+@runtime_checkable
+class Pooling(Protocol):
+    """What a backend has besides that uses things again."""
+
+    def pool_report(self) -> PoolReport:
+        """The counts so far."""
 
 
 class Backend(Protocol):

@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.errors import Diagnostic
-    from clnrm_nb.executor.backends.protocol import CommandSpec, Leftover, RunningService, UnitSpec
+    from clnrm_nb.executor.backends.protocol import (
+        CommandSpec,
+        IsolationHeld,
+        Leftover,
+        RunningService,
+        UnitSpec,
+    )
     from clnrm_nb.executor.recording import RecordedCommand, RecordedTest
 
 __all__ = ["ReplayBackend", "ReplayUnit"]
@@ -91,6 +97,7 @@ class ReplayUnit:
     receiver_host = "127.0.0.1"
     listen_address = "127.0.0.1"
     hermetic = False
+    isolation: IsolationHeld = "fresh"
 
     def __init__(self, recorded: RecordedTest, speed: float, longest_s: float) -> None:
         self._recorded = recorded

@@ -171,13 +171,14 @@ class _Reader:
     def _read_message(self, data: bytes, offset: int) -> None:
         from clnrm_nb.spans import decode
 
-        before = len(self.intake.table) + self.intake.n_refused
+        intake = Intake(self.intake.shared)
         try:
-            decode.read(decode.parse(data), self.intake)
+            decode.read(data, intake)
         except decode.MalformedError as error:
             self.report.skip(offset=offset, reason=str(error))
             return
-        if len(self.intake.table) + self.intake.n_refused == before:
+        self.intake.absorb(intake)
+        if not (len(intake.table) or intake.n_refused):
             self.report.skip(offset=offset, reason="a protobuf message without spans")
         self.forms.add("otlp-proto")
 

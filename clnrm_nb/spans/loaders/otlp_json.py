@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from clnrm_nb.spans.intake import status_of
+from clnrm_nb.spans.intake import MAX_BLOCKS, status_of
 from clnrm_nb.spans.loaders.ids import (
     SPAN_DIGITS,
     TRACE_DIGITS,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from clnrm_nb.spans.intake import Intake
     from clnrm_nb.spans.model import Resource, Scope
 
-__all__ = ["is_otlp", "other_signal", "read", "read_spans", "read_steps", "scope_blocks"]
+__all__ = ["count_blocks", "is_otlp", "other_signal", "read", "read_spans", "read_steps", "scope_blocks"]
 
 _STEP: Final = 256
 """Spans read before the event loop gets a turn: some 10 ms."""
@@ -90,6 +90,16 @@ def read_steps(
             if left <= 0:
                 left = _STEP
                 yield
+
+
+def count_blocks(document: dict[str, Any]) -> int:
+    """How many resources and scopes a document has."""
+    resources = _list(document, "resourceSpans", "resource_spans")
+    if len(resources) > MAX_BLOCKS:
+        return len(resources)
+    return len(resources) + sum(
+        len(_scope_blocks(block)) if isinstance(block, dict) else 0 for block in resources
+    )
 
 
 def scope_blocks(

@@ -134,6 +134,16 @@ def test_secrets_stand_in_no_form_of_the_plan(project):
     Draft202012Validator(schema("report")).validate(json.loads(render_report(result, "json")))
 
 
+def test_a_secret_too_short_to_mask_is_warned_about_at_its_name(project, monkeypatch):
+    monkeypatch.setenv("SHOP_TOKEN", "abc")
+
+    result = api.dry_run("shop.clnrm.toml")
+
+    assert ("CLN413", 6, "warning") in [
+        (one["code"], one["line"], one["severity"]) for one in result.raw["diagnostics"]
+    ]
+
+
 def test_every_form_of_a_dry_run_says_what_is_not_right(project, monkeypatch):
     monkeypatch.delenv("SHOP_TOKEN")
 

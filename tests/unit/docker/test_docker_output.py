@@ -84,7 +84,16 @@ async def test_bytes_that_are_no_text_are_shown_as_such():
 async def test_line_without_end_is_handed_on_in_pieces():
     log = await log_of((STDOUT, b"x" * 40_000))
 
-    assert [len(line) for line in log.tail(5)] == [16_384, 16_384, 7_232]
+    pieces = []
+    log.listen(pieces.append)
+    assert [len(piece) for piece in pieces] == [16_384, 16_384]
+
+
+async def test_line_that_came_in_pieces_is_read_without_a_seam_at_its_end():
+    log = await log_of((STDOUT, b"first\n" + b"x" * 16_380 + b"seam"), (STDOUT, b"less\nlast\n"))
+
+    assert log.tail(5) == ["first", "x" * 16_380 + "seamless", "last"]
+    assert log.tail(2)[0].endswith("xseamless")
 
 
 async def test_listeners_get_every_line_once_and_stop_when_told():

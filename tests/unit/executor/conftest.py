@@ -24,6 +24,7 @@ class FakeService:
         self.listeners = []
         self.addresses = {}
         self.is_oom = False
+        self.is_watched = asyncio.Event()
 
     def print(self, line):
         self.lines.append(line)
@@ -34,6 +35,7 @@ class FakeService:
         return self.addresses.get(container_port)
 
     async def exited(self):
+        self.is_watched.set()
         return await asyncio.shield(self.end)
 
     async def oom_killed(self):
@@ -57,6 +59,7 @@ class FakeService:
 
 class FakeUnit:
     receiver_host = listen_address = "127.0.0.1"
+    isolation = "fresh"
 
     def __init__(self, backend, spec):
         self.backend, self.spec = backend, spec
@@ -181,19 +184,19 @@ class FakeReceiver:
     async def stop(self):
         pass
 
-    async def listen(self, address):
+    async def listen(self, address, *, grpc=False):
         self.listening[address] += 1
 
     async def unlisten(self, address):
         self.listening[address] -= 1
 
-    def register(self, token, sink):
+    def register(self, token, sink, account=None):
         self.sinks[token] = sink
 
     def unregister(self, token):
         self.sinks.pop(token, None)
 
-    def endpoint(self, token, host):
+    def endpoint(self, token, host, *, grpc=False):
         return f"http://{host}:4318/{token}"
 
     def connections_busy(self, tokens=None):
@@ -201,6 +204,9 @@ class FakeReceiver:
 
     def claim_stray(self, test_id):
         return 0
+
+    def claim_stray_rest(self):
+        return {}
 
 
 @pytest.fixture

@@ -102,7 +102,8 @@ async def test_a_service_that_ends_while_its_test_waits_is_started_again(run, a_
     task = asyncio.create_task(run(first, a_test("b", services=["db"]), settings=ONE_WORKER))
 
     await fake_backend.until(lambda: "start db" in fake_backend.log)
-    await asyncio.sleep(0.02)
+    await fake_backend.units[1].services["db"].is_watched.wait()
+    await asyncio.sleep(0.05)  # Ten times what a one-shot service has for its end; that timer came first.
     fake_backend.units[1].services["db"].end.set_result(1)
     gate.opened.set()
     _, outcome = await task

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 
+from clnrm_nb.executor import slow
 from clnrm_nb.executor.admission import TestHistory
 from clnrm_nb.executor.pool import run_tests
 
@@ -83,33 +85,142 @@ async def test_a_test_that_passes_after_failing_is_flaky(run, a_test, fake_backe
 
     outcome = await run(a_test(), settings={"executor__retries": 3})
 
-    assert (outcome.status, outcome.reason) == ("flaky", "passed in attempt 2")
+    why = "`go`: exit code 1, expected 0"
+    assert (outcome.status, outcome.reason) == ("flaky", f"passed in attempt 2; attempt 1 failed: {why}")
+    assert [(one.number, one.status, one.reason) for one in outcome.attempts] == [
+        (1, "failed", why),
+        (2, "passed", None),
+    ]
     assert codes(outcome) == []
     assert [unit.closed for unit in fake_backend.units] == [1, 1]
 
 
-async def test_retries_end_with_the_last_attempt(run, a_test, fake_backend):
-    fake_backend.on_command["go"] = 1
+async def test_retries_end_with_the_last_attempt_and_all_are_told(run, a_test, fake_backend):
+    results = iter([3, 4, 5])
+    fake_backend.on_command["go"] = lambda _: next(results)
 
     outcome = await run(a_test(), settings={"executor__retries": 2})
 
     assert outcome.status == "failed"
     assert len(fake_backend.units) == 3
+    assert [one["reason"] for one in outcome.to_json()["attempts"]] == [
+        f"`go`: exit code {code}, expected 0" for code in (3, 4, 5)
+    ]
+    assert "attempt 1 failed: `go`: exit code 3" in outcome.reason
 
 
-async def test_expectations_decide_about_retries_and_failures(run, a_test, fake_backend):
-    verdicts = iter(["failed", "passed", "failed", "failed"])
+async def test_a_test_that_waits_for_its_next_attempt_holds_no_worker(run, a_test, fake_backend):
+    b_has_ended = asyncio.Event()
+    results = iter([1, 0])
+
+    async def second_attempt_after_b(_):
+        if (result := next(results)) == 0:
+            await asyncio.wait_for(b_has_ended.wait(), 10)
+        return result
+
+    def listen(event):
+        if (event.event, event.test) == ("test.end", "b.clnrm.toml"):
+            b_has_ended.set()
+
+    fake_backend.on_command["first"] = second_attempt_after_b
+    a, b = await run(
+        a_test("a", steps=["first"]),
+        a_test("b"),
+        settings={"executor__worker_count": 1, "executor__retries": 1},
+        publish=listen,
+    )
+
+    assert (a.status, b.status) == ("flaky", "passed")
+    assert fake_backend.most_running == 1
+
+
+async def test_no_further_attempt_starts_after_enough_failures(run, a_test, fake_backend):
+    b_may_fail = asyncio.Event()
+
+    async def fail_late(_):
+        await b_may_fail.wait()
+        return 1
+
+    def listen(event):
+        if event.event == "test.retry" and event.test == "a.clnrm.toml":
+            b_may_fail.set()
+
+    fake_backend.on_command.update(go=1, late=fail_late)
 
     def evaluate(plan, outcome):
-        outcome.status = next(verdicts)
+        # An error is not retried, so that this failure is final while the other test waits.
+        if plan.id.startswith("b"):
+            outcome.status = "error"
 
-    outcomes = await run(
-        *(a_test(name) for name in "abc"),
-        settings={"executor__worker_count": 1, "executor__retries": 1, "executor__max_fail": 1},
+    a, b = await run(
+        a_test("a"),
+        a_test("b", steps=["late"]),
+        settings={"executor__worker_count": 2, "executor__retries": 9, "executor__max_fail": 1},
+        publish=listen,
         evaluate=evaluate,
     )
 
-    assert [outcome.status for outcome in outcomes] == ["flaky", "failed", "skipped"]
+    assert (a.status, b.status) == ("failed", "error")
+    assert "no further attempt" in a.reason
+    assert len(fake_backend.commands) == 2
+
+
+async def test_an_interrupt_ends_the_wait_for_the_next_attempt(run, a_test, fake_backend):
+    fake_backend.on_command["go"] = 1
+    waits = asyncio.Event()
+
+    def listen(event):
+        if event.event == "test.retry":
+            waits.set()
+
+    task = asyncio.create_task(run(a_test(), settings={"executor__retries": 3}, publish=listen))
+    await waits.wait()
+    task.cancel()
+    outcome = await task
+
+    assert outcome.status == "interrupted"
+    assert "exit code 1" in outcome.reason
+
+
+async def test_what_may_stay_unevaluated_is_neither_retried_nor_a_failure(run, a_test, fake_backend):
+    def evaluate(plan, outcome):
+        outcome.status = "incomplete"
+
+    keys = {
+        "executor__retries": 2,
+        "executor__max_fail": 1,
+        "executor__worker_count": 1,
+        "executor__isolation": "fresh",
+    }
+    lenient = await run(
+        a_test("a"),
+        a_test("b"),
+        settings={**keys, "executor__allow_not_evaluated": True},
+        evaluate=evaluate,
+    )
+    ran = len(fake_backend.commands)
+    strict = await run(a_test("a"), a_test("b"), settings={**keys, "executor__retries": 0}, evaluate=evaluate)
+
+    assert [outcome.status for outcome in lenient] == ["incomplete", "incomplete"]
+    assert ran == 2
+    assert [outcome.status for outcome in strict] == ["incomplete", "skipped"]
+    assert len(fake_backend.commands) - ran == 1
+
+
+@pytest.mark.parametrize(("retries", "statuses"), [(1, ["flaky", "failed"]), (0, ["failed", "skipped"])])
+async def test_expectations_decide_about_retries_and_failures(run, a_test, retries, statuses):
+    verdicts = {"a.clnrm.toml": iter(["failed", "passed"]), "b.clnrm.toml": iter(["failed", "failed"])}
+
+    def evaluate(plan, outcome):
+        outcome.status = next(verdicts[plan.id])
+
+    outcomes = await run(
+        *(a_test(name) for name in "ab"),
+        settings={"executor__worker_count": 1, "executor__retries": retries, "executor__max_fail": 1},
+        evaluate=evaluate,
+    )
+
+    assert [outcome.status for outcome in outcomes] == statuses
 
 
 async def test_a_failing_evaluation_is_one_tests_internal_error(run, a_test, codes):
@@ -185,6 +296,92 @@ async def test_events_tell_the_whole_story_in_order(run, a_test):
         "test.end",
     ]
     assert {event.test for event in events} == {"a.clnrm.toml"}
+
+
+async def test_a_test_with_several_attempts_is_queued_started_and_ended_once(run, a_test, fake_backend):
+    results = iter([1, 1, 0])
+    fake_backend.on_command["go"] = lambda _: next(results)
+    events = []
+
+    await run(a_test(), settings={"executor__retries": 2}, publish=events.append)
+
+    told = [event for event in events if event.event.startswith("test.")]
+    assert [event.event for event in told] == [
+        "test.queued",
+        "test.start",
+        "test.retry",
+        "test.retry",
+        "test.end",
+    ]
+    assert [event.data["attempt"] for event in told[2:4]] == [2, 3]
+
+
+@pytest.mark.parametrize("seed", range(25))
+async def test_whatever_happens_each_test_has_one_story(run, a_test, fake_backend, seed):
+    chance = random.Random(seed)
+    events, task = [], None
+    stop_at = chance.choice([None, chance.randint(1, 40)])
+
+    async def act(_):
+        for _ in range(chance.randint(0, 5)):
+            await asyncio.sleep(0)
+        return chance.choice([0, 0, 1])
+
+    def listen(event):
+        events.append(event)
+        if stop_at is not None and len(events) == stop_at:
+            task.cancel()
+
+    fake_backend.on_command["go"] = act
+    tests = [a_test(f"t{number}", services=["db"]) for number in range(chance.randint(1, 8))]
+    keys = {
+        "executor__worker_count": chance.randint(1, 4),
+        "executor__retries": chance.randint(0, 2),
+        "executor__max_fail": chance.choice([0, 0, 1, 2]),
+    }
+    task = asyncio.create_task(run(*tests, settings=keys, publish=listen))
+    outcomes = await task
+    outcomes = outcomes if isinstance(outcomes, list) else [outcomes]
+
+    assert [outcome.name for outcome in outcomes] == [f"t{number}" for number in range(len(tests))]
+    for outcome in outcomes:
+        told = [event for event in events if event.test == outcome.id]
+        names = [event.event for event in told]
+        assert (names[0], names[-1], told[-1].status) == ("test.queued", "test.end", outcome.status)
+        assert [names.count(name) for name in ("test.queued", "test.end")] == [1, 1]
+        if len(names) > 2:
+            assert names.index("test.start") == 1
+            assert names.count("test.start") == 1
+        if outcome.status in ("passed", "failed", "flaky"):
+            attempts = names.count("test.retry") + 1
+            assert len(outcome.attempts) in ({attempts} if attempts > 1 else {0})
+    assert all(unit.closed == 1 for unit in fake_backend.units)
+
+
+async def test_a_test_that_takes_long_says_so_again_and_again_until_it_ends(
+    run, a_test, fake_backend, monkeypatch
+):
+    monkeypatch.setattr(slow, "_LONGEST_PERIOD_S", 0.01)
+    seen = []
+    third = asyncio.Event()
+
+    def listen(event):
+        seen.append(event.event)
+        if seen.count("test.slow") == 3:
+            third.set()
+
+    async def wait(_):
+        await asyncio.wait_for(third.wait(), 10)
+        return 0
+
+    fake_backend.on_command["go"] = wait
+    outcome = await run(a_test(), publish=listen)
+    told = len(seen)
+    await asyncio.sleep(0.03)
+
+    assert outcome.status == "passed"
+    assert len(seen) == told
+    assert seen.index("test.start") < seen.index("test.slow")
 
 
 async def test_growing_tables_are_handed_out_as_tests_start(run, a_test):

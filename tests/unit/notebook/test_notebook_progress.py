@@ -51,6 +51,21 @@ def test_milestone_names_the_test_that_failed():
     assert progress.milestone == "failed: a"
 
 
+def test_a_running_test_says_that_it_is_slow_or_tried_again():
+    progress = fed(
+        ("run.start", {"data": {"tests": 3, "resume": {"run": "01J", "taken_over": 1}}}),
+        ("test.start", {"test": "a"}),
+        ("test.slow", {"test": "a", "data": {"running_s": 60.0}}),
+        ("test.start", {"test": "b"}),
+        ("test.retry", {"test": "b", "status": "failed", "data": {"attempt": 2, "pause_ms": 200.0}}),
+    )
+
+    assert progress.tests["a"].doing == "running for 1 min 0 s"
+    assert progress.tests["b"].doing == "failed, attempt 2 in 200 ms"
+    assert progress.tests["b"].status == "running"
+    assert progress.milestone == "started: 3 tests, 1 taken over from a broken-off run"
+
+
 def test_running_tests_are_shown_first_and_queued_ones_last():
     progress = fed(
         ("test.queued", {"test": "queued"}),

@@ -89,3 +89,30 @@ def test_time_shards_balance_recorded_durations():
     ]
 
     assert sorted(loads) == [90.0, 100.0]
+
+
+@given(
+    durations=st.dictionaries(st.text(min_size=1), st.floats(1, 1e6), min_size=1, max_size=60),
+    unknown=st.sets(st.text(min_size=1), max_size=5),
+    count=st.integers(1, 7),
+)
+def test_no_time_shard_is_longer_than_its_share_and_one_test(durations, unknown, count):
+    ids = sorted({*durations, *unknown})
+    mean = sum(durations.values()) / len(durations)
+    all_of_them = {name: durations.get(name, mean) for name in ids}
+
+    loads = [
+        sum(all_of_them[name] for name in Shard("time", index, count).take(ids, durations))
+        for index in range(1, count + 1)
+    ]
+
+    assert max(loads) <= sum(all_of_them.values()) / count + max(all_of_them.values()) + 1e-6
+    assert max(loads) - min(loads) <= max(all_of_them.values()) + 1e-6
+
+
+@given(names=st.lists(st.text(min_size=1), unique=True, min_size=1), count=st.integers(1, 7))
+def test_a_new_test_moves_no_other_one_between_hash_shards(names, count):
+    *before, new = names
+    for index in range(1, count + 1):
+        shard = Shard("hash", index, count)
+        assert shard.take(names, {}) - {new} == shard.take(before, {})

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clnrm_nb.diff.compare import compare
-from clnrm_nb.executor.environment import MASK
 from clnrm_nb.regress.cases import cases_of_documents
 from clnrm_nb.regress.result import NotebookResults
 from clnrm_nb.regress.saved import CellError, SavedDocument, SavedNotebook
@@ -19,6 +18,7 @@ from clnrm_nb.regress.secrets import is_secret, masked_notebook, masker_of
 from clnrm_nb.regress.verdict import judge
 from clnrm_nb.regress.worker import Answer
 from clnrm_nb.report.diffs import Compared, TraceDiff
+from clnrm_nb.secrets import MASK
 from clnrm_nb.spans.model import Resource, Span
 from clnrm_nb.spans.table import SpanTable
 
@@ -226,7 +226,11 @@ def test_junit_of_a_hostile_notebook_is_still_xml():
 
 
 @given(
-    st.dictionaries(st.sampled_from(["password", "api_key", "shop_token"]), st.text(min_size=4), min_size=1)
+    st.dictionaries(
+        st.sampled_from(["password", "api_key", "shop_token"]),
+        st.text(min_size=4).filter(str.strip),
+        min_size=1,
+    )
 )
 def test_no_secret_parameter_is_left_in_a_notebook(parameters):
     raw = {

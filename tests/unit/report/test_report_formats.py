@@ -34,6 +34,34 @@ def check(name: str, text: str) -> None:
     assert text == path.read_text(encoding="utf-8")
 
 
+# ------------------------------------------------------------------------------------ attempts, resumed runs
+
+
+def test_a_flaky_test_says_in_junit_why_it_failed_first() -> None:
+    reason = "passed in attempt 2; attempt 1 failed: exit code 1"
+    scenarios = [ScenarioOutcome("one"), ScenarioOutcome("two")]
+    outcome = TestOutcome("t", "t", "flaky", reason=reason, scenarios=scenarios)
+
+    suite = ET.fromstring(render_report(RunResult([outcome]), "junit"))
+
+    (flaky,) = suite.iter("flakyFailure")
+    assert flaky.get("message") == reason
+    assert [list(suite.iter(tag)) for tag in ("failure", "error")] == [[], []]
+
+
+def test_a_verdict_that_was_taken_over_says_so_once() -> None:
+    told = "taken over from run 01J"
+    passed = TestOutcome("t", "t", reason=told, taken_over_from="01J")
+    failed = TestOutcome(
+        "u", "u", "failed", reason=f"exit code 1; {told}", taken_over_from="01J", scenarios=[]
+    )
+
+    text = render_report(RunResult([passed, failed]), "human", width=200)
+
+    assert [line.count(told) for line in text.splitlines()[:2]] == [1, 1]
+    assert json.loads(render_report(RunResult([passed]), "json"))["data"]["tests"][0]["reason"] == told
+
+
 # --------------------------------------------------------------------------------------------------- human
 
 
@@ -348,3 +376,20 @@ def test_states_ids_and_times_of_a_table_are_never_broken_over_lines() -> None:
 
     assert "<td class=w dir=auto>01KAQ8ZJ4X7W9T3M2N5P6Q8R0S</td>" in html
     assert ".clnrm td>b,.clnrm td.w{white-space:nowrap" in STYLE
+
+
+@pytest.mark.parametrize(
+    "name", ["../out.json", "{outside}/out.json", "link/out.json", ".git/config", "a/../../x"]
+)
+def test_report_is_written_into_the_project_only(tmp_path: Path, name: str) -> None:
+    project, outside = tmp_path / "project", tmp_path / "outside"
+    project.mkdir()
+    outside.mkdir()
+    (project / "link").symlink_to(outside)
+    report = Report(json_path=name.replace("{outside}", str(outside)))
+
+    with pytest.raises(PermissionError, match="leads out of the project"):
+        write_test_reports(RunResult([TestOutcome("t", "t")]), report, project)
+
+    assert list(outside.iterdir()) == []
+    assert [path.name for path in project.iterdir()] == ["link"]

@@ -71,6 +71,42 @@ def test_verbose_lines_tell_services_steps_and_findings() -> None:
     ]
 
 
+def test_a_log_says_that_a_test_goes_on_for_long_or_is_tried_again() -> None:
+    stream = io.StringIO()
+
+    lines = told(
+        LiveProgress(stream),
+        stream,
+        event("test.start"),
+        event("test.slow", running_s=120.0),
+        event("test.retry", status="failed", attempt=2, pause_ms=180.0),
+        event("test.repeat", status="passed", number=3),
+        event("test.end", status="flaky", duration_ms=1.0),
+    )
+
+    assert lines == [
+        "a.toml: running for 2 min 0 s",
+        "a.toml: failed, attempt 2 in 180 ms",
+        "~ flaky a.toml  1 ms",
+    ]
+
+
+def test_resuming_says_what_is_taken_over_or_that_there_is_nothing() -> None:
+    stream = io.StringIO()
+
+    lines = told(
+        LiveProgress(stream),
+        stream,
+        event("run.start", test=None, tests=12, resume={"run": "01J", "taken_over": 5}),
+        event("run.start", test=None, tests=12, resume={"run": None, "taken_over": 0}),
+    )
+
+    assert lines == [
+        "resuming run 01J: 5 tests of 12 have their verdict",
+        "nothing to resume: every test is run",
+    ]
+
+
 def test_what_strangers_write_cannot_steer_the_terminal() -> None:
     stream = io.StringIO()
 

@@ -466,3 +466,44 @@ def test_history_draws_a_line_a_test() -> None:
 
     assert [trace.name for trace in figure.data] == ["t0", "t1"]
     assert list(figure.data[0].y) == [0, 2]
+
+
+def test_marks_of_the_history_tell_the_status_and_are_bounded() -> None:
+    records = [
+        {
+            "run": str(i),
+            "at": f"2026-01-02T00:00:00.{i:06d}Z",
+            "test_id": "t",
+            "status": status,
+            "duration_ms": 1.0,
+        }
+        for i, status in enumerate(["passed", "failed"] * 1_000)
+    ]
+
+    figure = History(records).plot()
+
+    (line,) = figure.data
+    assert len(line.x) == 1_400
+    assert len(set(line.marker.color[:2])) == len(set(line.marker.symbol[:2])) == 2
+    assert figure.layout.title.text == "showing the last 1,400 of 2,000"
+
+
+def test_statistics_are_a_frame_a_table_and_a_document() -> None:
+    test = {
+        "test_id": "a.clnrm.toml", "runs": 4, "passed": 3, "pass_rate": 0.75, "median_ms": 1.5, "p95_ms": 2.0,
+        "ewma_ms": 1.6, "cached": 0, "status": "passed", "flaky": True, "reason": None,
+        "evidence": {"hash": "ab" * 32, "runs": [
+            {"run": "01A", "attempt": 1, "status": "failed"}, {"run": "01A", "attempt": 2, "status": "passed"},
+        ]},
+    }  # fmt: skip
+
+    result = History([], tests=[test], command="stats")
+
+    assert "75%" in repr(result)
+    assert "a.clnrm.toml is flaky: failed in run 01A, attempt 1 and passed in run 01A, attempt 2" in repr(
+        result
+    )
+    assert result.statistics["pass_rate"].tolist() == [0.75]
+    assert result.frame.empty
+    assert "proven" in Page(result._repr_mimebundle_()["text/html"]).text
+    Draft202012Validator(schema("report")).validate(json.loads(render_report(result, "json")))

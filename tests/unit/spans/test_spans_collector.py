@@ -10,10 +10,10 @@ import pytest
 from clnrm_nb.scenario.model import NamePattern
 from clnrm_nb.spans import collector as collector_module
 from clnrm_nb.spans.collector import QUIET_S, Collector
+from clnrm_nb.spans.export import Delivery, Export, Refusal
 from clnrm_nb.spans.intake import Intake
 from clnrm_nb.spans.model import Resource, Span
 from clnrm_nb.spans.receiver import Receiver
-from clnrm_nb.spans.request import Delivery
 from clnrm_nb.spans.table import SpanTable
 
 TRACE, OTHER = "a" * 32, "b" * 32
@@ -165,6 +165,32 @@ async def test_the_span_of_traceparent_counts_as_a_known_parent(receiver, collec
 
     assert await collector.quiet(2)
     assert collector.finish(killed=[]).complete
+
+
+async def test_a_request_that_was_put_off_delays_quiet_until_it_comes_again(receiver, collector):
+    token = collector.services_token
+    put_off, again = Export(receiver, token), Export(receiver, token)
+    put_off.refused(Refusal(503, "later"), (10, b"tail"))
+    put_off.release()
+    waiting = asyncio.create_task(collector.quiet(10))
+    await asyncio.sleep(2 * QUIET_S)
+    was_waiting = not waiting.done()
+
+    await again.take(bytes, (10, b"tail"), is_json=False)
+    again.release()
+
+    assert was_waiting
+    assert await waiting
+    assert collector.finish(killed=[]).complete
+
+
+async def test_a_request_that_was_cut_off_is_not_waited_for(receiver, collector):
+    lost = Export(receiver, collector.services_token)
+    lost.cut_off(10)
+    lost.release()
+
+    assert await collector.quiet(QUIET_S * 1.9)
+    assert not collector.finish(killed=[]).complete
 
 
 async def test_a_busy_connection_delays_quiet(receiver, collector):

@@ -151,7 +151,18 @@ def test_durations_are_those_of_real_executions(state):
         {},
     )
 
-    assert state.durations() == {"a": 500.0, "b": 9.0}
+    assert state.durations() == pytest.approx({"a": 500.0, "b": 7.8})
+
+
+def test_expected_durations_follow_a_change_and_forgive_one_slow_run(state):
+    for number, duration_ms in enumerate([100.0] * 20 + [1000.0]):
+        state.save_run(document(f"{number:03}", result("a", duration_ms=duration_ms)), {})
+    after_one_slow_run = state.durations()["a"]
+    for number in range(21, 31):
+        state.save_run(document(f"{number:03}", result("a", duration_ms=1000.0)), {})
+
+    assert 100 < after_one_slow_run < 500
+    assert state.durations()["a"] == pytest.approx(1000)
 
 
 def test_spans_come_from_the_latest_run_that_has_any(state):

@@ -237,3 +237,13 @@ def test_template_matrix_of_lone_surrogates_is_a_finding(request_of):
 
     assert [finding.code for finding in findings] == ["CLN113"]
     assert len(expanded) == 1
+
+
+def test_variables_of_a_file_with_crlf_are_known(tmp_path):
+    text = '[vars]\r\nword = "hello"\r\n\r\n[a]\r\nb = "{{ word }}"\r\n'
+
+    rendered = render(
+        TemplateRequest(path=tmp_path / "a.tera", file="a.tera", project_root=tmp_path, text=text)
+    )
+
+    assert rendered.text == text.replace("{{ word }}", "hello")

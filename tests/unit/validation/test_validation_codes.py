@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from pathlib import Path
 
@@ -177,6 +178,19 @@ def test_a_file_that_cannot_be_rendered_has_the_findings_of_its_template():
     assert (checked.outcome, checked.parsed, checked.test) == ("error", None, None)
     assert [finding.code for finding in checked.diagnostics] == ["CLN102"]
     assert checked.locate(("meta",)).line == 1
+
+
+@pytest.mark.parametrize("key", ['exporter = "otlp-grpc"', 'exporter = "otlp"\nprotocol = "grpc"'])
+def test_grpc_without_its_extra_is_one_finding_that_names_the_extra(monkeypatch, key):
+    # The package has a function of the module's name.
+    monkeypatch.setattr(sys.modules["clnrm_nb.scenario.build"], "find_spec", lambda name: None)
+
+    checked = _check(f"{BASE}[otel]\n{key}\n")
+
+    (finding,) = checked.diagnostics
+    assert (finding.code, finding.severity) == ("CLN320", "warning")
+    assert "needs the extra `grpc` (pip install 'clnrm_nb[grpc]'); HTTP is used" in finding.message
+    assert not checked.test.otel.uses_grpc
 
 
 TOLERANCE = '[[tolerance]]\nid = "r1"\nreason = "differs"\nselect = { key = "k" }\nignore = true\n'

@@ -8,6 +8,6 @@ one test attempt; ``policy`` says beforehand what is refused, ``gc`` removes wha
 from __future__ import annotations
 
 from clnrm_nb.executor.backends.docker.backend import DockerBackend
-from clnrm_nb.executor.backends.docker.gc import Removed, collect_garbage
+from clnrm_nb.executor.backends.docker.gc import collect_garbage
 
-__all__ = ["DockerBackend", "Removed", "collect_garbage"]
+__all__ = ["DockerBackend", "collect_garbage"]

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clnrm_nb.errors import BackendUnavailableError
+from clnrm_nb.executor.backends.docker.labels import OWNER
+from clnrm_nb.reaper.engine import EngineFact, can_reach
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +44,21 @@ class Address:
     def socket_path(self) -> Path | None:
         """The file of a local socket."""
         return Path(self.url.removeprefix("unix://")) if self.url.startswith("unix://") else None
+
+    def fact(self, owner: str) -> dict[str, EngineFact] | None:
+        """What the reaper must know to remove an owner's objects; ``None`` where it cannot come (``ssh://``)."""
+        from docker.utils import parse_host
+
+        url = str(parse_host(self.url, tls=self.tls is not None)).replace("http+unix://", "unix://")
+        if not can_reach(url):
+            return None
+        cert, key = (self.tls and self.tls.cert) or (None, None)
+        ca = self.tls and self.tls.ca_cert
+        cert, key, ca = (str(Path(file).absolute()) if file else None for file in (cert, key, ca))
+        verify = bool(self.tls and self.tls.verify)
+        return {
+            "engine": EngineFact(url=url, ca=ca, cert=cert, key=key, verify=verify, label=OWNER, owner=owner)
+        }
 
 
 def candidates(setting: str, environ: Mapping[str, str] | None = None) -> list[Address]:

@@ -14,9 +14,15 @@ from clnrm_nb.executor.backends.docker.images import Images
 from clnrm_nb.executor.backends.docker.network import can_listen, wants_way_out
 from clnrm_nb.executor.backends.docker.policy import policy_findings
 from clnrm_nb.executor.backends.docker.reachability import is_reached_from, unreachable
+from clnrm_nb.executor.backends.docker.recycle import Recycler
 from clnrm_nb.executor.backends.docker.unit import DockerUnit
+from clnrm_nb.executor.backends.docker.verified import VerifiedUnit
+from clnrm_nb.executor.backends.protocol import PoolReport
+from clnrm_nb.executor.leftovers import sweep_local
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.errors import Diagnostic
     from clnrm_nb.executor.backends.protocol import UnitSpec
@@ -45,6 +51,7 @@ class DockerBackend:
         self._settings = settings
         self._engine: Engine | None = None
         self._images: Images | None = None
+        self._recycler: Recycler | None = None
         self._sweep: asyncio.Task[None] | None = None
         self._reachable: asyncio.Task[bool] | None = None
         self._closing: set[asyncio.Task[Any]] = set()
@@ -72,6 +79,7 @@ class DockerBackend:
         """
         self._engine = await Engine.connect(self._settings.executor.docker_host)
         self._images = Images(self._engine, self._settings.containers.pull_policy)
+        self._recycler = Recycler(self._engine, self._images)
         self._sweep = asyncio.ensure_future(_sweep(self._engine))
 
     def policy_findings(self, spec: UnitSpec) -> list[Diagnostic]:
@@ -96,7 +104,15 @@ class DockerBackend:
         if refused := [each for each in self.policy_findings(spec) if each.severity == "error"]:
             raise RefusedError(refused[0].message, refused[0].code, hint=refused[0].hint, diagnostics=refused)
         assert self._images is not None
+        why_fresh: str | None = None
+        if spec.isolation == "verified":
+            opened = await self._open_verified(spec)
+            if isinstance(opened, VerifiedUnit):
+                return opened
+            why_fresh = opened
         unit = DockerUnit(self.engine, self._images, spec)
+        if why_fresh is not None:
+            unit.note(f"isolation `verified` is not possible, so this was `fresh`: {why_fresh}")
         try:
             network = await unit.open(internal=not wants_way_out(spec))
             if self.engine.facts.is_podman:
@@ -110,6 +126,23 @@ class DockerBackend:
             raise
         await self._close_unit(unit)
         return await self._open_beyond_gateway(spec)
+
+    async def _open_verified(self, spec: UnitSpec) -> VerifiedUnit | str:
+        """A unit in a network and a runner that are used again; else why there can be none."""
+        if wants_way_out(spec):
+            return "a service wants a way out of the network"
+        if None in spec.files_of:
+            return "files are copied out of the runner container, whose places to write are in memory"
+        if self._recycler is None or self._images is None:
+            return "the backend is not open"
+        taken = await self._recycler.take(spec)
+        if isinstance(taken, str):
+            return taken
+        return VerifiedUnit(self.engine, self._images, spec, taken, self._recycler)
+
+    def pool_report(self) -> PoolReport:
+        """See :class:`~clnrm_nb.executor.backends.protocol.Pooling`."""
+        return self._recycler.report if self._recycler is not None else PoolReport()
 
     async def _open_beyond_gateway(self, spec: UnitSpec) -> DockerUnit:
         """A unit whose containers reach this machine by name, where the gateway is not ours to listen on."""
@@ -136,6 +169,12 @@ class DockerBackend:
             raise
         return unit
 
+    async def image_ids(self, names: Sequence[str]) -> dict[str, str | None]:
+        """See :class:`~clnrm_nb.executor.backends.protocol.KnowsImages`."""
+        assert self._images is not None
+        found = {name: await self._images.look_up(name) for name in names}
+        return {name: image.id if image else None for name, image in found.items()}
+
     async def _close_unit(self, unit: DockerUnit) -> None:
         closing: asyncio.Task[Any] = asyncio.ensure_future(unit.close())
         self._closing.add(closing)
@@ -143,18 +182,21 @@ class DockerBackend:
         await asyncio.shield(closing)
 
     async def close(self) -> None:
-        """Let go of the engine, after removals that are still under way."""
+        """Let go of the engine, after removals that are still under way and of what would be used again."""
+        if self._recycler is not None:
+            await self._recycler.drain()
         if self._images is not None:
             self._images.close()
         waiting = [*self._closing, *filter(None, (self._sweep, self._reachable))]
         await asyncio.gather(*waiting, return_exceptions=True)
         if self._engine is not None:
-            self._engine.close()
+            self._engine.close_when_idle()
             self._engine = None
 
 
 async def _sweep(engine: Engine) -> None:
     """Collect garbage without bothering anybody: a failure here says nothing about this run."""
+    await sweep_local()
     try:
         removed = await collect_garbage(engine)
     except BackendUnavailableError as failed:

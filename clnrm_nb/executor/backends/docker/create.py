@@ -105,8 +105,24 @@ def service_body(
     return body
 
 
-def runner_body(image: Image, around: Surroundings, *, memory_mb: int, cpu_millicores: int) -> dict[str, Any]:
-    """Create body of the runner container: a shell without capabilities that waits for input."""
+def runner_body(
+    image: Image,
+    around: Surroundings,
+    *,
+    memory_mb: int,
+    cpu_millicores: int,
+    scratch: Sequence[str] | None = None,
+    sysctls: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Create body of the runner container: a shell without capabilities that waits for input.
+
+    Parameters
+    ----------
+    scratch : sequence of str, optional
+        Nothing can be written but these directories, in memory.
+    sysctls : mapping of str to str, optional
+        Of the container's network.
+    """
     host = {
         **_limits(memory_mb, cpu_millicores, _RUNNER_PIDS, around.missing_limits),
         "CapDrop": ["ALL"],
@@ -115,6 +131,11 @@ def runner_body(image: Image, around: Surroundings, *, memory_mb: int, cpu_milli
     }
     body = _body(image.id, None, around, host, mode="internal")
     body["HostConfig"]["LogConfig"] = _NO_LOG
+    if scratch is not None:
+        tmpfs = dict.fromkeys(scratch, "rw,exec,nosuid,nodev,mode=1777")
+        body["HostConfig"] |= {"ReadonlyRootfs": True, "Tmpfs": tmpfs, "IpcMode": "private"}
+    if sysctls is not None:
+        body["HostConfig"]["Sysctls"] = dict(sysctls)
     return {**body, **_ATTACHED_SHELL}
 
 

@@ -67,6 +67,8 @@ class Engine:
         self.facts = facts
         self.can_exec_privileged = True
         """Until it turns out that the engine itself lacks a capability."""
+        self.removals: set[asyncio.Task[Any]] = set()
+        """What is being removed, and goes on to be when nobody waits for it any more."""
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="clnrm-engine")
 
     @classmethod
@@ -123,6 +125,14 @@ class Engine:
             "CLN601",
             hint="see the engine's own log; `clnrm gc` removes what could not be removed now",
         )
+
+    def close_when_idle(self) -> None:
+        """Let go once all removals have ended; at an interrupt nobody waits that long."""
+        if self.removals:
+            ended = asyncio.gather(*self.removals, return_exceptions=True)
+            ended.add_done_callback(lambda _: self.close())
+        else:
+            self.close()
 
     def close(self) -> None:
         """End idle threads and connections; calls on their way end by themselves."""

@@ -7,7 +7,6 @@ its next run, or its next ``clnrm gc``, finds the engine back.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from docker.errors import APIError
@@ -19,6 +18,7 @@ from clnrm_nb.executor.backends.docker.removal import (
     remove_network,
     remove_volume,
 )
+from clnrm_nb.executor.leftovers import Removed
 from clnrm_nb.executor.ownership import Owner, is_gone
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.executor.backends.docker.engine import Engine
 
-__all__ = ["Removed", "collect_garbage", "give_up"]
+__all__ = ["collect_garbage", "give_up"]
 
 _GIVEN_UP: set[str] = set()
 
@@ -34,27 +34,6 @@ _GIVEN_UP: set[str] = set()
 def give_up(unit: str) -> None:
     """Leave the objects of a unit of this process to the next collection."""
     _GIVEN_UP.add(unit)
-
-
-@dataclass(frozen=True, slots=True)
-class Removed:
-    """An object that a dead owner left.
-
-    Parameters
-    ----------
-    type : {"container", "network", "volume"}
-    run, test : str
-        What it was made for.
-    removed : bool
-        ``False`` in a dry run, or where the engine would not.
-    """
-
-    type: Literal["container", "network", "volume"]
-    name: str
-    run: str
-    test: str
-    owner: str
-    removed: bool
 
 
 async def collect_garbage(engine: Engine, *, dry_run: bool = False) -> list[Removed]:

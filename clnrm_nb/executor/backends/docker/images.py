@@ -52,12 +52,15 @@ class Image:
         Paths for which the engine makes a volume of its own.
     environment : tuple of str
         Names of its variables.
+    size_bytes : int
+        All layers together, unpacked.
     """
 
     id: str
     stop_signal: str = "SIGTERM"
     volumes: tuple[str, ...] = ()
     environment: tuple[str, ...] = ()
+    size_bytes: int = 0
 
 
 class Images:
@@ -92,6 +95,19 @@ class Images:
             return await asyncio.shield(self._known[name])
         except APIError as refused:
             raise _cannot_pull(name, _meaning(engine_says(refused))) from refused
+
+    async def look_up(self, name: str) -> Image | None:
+        """The image this run has used under a name, else the one on this machine; nothing is pulled.
+
+        Raises
+        ------
+        BackendUnavailableError
+            CLN601: the engine is gone.
+        """
+        search = self._known.get(name)
+        if search is not None and search.done() and not search.cancelled() and search.exception() is None:
+            return search.result()
+        return await self._inspect(name)
 
     def forget(self, name: str) -> None:
         """Look an image up anew the next time: somebody removed it."""
@@ -133,6 +149,7 @@ class Images:
             stop_signal=config.get("StopSignal") or "SIGTERM",
             volumes=tuple(config.get("Volumes") or ()),
             environment=tuple(each.partition("=")[0] for each in config.get("Env") or ()),
+            size_bytes=int(found.get("Size") or 0),
         )
 
     async def _pull(self, name: str) -> None:

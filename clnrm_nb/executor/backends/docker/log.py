@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from itertools import count
+from itertools import count, pairwise
 from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.executor.backends.docker.stream import STDERR, CappedBytes
@@ -22,6 +22,12 @@ __all__ = ["ServiceLog"]
 _KEPT_LINES: Final = 10_000
 # A line that never ends is handed on in pieces, so that a pattern can match and memory stays small.
 _LINE_BYTES: Final = 16 * 1024
+
+
+class _Piece(str):
+    """The beginning of a line whose rest is the next entry."""
+
+    __slots__ = ()
 
 
 class ServiceLog:
@@ -53,22 +59,22 @@ class ServiceLog:
         is_error = stream == STDERR
         self._streams[is_error].add(data)
         *lines, rest = (self._unfinished[is_error] + data).split(b"\n")
+        self._append([_decoded(line) for line in lines])
         while len(rest) >= _LINE_BYTES:
-            lines.append(rest[:_LINE_BYTES])
+            self._append([_Piece(_decoded(rest[:_LINE_BYTES]))])
             rest = rest[_LINE_BYTES:]
         self._unfinished[is_error] = rest
-        self._append(lines)
 
     def end(self) -> None:
         """Nothing more will come: what has no line end is a line too."""
-        self._append([rest for rest in self._unfinished.values() if rest])
+        self._append([_decoded(rest) for rest in self._unfinished.values() if rest])
         self._unfinished = {False: b"", True: b""}
 
-    def _append(self, lines: list[bytes]) -> None:
+    def _append(self, lines: list[str]) -> None:
         if not lines:
             return
         with self._lock:
-            self._lines.extend(line.decode("utf-8", "replace").rstrip("\r") for line in lines)
+            self._lines.extend(lines)
             self._count += len(lines)
             must_schedule = bool(self._listeners) and not self._is_scheduled
             self._is_scheduled = self._is_scheduled or must_schedule
@@ -86,11 +92,19 @@ class ServiceLog:
         return bytes(self._streams[True])
 
     def tail(self, lines: int) -> list[str]:
-        """The last lines, the unfinished ones included."""
+        """The last lines, the unfinished ones included; of one that was handed on in pieces the end.
+
+        That is its last piece with the one before: what stands across their border is whole.
+        """
         with self._lock:
             kept = list(self._lines)
-        kept += [rest.decode("utf-8", "replace") for rest in self._unfinished.values() if rest]
-        return kept[-lines:] if lines > 0 else []
+        kept += [_decoded(rest) for rest in self._unfinished.values() if rest]
+        whole: list[str] = []
+        for before, line in pairwise(["", *kept]):
+            if isinstance(line, _Piece):
+                continue
+            whole.append(before + line if isinstance(before, _Piece) else line)
+        return whole[-lines:] if lines > 0 else []
 
     def listen(self, listener: Callable[[str], None]) -> Callable[[], None]:
         """Call `listener` with every line, those already there first; returns what ends that."""
@@ -118,3 +132,7 @@ class ServiceLog:
         for listener, lines in due:
             for line in lines:
                 listener(line)
+
+
+def _decoded(line: bytes) -> str:
+    return line.decode("utf-8", "replace").rstrip("\r")

@@ -1,7 +1,8 @@
 """Host paths of ``volumes``: where they really lead, and whether a container may have them.
 
-Links are resolved first and the resolved path is what is mounted, so that a link exchanged after the check
-leads nowhere else.
+Links are resolved first, and the resolved path is what is mounted. Checked before anything exists, again when
+the container is made (what ran until then may have exchanged a directory for a link), and once more when it
+has started: a container that was given something else does not live on.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from clnrm_nb.errors import Diagnostic
+from clnrm_nb.errors import Diagnostic, RefusedError
 from clnrm_nb.executor.backends.docker.address import engine_sockets
 
 if TYPE_CHECKING:
@@ -22,11 +23,15 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.backends.protocol import UnitSpec
     from clnrm_nb.scenario.model import Service, Volume
 
-__all__ = ["Mount", "mount_findings", "outside_mounts", "resolve"]
+__all__ = ["Mount", "checked_mounts", "mount_findings", "outside_mounts", "resolve"]
 
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _SOCKET_NAMES: Final = ("docker.sock", "podman.sock", "containerd.sock", "crio.sock")
 _WORD: Final = "mount:"
+# Where engines listen on most machines: never given away, whether or not one listens there now.
+_RUN: Final = Path("/run")
+_KERNEL: Final = (Path("/proc"), Path("/sys"), Path("/dev"))
+_SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108  # Ordinary files of whoever works there.
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +100,33 @@ def mount_findings(
             continue
         if _gives_engine(mount.source, sockets):
             found.append(_engine_refused(what, mount.source))
-        elif not _is_within(mount.source, (spec.project_root.resolve(), *allowed)):
-            found.append(_outside_refused(what, mount.source))
+        elif (why := _reason(mount.source, spec)) and not _is_within(mount.source, allowed):
+            found.append(_refused(what, mount.source, why))
         elif is_local and not mount.source.exists():
             found.append(Diagnostic("CLN001", f"{what}: {str(mount.source)!r} does not exist"))
     return found
 
 
+def checked_mounts(
+    spec: UnitSpec, service: Service, *, engine_socket: Path | None = None, is_local: bool = True
+) -> list[Mount]:
+    """The mounts of a service as they are now.
+
+    Raises
+    ------
+    RefusedError
+        The first finding of :func:`mount_findings`: it was not so when the test began.
+    """
+    mounts = [resolve(volume, spec.directory) for volume in service.volumes]
+    if found := mount_findings(spec, service, engine_socket=engine_socket, is_local=is_local):
+        raise RefusedError(found[0].message, found[0].code, hint=found[0].hint)
+    return mounts
+
+
 def outside_mounts(
     spec: UnitSpec, service: Service, *, environ: Mapping[str, str] | None = None
 ) -> list[tuple[Volume, Path, bool]]:
-    """Volumes that lead outside the project, where to, and whether that is allowed.
+    """Volumes that need permission, where they lead, and whether it is given.
 
     What can never be mounted, or cannot be resolved, is the business of :func:`mount_findings`.
     """
@@ -116,7 +137,7 @@ def outside_mounts(
             source = resolve(volume, spec.directory, environ).source
         except KeyError:
             continue
-        if not _gives_engine(source, sockets) and not _is_within(source, (spec.project_root.resolve(),)):
+        if not _gives_engine(source, sockets) and _reason(source, spec):
             found.append((volume, source, _is_within(source, allowed)))
     return found
 
@@ -129,19 +150,41 @@ def _is_within(path: Path, roots: Iterable[Path]) -> bool:
     return any(path.is_relative_to(root) for root in roots)
 
 
+def _reason(source: Path, spec: UnitSpec) -> str | None:
+    """Why a path needs permission; ``None`` for files and directories of the project."""
+    if not source.is_relative_to(spec.project_root.resolve()):
+        return "lies outside the project"
+    if _is_within(source, _KERNEL) and not source.is_relative_to(_SHARED_MEMORY):
+        return "belongs to the kernel of this machine"
+    mode = _mode(source)
+    if mode and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        return "is neither a file nor a directory"
+    return None
+
+
 def _gives_engine(path: Path, sockets: Iterable[Path]) -> bool:
     """Whether a container with this path could talk to an engine: the socket itself, or what holds it."""
     if path.name in _SOCKET_NAMES:
         return True
-    resolved = [socket.resolve() for socket in sockets if _is_socket(socket)]
-    return any(socket == path or socket.is_relative_to(path) for socket in resolved)
+    resolved = [
+        place for socket in sockets if (place := socket.resolve()).is_relative_to(_RUN) or _is_socket(place)
+    ]
+    if any(socket == path or socket.is_relative_to(path) for socket in resolved):
+        return True
+    # Another name of the same socket.
+    return _is_socket(path) and any(_is_socket(socket) and path.samefile(socket) for socket in resolved)
 
 
 def _is_socket(path: Path) -> bool:
+    return stat.S_ISSOCK(_mode(path))
+
+
+def _mode(path: Path) -> int:
+    """Kind of a file; 0 where there is none."""
     try:
-        return stat.S_ISSOCK(path.stat().st_mode)
+        return path.lstat().st_mode
     except OSError:
-        return False
+        return 0
 
 
 def _engine_refused(what: str, path: Path) -> Diagnostic:
@@ -152,9 +195,9 @@ def _engine_refused(what: str, path: Path) -> Diagnostic:
     )
 
 
-def _outside_refused(what: str, path: Path) -> Diagnostic:
+def _refused(what: str, path: Path, why: str) -> Diagnostic:
     return Diagnostic(
         "CLN616",
-        f"{what} lies outside the project ({str(path)!r}) and is refused",
+        f"{what} {why} ({str(path)!r}) and is refused",
         hint=f"allow it by `--allow mount:{path}` or in `security.allow` of your own cleanroom.toml",
     )

@@ -33,6 +33,7 @@ _SHELL: Final = "/bin/sh"
 _ANSWERS_WITHIN_S: Final = 10.0
 # Of those whose streams are held, the last: each costs a look whenever none is free.
 _MOST_HELD: Final = 8
+_MOST_PRINTED_BYTES: Final = 1024 * 1024
 _NOT_THERE: Final = (126, 127)
 
 
@@ -50,13 +51,39 @@ class Shells:
         self._container_id = container_id
         self._idle: list[Channel] = []
         self._held: list[Channel] = []
+        self._main: Channel | None = None
         self._is_usable = can_be_said(environment)
 
     def main(self, stream: FrameStream) -> Channel:
         """Take the container's own main process, a shell, as the first; who calls reads it."""
-        channel = Channel(stream)
-        self._idle.append(channel)
-        return channel
+        self._main = Channel(stream)
+        self._idle.append(self._main)
+        return self._main
+
+    async def reset(self, script: bytes, within_s: float) -> bytes | None:
+        """Run a script that ends all other shells in the main one, which alone is used from then on.
+
+        Returns
+        -------
+        bytes or None
+            What it printed; ``None`` if the main shell is busy or gone, or does not answer in time.
+        """
+        main = self._main
+        if main is None or main not in [*self._idle, *self._held]:
+            return None
+        self._idle, self._held = [], []
+        if not main.is_set_up and not await _set_up(main):
+            return None
+        printed, nowhere = CappedBytes(_MOST_PRINTED_BYTES), CappedBytes(0)
+        try:
+            async with asyncio.timeout(within_s):
+                answer = await main.ask(partial(plain_snippet, script), printed, nowhere)
+        except TimeoutError:
+            return None
+        if answer is None or printed.dropped_bytes:
+            return None
+        self._idle.append(main)
+        return bytes(printed)
 
     async def take(self) -> Channel | None:
         """A shell that waits; ``None`` if none can be had, so that commands need the engine's exec."""

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 from docker.errors import APIError, ImageNotFound
 
 from clnrm_nb.errors import BackendUnavailableError, ClnrmError, Diagnostic
+from clnrm_nb.executor import reaper
 from clnrm_nb.executor.backends.docker import create
 from clnrm_nb.executor.backends.docker.command import failed_to_start, run_command
 from clnrm_nb.executor.backends.docker.engine import engine_says
 from clnrm_nb.executor.backends.docker.files import Copying
 from clnrm_nb.executor.backends.docker.gc import give_up
 from clnrm_nb.executor.backends.docker.labels import UNIT, unit_labels
-from clnrm_nb.executor.backends.docker.mounts import resolve
+from clnrm_nb.executor.backends.docker.mounts import checked_mounts
 from clnrm_nb.executor.backends.docker.network import HOST_NAME, Network, create_network
 from clnrm_nb.executor.backends.docker.proxy import PortProxy, is_loopback
 from clnrm_nb.executor.backends.docker.removal import (
@@ -44,7 +45,8 @@ if TYPE_CHECKING:
 
     from clnrm_nb.executor.backends.docker.engine import Engine
     from clnrm_nb.executor.backends.docker.images import Image, Images
-    from clnrm_nb.executor.backends.protocol import CommandResult, Leftover, UnitSpec
+    from clnrm_nb.executor.backends.docker.mounts import Mount
+    from clnrm_nb.executor.backends.protocol import CommandResult, IsolationHeld, Leftover, UnitSpec
     from clnrm_nb.scenario.model import Service
 
 __all__ = ["DockerUnit"]
@@ -61,6 +63,8 @@ _NO_RESOLVER: Final = ("127.0.0.1",)
 class DockerUnit:
     """See :class:`~clnrm_nb.executor.backends.protocol.Unit`."""
 
+    isolation: IsolationHeld = "fresh"
+
     def __init__(self, engine: Engine, images: Images, spec: UnitSpec) -> None:
         self.id = secrets.token_hex(4)
         self.receiver_host = ""
@@ -69,7 +73,7 @@ class DockerUnit:
         self._engine = engine
         self._images = images
         self._spec = spec
-        self._labels = unit_labels(spec.run_id, spec.test_id, str(this_process()), self.id)
+        self._labels = unit_labels(spec.run_id, spec.test_id, str(this_process()), self.id, spec.attempt)
         self._network: Network | None = None
         self._containers: dict[str | None, Container] = {}
         """Those started, by service; the runner container under ``None``."""
@@ -96,6 +100,7 @@ class DockerUnit:
             Of this machine, where containers reach it by ``host.docker.internal`` and not at the gateway.
         """
         name = f"clnrm-{self.id}"
+        self._keep()
 
         def created(network_id: str) -> None:
             self._made.networks[network_id] = name
@@ -108,6 +113,13 @@ class DockerUnit:
         self.listen_address = listen_address or network.gateway
         self.receiver_host = HOST_NAME if listen_address else network.gateway
         return network
+
+    def _keep(self) -> None:
+        """Have the reaper remove this unit should this process die, until it is closed."""
+        engine = self._engine.address.fact(str(this_process()))
+        if engine is not None:
+            reaper.keep(engine)
+            reaper.keep({"unit": self.id})
 
     def addresses(self) -> list[str]:
         """The subnets of the test's network, and the name of the receiver."""
@@ -139,20 +151,27 @@ class DockerUnit:
         service = self._spec.services[name]
         image = await self._images.ensure(service.image or "")
         self._has_volumes = self._has_volumes or bool(image.volumes)
+        mounts = self._mounts(service)
         body = create.service_body(
             service,
             image,
             env,
-            [resolve(volume, self._spec.directory) for volume in service.volumes],
+            mounts,
             self._surroundings(),
             memory_mb=service.limits.memory_mb or self._spec.memory_mb,
             cpu_millicores=service.limits.cpu_millicores or self._spec.cpu_millicores,
         )
         container = await self._start(name, service.image or "", body, image, env)
+        if self._mounts(service) != mounts:
+            raise ClnrmError(f"a volume of `{name}` was exchanged while its container started", "CLN616")
         if _is_reached(service) or self._has_host_mode:
             container.reach = await self._reach_of(container)
         await self._publish(service, container)
         return container
+
+    def _mounts(self, service: Service) -> list[Mount]:
+        socket = self._engine.address.socket_path
+        return checked_mounts(self._spec, service, engine_socket=socket, is_local=socket is not None)
 
     async def _reach_of(self, container: Container) -> Reach:
         try:
@@ -205,12 +224,12 @@ class DockerUnit:
         for port in service.ports:
             target = container.address(port.container)
             if port.protocol == "udp":
-                self._note(f"`{service.name}`: udp port {port.container} is reached inside the test only")
+                self.note(f"`{service.name}`: udp port {port.container} is reached inside the test only")
             elif target is None:
-                self._note(f"`{service.name}`: port {port.container} cannot be published without a network")
+                self.note(f"`{service.name}`: port {port.container} cannot be published without a network")
             elif service.network.mode != "host":
                 if port.ip is not None and not is_loopback(port.ip):
-                    self._note(
+                    self.note(
                         f"`{service.name}`: port {port.container} is served on loopback, not on {port.ip}"
                     )
                 proxy = await PortProxy.open(service.name, port, target)
@@ -244,7 +263,8 @@ class DockerUnit:
             missing_limits=self._engine.facts.missing_limits,
         )
 
-    def _note(self, message: str) -> None:
+    def note(self, message: str) -> None:
+        """Add a finding about what could not be applied."""
         self._findings.append(Diagnostic("CLN611", message))
 
     # ------------------------------------------------------------------------------------------ commands
@@ -288,13 +308,13 @@ class DockerUnit:
     async def _start_runner(self) -> Container:
         image = await self._images.ensure(self._spec.runner_image)
         self._has_volumes = self._has_volumes or bool(image.volumes)
-        body = create.runner_body(
-            image,
-            self._surroundings(),
-            memory_mb=self._spec.memory_mb,
-            cpu_millicores=self._spec.cpu_millicores,
+        return await self._start(None, self._spec.runner_image, self._runner_body(image), image)
+
+    def _runner_body(self, image: Image) -> dict[str, Any]:
+        spec = self._spec
+        return create.runner_body(
+            image, self._surroundings(), memory_mb=spec.memory_mb, cpu_millicores=spec.cpu_millicores
         )
-        return await self._start(None, self._spec.runner_image, body, image)
 
     def _in_background(self, work: Coroutine[Any, Any, object]) -> None:
         """Go on with something whose waiter was cancelled, until the unit closes."""
@@ -315,7 +335,7 @@ class DockerUnit:
             ):
                 raise outcome
             if services[name].has_lost_output:
-                self._note(f"`{name}`: its output broke off, and what it printed after that is lost")
+                self.note(f"`{name}`: its output broke off, and what it printed after that is lost")
             # Whatever the engine did not confirm did not end by itself either.
             if outcome is not False:
                 killed.append(name)
@@ -330,11 +350,11 @@ class DockerUnit:
         try:
             await self._call(copying.run, self._engine.client, container.id)
         except APIError as refused:
-            self._note(f"`{pattern}` was not copied: {engine_says(refused)}")
+            self.note(f"`{pattern}` was not copied: {engine_says(refused)}")
         finally:
             copying.stop()
         for complaint in copying.complaints:
-            self._note(complaint)
+            self.note(complaint)
         return copying.written
 
     async def objects(self) -> dict[str, list[str]]:
@@ -369,6 +389,8 @@ class DockerUnit:
         """
         if self._teardown is None:
             self._teardown = asyncio.ensure_future(self._remove())
+            self._engine.removals.add(self._teardown)
+            self._teardown.add_done_callback(self._engine.removals.discard)
         try:
             return await asyncio.shield(self._teardown)
         except BackendUnavailableError:
@@ -385,7 +407,9 @@ class DockerUnit:
             container.let_go()
         for stream in self._unread:
             stream.close()
-        return await self._remove_unexpected()
+        unexpected = await self._remove_unexpected()
+        reaper.drop({"unit": self.id})
+        return unexpected
 
     async def _calls_ended(self) -> None:
         """Await what was under way when somebody was cancelled: it may be creating something."""
@@ -411,6 +435,8 @@ class DockerUnit:
 
         What it made itself and an engine in trouble did not remove at once is no leak, unless it stays.
         """
+        if not self._made.containers and not self._made.networks:
+            return []
         left = await self._labelled()
         await remove_all(self._engine, left)
         leftovers = left.without(self._made).leftovers()
@@ -419,7 +445,7 @@ class DockerUnit:
         return leftovers
 
     async def _labelled(self) -> Found:
-        return await find_labelled(self._engine, UNIT, self.id, volumes=self._has_volumes)
+        return await find_labelled(self._engine, UNIT, self.id, volumes=True)
 
     async def _call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """A call that :meth:`close` awaits even if its caller is cancelled."""

@@ -1,0 +1,175 @@
+"""What mounted files hold: a digest before a run, and whether it still holds after it.
+
+A tree is its names, kinds, permissions and contents; times do not count. After a run the files' own records
+(size, times, inode) say at once that nothing was touched, unless they are so fresh that a change might hide
+in one tick of the disk's clock: then contents are read again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+    from pathlib import Path
+
+__all__ = ["MOST_BYTES", "MOST_FILES", "Fingerprints", "UnreadableError"]
+
+MOST_FILES: Final = 20_000
+MOST_BYTES: Final = 1024**3
+"""Of one mount; beyond them reading would take longer than most tests."""
+
+_FRESH_NS: Final = 2_000_000_000
+_CHUNK_BYTES: Final = 1024 * 1024
+_BYTECODE: Final = "__pycache__"
+"""Interpreters write it beside the sources it is made of, also in the middle of a run."""
+
+
+class UnreadableError(Exception):
+    """A file cannot be read, or there are too many of them; the text says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    name: str
+    path: str
+    mode: int
+    size: int
+    record: tuple[int, ...]
+    """Equal records, old enough, mean an untouched file."""
+    newest_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    digest: str
+    records: tuple[tuple[str, tuple[int, ...]], ...]
+    at_ns: int
+
+
+class Fingerprints:
+    """Digests of the files of one run: tests that mount the same directory read it once.
+
+    Parameters
+    ----------
+    ignore : collection of Path
+        Directories that do not count, such as the state directory, which every run changes.
+    """
+
+    def __init__(self, ignore: Collection[Path] = ()) -> None:
+        self._ignore = frozenset(os.path.realpath(path) for path in ignore)
+        self._taken: dict[Path, _Taken] = {}
+
+    def of(self, path: Path) -> str | None:
+        """Digest of a file or directory as it was when it was first asked for; ``None``: there is nothing.
+
+        Raises
+        ------
+        UnreadableError
+            It cannot be read whole.
+        """
+        if path not in self._taken:
+            if not _is_there(path):
+                return None
+            self._taken[path] = self._take(path)
+        return self._taken[path].digest
+
+    def has_changed(self, path: Path) -> bool:
+        """Whether a file or directory is not what it was."""
+        before = self._taken.get(path)
+        if before is None:
+            return _is_there(path)
+        try:
+            entries = list(self._entries(path))
+            newest_ns = max(entry.newest_ns for entry in entries)
+            if _records(entries) == before.records and newest_ns < before.at_ns - _FRESH_NS:
+                return False
+            return self._take(path).digest != before.digest
+        except UnreadableError:
+            return True
+
+    def _take(self, path: Path) -> _Taken:
+        at_ns = time.time_ns()
+        entries = list(self._entries(path))
+        if sum(entry.size for entry in entries) > MOST_BYTES:
+            raise UnreadableError(f"`{path.name}` holds more than {MOST_BYTES // 1024**2} MiB")
+        whole = hashlib.sha256()
+        for entry in entries:
+            head = f"{entry.name}\0{entry.mode:o}\0".encode("utf-8", "surrogateescape")
+            whole.update(len(head).to_bytes(8, "big") + head + _content(entry))
+        return _Taken(whole.hexdigest(), _records(entries), at_ns)
+
+    def _entries(self, path: Path) -> Iterator[_Entry]:
+        """The path itself (named "") and everything below it, in an order that depends on names alone."""
+        todo = [("", os.path.realpath(path))]
+        seen = 0
+        while todo:
+            name, place = todo.pop()
+            seen += 1
+            if seen > MOST_FILES:
+                raise UnreadableError(f"`{path.name}` holds more than {MOST_FILES} files")
+            try:
+                found = os.lstat(place)
+                if stat.S_ISDIR(found.st_mode):
+                    todo += [(f"{name}/{each}", f"{place}/{each}") for each in self._inner(place)]
+                yield _entry(name, place, found)
+            except OSError as error:
+                raise UnreadableError(f"`{place}` cannot be read: {error.strerror}") from error
+
+    def _inner(self, directory: str) -> list[str]:
+        names = sorted(os.listdir(directory), reverse=True)  # noqa: PTH208  # Texts, of thousands.
+        return [name for name in names if name != _BYTECODE and f"{directory}/{name}" not in self._ignore]
+
+
+def _is_there(path: Path) -> bool:
+    """Whether anything can be seen there; unlike :meth:`Path.exists` this never raises."""
+    return os.path.exists(path)  # noqa: PTH110  # As above.
+
+
+def _entry(name: str, place: str, found: os.stat_result) -> _Entry:
+    record, seen = _record(found), [found]
+    if stat.S_ISLNK(found.st_mode) and os.path.isfile(place):  # noqa: PTH113  # As above.
+        # What the link leads to is read, so it is watched.
+        behind = os.stat(place)  # noqa: PTH116  # As above.
+        record, seen = record + _record(behind), [found, behind]
+    newest_ns = max(
+        (max(one.st_mtime_ns, one.st_ctime_ns) for one in seen if not stat.S_ISDIR(one.st_mode)), default=0
+    )
+    size = seen[-1].st_size if stat.S_ISREG(seen[-1].st_mode) else 0
+    return _Entry(name, place, found.st_mode, size, record, newest_ns)
+
+
+def _records(entries: Iterable[_Entry]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    return tuple((entry.name, entry.record) for entry in entries)
+
+
+def _record(found: os.stat_result) -> tuple[int, ...]:
+    """What the file system says of a file; of a directory only what files that do not count leave alone."""
+    if stat.S_ISDIR(found.st_mode):
+        return (found.st_mode,)
+    return (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev)
+
+
+def _content(entry: _Entry) -> bytes:
+    """32 bytes for what a file holds; a link is where it leads and, if that is a file, what is there."""
+    if stat.S_ISLNK(entry.mode):
+        target = os.readlink(entry.path).encode("utf-8", "surrogateescape")  # noqa: PTH115  # As above.
+        held = _file_digest(entry.path) if os.path.isfile(entry.path) else b""  # noqa: PTH113  # As above.
+        return hashlib.sha256(len(target).to_bytes(8, "big") + target + held).digest()
+    return _file_digest(entry.path) if stat.S_ISREG(entry.mode) else bytes(32)
+
+
+def _file_digest(path: str) -> bytes:
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+    except OSError as error:
+        raise UnreadableError(f"`{path}` cannot be read: {error.strerror}") from error
+    return digest.digest()

@@ -1,0 +1,62 @@
+"""From the parts of a test's inputs to one hash, and back to what they were.
+
+A pure function of its parts: no clock, no file, no order of a dict or set has a say, so that every process on
+every machine gives the same hash to the same parts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+from clnrm_nb.spans.content import canonical_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["KEY_VERSION", "Key"]
+
+KEY_VERSION: Final = 1
+"""Counts up with every change of what the parts are or how they are written."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """The inputs of one test.
+
+    Parameters
+    ----------
+    parts : mapping of str to mapping
+        By kind (``scenario``, ``variables``, ``environment``, …), each by name; values as JSON has them.
+    expectations : object
+        What the verdict depends on besides: the same inputs judged by other expectations are no evidence.
+
+    Examples
+    --------
+    >>> one, other = Key({"matrix": {"a": 1, "b": 2}}), Key({"matrix": {"b": 2, "a": 1}})
+    >>> one.hash == other.hash, len(one.hash)
+    (True, 64)
+    """
+
+    parts: Mapping[str, Any]
+    expectations: Any = None
+
+    @cached_property
+    def hash(self) -> str:
+        """64 hex digits; equal iff every part is."""
+        return _digest({"version": KEY_VERSION, **self.parts})
+
+    @cached_property
+    def verdict(self) -> str:
+        """64 hex digits of the expectations."""
+        return _digest({"version": KEY_VERSION, "expectations": self.expectations})
+
+    def with_images(self, images: Mapping[str, str | None]) -> Key:
+        """The same with the content addresses that are known now."""
+        return replace(self, parts={**self.parts, "images": dict(images)})
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(canonical_json(value).encode("utf-8", "surrogatepass")).hexdigest()

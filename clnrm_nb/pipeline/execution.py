@@ -1,0 +1,204 @@
+"""The tests of one run on one backend: those that can run, as often as was asked for, each ending once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from clnrm_nb.executor.backends import open_backend
+from clnrm_nb.executor.backends.protocol import Pooling
+from clnrm_nb.executor.events import Event
+from clnrm_nb.executor.masking import mask_outcome
+from clnrm_nb.executor.plan import make_plan
+from clnrm_nb.executor.pool import TestHistory, run_tests
+from clnrm_nb.pipeline.audit import audit
+from clnrm_nb.pipeline.evidence import Evidences
+from clnrm_nb.pipeline.judge import errored, judge
+from clnrm_nb.pipeline.resume import Resumption, digests_of
+from clnrm_nb.pipeline.rounds import run_rounds
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, MutableMapping, Sequence
+
+    from clnrm_nb.config.project import Project
+    from clnrm_nb.config.settings import Settings
+    from clnrm_nb.executor.backends.protocol import Backend, PoolReport
+    from clnrm_nb.executor.events import Listener
+    from clnrm_nb.executor.outcome import TestOutcome
+    from clnrm_nb.executor.plan import TestPlan
+    from clnrm_nb.pipeline.ledger import Ledger
+    from clnrm_nb.pipeline.load import LoadedTest
+    from clnrm_nb.secrets import Masker
+    from clnrm_nb.spans.table import SpanTable
+    from clnrm_nb.state import State
+    from clnrm_nb.state.evidence import Attempt
+
+__all__ = ["Execution"]
+
+
+@dataclass(slots=True)
+class Execution:
+    """What the tests of a run are executed with.
+
+    Parameters
+    ----------
+    repeat, until_fail
+        See :func:`~clnrm_nb.pipeline.rounds.run_rounds`.
+    environ : mapping
+        Where ``[secrets]`` are read from; empty: the environment of this process.
+    ledger : Ledger, optional
+        Takes each verdict; ``None`` for tests that run several times, which cannot be gone on with.
+    resumption : Resumption
+        Verdicts that are there already.
+    masker : Masker
+        Hides secrets.
+    """
+
+    project: Project
+    settings: Settings
+    state: State
+    run_id: str
+    listener: Listener
+    repeat: int
+    until_fail: bool
+    environ: Mapping[str, str]
+    ledger: Ledger | None
+    resumption: Resumption
+    tables: MutableMapping[str, SpanTable] | None
+    masker: Masker
+    evidence: list[Attempt] = field(default_factory=list)
+    """What the tests that ran were reached from."""
+    pool: PoolReport | None = None
+    """What became of containers that are used again, where the backend has such."""
+
+    async def run(self, chosen: Sequence[LoadedTest]) -> list[TestOutcome]:
+        """One outcome a test, in the order of `chosen`."""
+        backend_name = self.settings.executor.backend
+        outcomes = {test.test_id: errored(test, backend_name) for test in chosen if test.test is None}
+        outcomes |= self.resumption.outcomes
+        for outcome in outcomes.values():
+            mask_outcome(outcome, self.masker)
+            self._tell(outcome)
+        open_tests = {test.test_id: test for test in chosen if test.test_id not in outcomes}
+        if open_tests:
+            backend = await open_backend(backend_name, self.settings)
+            try:
+                for outcome in await self._rounds(open_tests, backend):
+                    outcomes[outcome.id] = outcome
+                await self._audit(open_tests, backend, outcomes)
+            finally:
+                await backend.close()
+        return [outcomes[test.test_id] for test in chosen]
+
+    def _tell(self, outcome: TestOutcome) -> None:
+        """Publish the whole story of a test that does not start."""
+        self.listener(Event("test.queued", self.run_id, test=outcome.id))
+        data: dict[str, Any] = {
+            "duration_ms": round(outcome.duration_ms, 3),
+            "span_count": outcome.span_count,
+        }
+        if outcome.taken_over_from is not None:
+            data["taken_over_from"] = outcome.taken_over_from
+        else:
+            for finding in outcome.diagnostics:
+                self.listener(Event("diagnostic", self.run_id, test=outcome.id, data=finding.to_json()))
+        self.listener(Event("test.end", self.run_id, test=outcome.id, status=outcome.status, data=data))
+
+    async def _rounds(self, tests: Mapping[str, LoadedTest], backend: Backend) -> list[TestOutcome]:
+        evidences = Evidences(
+            project=self.project,
+            settings=self.settings,
+            backend=backend,
+            environ=self.environ or os.environ,
+        )
+        self.evidence = evidences.attempts
+        if self.ledger is not None and self.resumption.run is None:
+            self.ledger.begin(digests_of(tests, self.settings))
+
+        async def run_once(listener: Listener) -> list[TestOutcome]:
+            return await self._one_round(tests, backend, listener, evidences)
+
+        return await run_rounds(
+            run_once,
+            self.listener,
+            repeat=self.repeat,
+            until_fail=self.until_fail,
+            settings=self.settings.executor,
+        )
+
+    async def _one_round(
+        self,
+        tests: Mapping[str, LoadedTest],
+        backend: Backend,
+        listener: Listener,
+        evidences: Evidences,
+    ) -> list[TestOutcome]:
+        plans = self._plans(tests)
+        await evidences.take(tests, plans)
+
+        def evaluate(plan: TestPlan, outcome: TestOutcome) -> None:
+            judge(tests[plan.id], outcome)
+            evidences.say(plan.id, outcome.status)
+
+        outcomes = await run_tests(
+            plans,
+            backend,
+            settings=self.settings,
+            project=self.project,
+            run_id=self.run_id,
+            publish=listener,
+            history=self._history(),
+            evaluate=evaluate,
+            ended=self.ledger.add if self.ledger else None,
+            environ=self.environ or os.environ,
+            tables=self.tables,
+            masker=self.masker,
+        )
+        await evidences.confirm(outcomes)
+        return outcomes
+
+    async def _audit(
+        self, tests: Mapping[str, LoadedTest], backend: Backend, outcomes: Mapping[str, TestOutcome]
+    ) -> None:
+        """Check what ran in used containers, beside the run that listeners follow."""
+        if not isinstance(backend, Pooling):
+            return
+        self.pool = backend.pool_report()
+
+        async def again(chosen: Collection[str]) -> list[TestOutcome]:
+            return await run_tests(
+                [replace(plan, isolation="fresh") for plan in self._plans(tests) if plan.id in chosen],
+                backend,
+                settings=self.settings,
+                project=self.project,
+                run_id=self.run_id,
+                evaluate=lambda plan, outcome: judge(tests[plan.id], outcome),
+                environ=self.environ or os.environ,
+                masker=self.masker,
+            )
+
+        if not any(outcome.status == "interrupted" for outcome in outcomes.values()):
+            percent = self.settings.cache.audit_percent
+            await audit(outcomes.values(), again, percent=percent, seed=self.run_id, report=self.pool)
+
+    def _plans(self, tests: Mapping[str, LoadedTest]) -> list[TestPlan]:
+        return [
+            make_plan(
+                test.test,
+                directory=test.directory,
+                project=self.project,
+                settings=self.settings,
+                test_id=test_id,
+                locate=test.locate,
+            )
+            for test_id, test in tests.items()
+            if test.test is not None
+        ]
+
+    def _history(self) -> dict[str, TestHistory]:
+        durations_ms = self.state.durations()
+        return {
+            test_id: TestHistory(row["status"], durations_ms.get(test_id, row["duration_ms"]))
+            for test_id, row in self.state.last_results().items()
+        }
