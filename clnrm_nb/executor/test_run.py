@@ -243,7 +243,14 @@ class _Life:
         self._refuse()
         async with self._in_time(attempt):
             with attempt.timed("services"):
-                await together([start_services(attempt), unit.warm_up()])
+                await self._start(attempt)
+
+    async def _start(self, attempt: Attempt) -> None:
+        """Services, and what commands are run in."""
+        wanted = self._plan.commands_in
+        runner = [attempt.unit.warm_up(None)] if None in wanted else []
+        await together([start_services(attempt), *runner])
+        await together([attempt.unit.warm_up(name) for name in wanted if name in attempt.running])
 
     async def watch_services(self) -> None:
         """From here on it is noticed if a service ends before the test's turn comes."""

@@ -10,7 +10,6 @@ import contextlib
 import http.client
 import json
 import os
-import shutil
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -133,6 +132,9 @@ def _local_look(facts: list[tuple[str, Any]]) -> Callable[[], bool]:
 
 def remove_directory(path: str) -> bool:
     """Remove a scratch directory and, once it is gone, the link that says whose it is; whether it is gone."""
+    # It brings compression along, which is a quarter of all that is loaded before a container can be removed.
+    import shutil
+
     shutil.rmtree(path, ignore_errors=True)
     if os.path.isdir(path) and not os.path.islink(path):
         _open_up(path)

@@ -13,7 +13,8 @@ import html
 import json
 import re
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 from urllib.parse import quote
 
@@ -35,26 +36,30 @@ _PERCENT: Final = "%(?:25){0,4}"
 _BREAK: Final = rb"(?:\s|\\[nr])*"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Written:
     """A value as text: plain, or with characters escaped for URLs, JSON, source code or HTML.
 
     Parameters
     ----------
+    value : str
     needles : tuple of bytes
         One of them is in every occurrence.
-    pattern : re.Pattern
-        A whole occurrence.
     reach : int
         Bytes that an occurrence may take on either side of its needle's beginning.
     """
 
-    needles: tuple[bytes, ...]
-    pattern: re.Pattern[bytes]
+    value: str = field(repr=False)
+    needles: tuple[bytes, ...] = field(repr=False)
     reach: int
 
+    @cached_property
+    def pattern(self) -> re.Pattern[bytes]:
+        """A whole occurrence. Made when a needle was found: of a long key it takes a tenth of a second."""
+        return re.compile(b"".join(map(_unit, self.value)))
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Aligned:
     """A value inside of base64 text, which has three forms by where in the text it begins.
 
@@ -64,24 +69,23 @@ class Aligned:
         The characters that the value alone decides, in the standard alphabet.
     web : bytes
         The same in the URL-safe one.
-    pattern : re.Pattern
-        The core in either alphabet, also wrapped or percent-encoded.
     before, after : bytes
         What may stand beside the core: characters of which the value decides a part.
-    ends : bool
-        Whether padding may follow.
     """
 
-    core: bytes
-    web: bytes
-    pattern: re.Pattern[bytes]
-    before: bytes
-    after: bytes
+    core: bytes = field(repr=False)
+    web: bytes = field(repr=False)
+    before: bytes = field(repr=False)
+    after: bytes = field(repr=False)
+
+    @cached_property
+    def pattern(self) -> re.Pattern[bytes]:
+        """The core in either alphabet, also wrapped or percent-encoded."""
+        return re.compile(_BREAK.join(map(_digit, self.core)))
 
 
 def written(value: str) -> Written:
     """How to find a value as text."""
-    pattern = re.compile(b"".join(map(_unit, value)))
     runs = sorted(_RUN.findall(value), key=len)
     if runs and len(runs[-1]) >= _NEEDLE_LENGTH:
         # Letters and digits are left alone by every encoder.
@@ -89,7 +93,7 @@ def written(value: str) -> Written:
     else:
         needles = tuple(literals(value))
     reach = sum(1 if char.isascii() and char.isalnum() else _UNBOUNDED_UNIT for char in value)
-    return Written(needles, pattern, reach)
+    return Written(value, needles, reach)
 
 
 def literals(value: str) -> list[bytes]:
@@ -166,7 +170,6 @@ def _aligned(raw: bytes, offset: int) -> Aligned:
     return Aligned(
         core,
         core.translate(bytes.maketrans(b"+/", b"-_")),
-        re.compile(_BREAK.join(map(_digit, core))),
         _in_both_alphabets(before),
         _in_both_alphabets(after),
     )

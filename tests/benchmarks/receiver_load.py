@@ -304,14 +304,28 @@ def owner_of(trace_id: str) -> int:
     return (int(trace_id, 16) - 1) // RUN_BATCHES
 
 
+def batches_of(run: int, count: int) -> list[bytes]:
+    """Batches of one run: the same contents again and again, under ids of their own."""
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    request = ExportTraceServiceRequest.FromString(batch(0))
+    spans = request.resource_spans[0].scope_spans[0].spans
+    made = []
+    for number in range(run * RUN_BATCHES, run * RUN_BATCHES + count):
+        first = number * BATCH + 1
+        trace_id, parent = (number + 1).to_bytes(16), first.to_bytes(8)
+        for index, span in enumerate(spans):
+            span.trace_id, span.span_id = trace_id, (first + index).to_bytes(8)
+            span.parent_span_id = parent if index else b""
+        made.append(request.SerializeToString())
+    return made
+
+
 def crowd() -> None:
     """Send as several tests at once: port, lanes of [token, run, batches]; answers with seconds and 503s."""
     for line in sys.stdin:
         order = json.loads(line)
-        lanes = [
-            (token, [batch(run * RUN_BATCHES + index) for index in range(batches)])
-            for token, run, batches in order["lanes"]
-        ]
+        lanes = [(token, batches_of(run, batches)) for token, run, batches in order["lanes"]]
         began = time.perf_counter()
         with ThreadPoolExecutor(len(lanes)) as pool:
             put_off = list(pool.map(partial(send_all, order["port"]), *zip(*lanes, strict=True)))

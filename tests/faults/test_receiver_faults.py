@@ -526,6 +526,17 @@ def test_a_test_that_sends_without_end_is_stopped_and_the_one_next_door_is_not(c
     )
 
 
+def test_strangers_are_counted_however_much_they_send():
+    with serving(max_test_bytes=10_000) as served:
+        for number in range(20):
+            body = batch(*range(1 + 100 * number, 101 + 100 * number))
+            head = f"POST /x/v1/traces HTTP/1.1\r\nHost: a\r\nContent-Type: {PROTOBUF}\r\nContent-Length: {len(body)}"
+            served.say(head.encode() + b"\r\n\r\n" + body)
+        served.settle()
+
+        assert served.call(served.receiver.claim_stray_rest) == {None: 2000}
+
+
 def test_five_hundred_that_say_nothing_take_no_place_from_one_that_speaks(served):
     honest = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
     with ExitStack() as stack:

@@ -278,7 +278,8 @@ def test_a_test_that_passes_again_is_flaky(place, tmp_path):
     result = place.run(directory, retries=2, allow=[f"mount:{shared}"])
 
     (test,) = result.outcomes
-    assert (test.status, test.reason) == ("flaky", "passed in attempt 2"), result
+    assert test.status == "flaky", result
+    assert test.reason.startswith("passed in attempt 2")
     assert (shared / "tried").exists()
 
 

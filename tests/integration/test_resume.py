@@ -83,17 +83,23 @@ class Project:
 
     def verdicts(self):
         """Tests of broken-off runs that have their verdict."""
-        rows = self.rows("SELECT test_id FROM journal_tests WHERE document IS NOT NULL")
+        try:
+            rows = self.rows("SELECT test_id FROM journal_tests WHERE document IS NOT NULL")
+        except sqlite3.OperationalError:  # Nothing was written yet.
+            rows = []
         return {name.removesuffix(".clnrm.toml") for (name,) in rows}
 
     def history(self):
         rows = self.rows("SELECT test_id FROM results WHERE status NOT IN ('interrupted', 'skipped')")
         return Counter(name.removesuffix(".clnrm.toml") for (name,) in rows)
 
-    def die(self, started, *words, after_s=0.0):
-        """Kill a run when so many of its tests have started, and a while later."""
+    def die(self, started, *words, after_s=0.0, verdicts=1):
+        """Kill a run when so many of its tests have started and have verdicts, and a while later."""
         process = self.start(*words)
         self.started(started)
+        until = time.monotonic() + LIMIT_S
+        while len(self.verdicts()) < verdicts and time.monotonic() < until:
+            time.sleep(0.005)
         time.sleep(after_s)
         process.kill()
         process.communicate(timeout=LIMIT_S)
@@ -114,7 +120,7 @@ EXPECTED = {name: "failed" if name == RED else "passed" for name in NAMES}
 @pytest.mark.parametrize("seed", range(3))
 def test_after_a_sigkill_every_test_has_one_verdict_and_no_finished_one_ran_again(project, seed):
     chance = random.Random(seed)
-    project.die(chance.randint(1, len(NAMES) - 2), after_s=chance.uniform(0, 0.15))
+    project.die(chance.randint(1, len(NAMES) - 2), after_s=chance.uniform(0, 0.15), verdicts=0)
     finished, before = project.verdicts(), project.marks()
 
     code, document, err = project.run("--resume")
@@ -130,7 +136,7 @@ def test_after_a_sigkill_every_test_has_one_verdict_and_no_finished_one_ran_agai
 
 def test_a_run_that_went_on_and_was_killed_too_is_gone_on_with(project):
     project.die(3)
-    project.die(5, "--resume")
+    project.die(5, "--resume", verdicts=2)
     finished, before = project.verdicts(), project.marks()
 
     code, document, _ = project.run("--resume")
@@ -228,7 +234,7 @@ volumes = [{{ host_path = "./shared", container_path = "/shared" }}]
 [[steps]]
 name = "go"
 service = "box"
-command = ["sh", "-c", "echo {name} >> /shared/marks; exit {code}"]
+command = ["sh", "-c", "echo {name} >> /shared/marks; sleep 0.5; exit {code}"]
 """
 
 

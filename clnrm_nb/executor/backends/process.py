@@ -213,7 +213,7 @@ class ProcessUnit:
         self._services[name] = service
         return service
 
-    async def warm_up(self) -> None:
+    async def warm_up(self, service: str | None) -> None:  # The protocol's.
         """Nothing: a process of this machine starts at once."""
 
     async def execute(self, command: CommandSpec) -> CommandResult:

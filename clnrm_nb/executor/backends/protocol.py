@@ -204,8 +204,11 @@ class Unit(Protocol):
     async def start_service(self, name: str, env: Mapping[str, str]) -> RunningService:
         """Start a service of the spec. Raises ClnrmError CLN602 (image) or CLN603 (cannot start)."""
 
-    async def warm_up(self) -> None:
-        """Make ready ahead of need what commands will be run in. Raises as :meth:`execute` does."""
+    async def warm_up(self, service: str | None) -> None:
+        """Make ready ahead what commands in a started service (``None``: in no service) will be run in.
+
+        Raises as :meth:`execute` does.
+        """
 
     async def execute(self, command: CommandSpec) -> CommandResult:
         """Run a command to its end. Never raises for what the command does.

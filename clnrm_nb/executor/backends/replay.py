@@ -117,7 +117,7 @@ class ReplayUnit:
         """Never asked for: the executor plays a replay's services instead of starting them."""
         raise ClnrmError(f"a replay starts no service, and so not `{name}`")
 
-    async def warm_up(self) -> None:
+    async def warm_up(self, service: str | None) -> None:  # The protocol's.
         """Nothing: no program runs."""
 
     async def execute(self, command: CommandSpec) -> CommandResult:

@@ -82,7 +82,7 @@ class FakeUnit:
             await behaviour(service)
         return service
 
-    async def warm_up(self):
+    async def warm_up(self, service):
         pass
 
     async def execute(self, command):

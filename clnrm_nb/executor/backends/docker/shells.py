@@ -97,6 +97,11 @@ class Shells:
             self._idle.append(found)
         return None
 
+    async def warm_up(self) -> None:
+        """Have one wait for the first command."""
+        if (channel := await self.take()) is not None:
+            self.give_back(channel, is_held=False)
+
     def give_back(self, channel: Channel, *, is_held: bool) -> None:
         """Let the next command have it, unless something may still write to its streams."""
         (self._held if is_held else self._idle).append(channel)

@@ -269,10 +269,11 @@ class DockerUnit:
 
     # ------------------------------------------------------------------------------------------ commands
 
-    async def warm_up(self) -> None:
-        """Start the runner container, if a command will be run in it."""
-        if None in self._spec.commands_in:
-            await self._runner()
+    async def warm_up(self, service: str | None) -> None:
+        """Have a shell wait in the container of a service, or start the runner container, which is one."""
+        container = await self._runner() if service is None else self._containers.get(service)
+        if container is not None:
+            await container.shells.warm_up()
 
     async def execute(self, command: CommandSpec) -> CommandResult:
         """Run a command in its service's container, or in the runner container.

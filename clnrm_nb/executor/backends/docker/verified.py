@@ -46,8 +46,10 @@ class VerifiedUnit(DockerUnit):
         self._uses_runner = True
         return self._pair.runner
 
-    async def warm_up(self) -> None:
-        """Nothing: the runner is there."""
+    async def warm_up(self, service: str | None) -> None:
+        """As of every unit; the runner is there."""
+        if service is not None:
+            await super().warm_up(service)
 
     async def execute(self, command: CommandSpec) -> CommandResult:
         """As of every unit; what had to be killed casts doubt on the runner."""
