@@ -170,6 +170,11 @@ class Recycler:
         self._closing: set[asyncio.Task[Any]] = set()
         self._is_drained = False
 
+    def begin(self) -> None:
+        """Another run: what is idle stays, counts begin anew."""
+        self.report = PoolReport()
+        self._unfit.clear()
+
     async def take(self, spec: UnitSpec) -> Pair | str:
         """A pair for a test, used before or new; else why there can be none.
 
