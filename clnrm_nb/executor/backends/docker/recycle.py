@@ -73,7 +73,7 @@ class Pair(DockerUnit):
     """A network and a runner container that nothing can be written to but its memory."""
 
     def __init__(self, engine: Engine, images: Images, spec: UnitSpec, key: str) -> None:
-        super().__init__(engine, images, replace(spec, test_id="", services={}))
+        super().__init__(engine, images, replace(spec, test_id="", attempt="", services={}))
         self.key = key
         self.uses = 0
         self._birth: _State | None = None
@@ -199,8 +199,8 @@ class Recycler:
             except BackendUnavailableError:
                 await self._close(pair)
                 raise
-            except ClnrmError as refused:
-                why = refused.message
+            except (ClnrmError, APIError) as refused:
+                why = f"the engine refuses its runner container: {refused}"
             except BaseException:
                 await self._close(pair)
                 raise
