@@ -1,4 +1,4 @@
-"""One suite for every backend: the cases of ``backend_cases.toml`` get the verdicts written there."""
+"""One suite for every backend: the cases of ``backend_verdicts.toml`` get the verdicts written there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import clnrm_nb
 from clnrm_nb.executor.ownership import this_process
 
-CASES = tomllib.loads(Path(__file__).with_name("backend_cases.toml").read_text())["case"]
+CASES = tomllib.loads(Path(__file__).with_name("backend_verdicts.toml").read_text())["case"]
 
 
 @pytest.fixture
