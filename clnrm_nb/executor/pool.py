@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from clnrm_nb.config.keys import usable_cpus
 from clnrm_nb.executor.admission import (
     Admission,
-    Capacity,
     TestHistory,
     available_memory_mb,
     queue_order,
 )
 from clnrm_nb.executor.ahead import Ahead
 from clnrm_nb.executor.attempt import RunContext
-from clnrm_nb.executor.backends import has_containers
 from clnrm_nb.executor.backends.protocol import Distributing
+from clnrm_nb.executor.capacity import capacity_of, workers_of
 from clnrm_nb.executor.late import report_late_spans
 from clnrm_nb.executor.masking import mask_outcome, masker_of_plans
 from clnrm_nb.executor.outcome import TestOutcome, fails_run
@@ -161,7 +158,7 @@ class _Pool:
         self._evaluate = evaluate
         self._ended = ended
         self._go = go
-        self._workers = _workers(context)
+        self._workers = workers_of(context)
         self._max_fail = executor.effective_max_fail
         queue = queue_order(plans, history)
         self._rank = {plan.id: rank for rank, plan in enumerate(queue)}
@@ -172,7 +169,7 @@ class _Pool:
         )
         self._admission = Admission(
             queue,
-            _capacity(context, most=len(plans)),
+            capacity_of(context, most=len(plans)),
             available_memory_mb,
         )
         self._turns = Turns(0)
@@ -386,35 +383,6 @@ class _Pool:
         assert current is not None
         while current.cancelling():
             current.uncancel()
-
-
-def _workers(context: RunContext) -> int:
-    """Tests at once: of this machine, or of all machines together."""
-    executor, backend = context.settings.executor, context.backend
-    if isinstance(backend, Distributing):
-        return min(executor.worker_count or backend.capacity, backend.capacity)
-    return executor.effective_worker_count
-
-
-def _capacity(context: RunContext, *, most: int) -> Capacity:
-    """What this machine has; of tests that run elsewhere only groups and ports matter here.
-
-    Parameters
-    ----------
-    most : int
-        Tests under way at once; how many of them run is a matter of turns.
-    """
-    executor, backend = context.settings.executor, context.backend
-    if isinstance(backend, Distributing):
-        return Capacity(most, sys.maxsize, sys.maxsize, sys.maxsize, executor.groups)
-    return Capacity(
-        workers=most,
-        containers=executor.max_concurrent_containers,
-        memory_mb=executor.effective_memory_budget_mb,
-        cpu_millicores=usable_cpus() * 1000,
-        groups=executor.groups,
-        counts_containers=has_containers(backend.name),
-    )
 
 
 def _skipped(plan: TestPlan, context: RunContext, reason: str) -> TestOutcome:

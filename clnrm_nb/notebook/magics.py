@@ -7,6 +7,7 @@ the object comes back: nothing is printed, nothing on the line or in the cell is
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,11 @@ def load(shell: InteractiveShell) -> None:
 
 
 def unload(shell: InteractiveShell) -> None:
-    """Take both magics away."""
+    """Take both magics away, and let go of what runs have left open."""
+    if "clnrm_nb.api.keeping" in sys.modules:
+        from clnrm_nb.api.keeping import let_backend_go
+
+        let_backend_go()
     manager = shell.magics_manager
     manager.registry.pop("ClnrmMagics", None)
     for kind in ("line", "cell"):
@@ -150,8 +155,10 @@ class ClnrmMagics(Magics):
     def _run(self, arguments: tuple[Any, ...], options: dict[str, Any], context: Context) -> Any:
         """Run with a live view, which the result takes the place of."""
         from clnrm_nb import api
+        from clnrm_nb.api.keeping import keep_backend
         from clnrm_nb.notebook.live import live_view
 
+        keep_backend()
         wanted = context.settings.notebook
         is_detached = bool(options.get("detach"))
         live = live_view(self.shell, live=wanted.live, widgets=wanted.widgets, is_detached=is_detached)

@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from clnrm_nb.executor.backends import open_backend
 from clnrm_nb.executor.backends.protocol import Pooling
 from clnrm_nb.executor.events import Event
+from clnrm_nb.executor.kept import lent_backend
 from clnrm_nb.executor.masking import mask_outcome
 from clnrm_nb.executor.plan import make_plan
 from clnrm_nb.executor.pool import TestHistory, run_tests
@@ -82,13 +82,10 @@ class Execution:
             self._tell(outcome)
         open_tests = {test.test_id: test for test in chosen if test.test_id not in outcomes}
         if open_tests:
-            backend = await open_backend(backend_name, self.settings)
-            try:
+            async with lent_backend(backend_name, self.settings) as backend:
                 for outcome in await self._rounds(open_tests, backend):
                     outcomes[outcome.id] = outcome
                 await self._audit(open_tests, backend, outcomes)
-            finally:
-                await backend.close()
         return [outcomes[test.test_id] for test in chosen]
 
     def _tell(self, outcome: TestOutcome) -> None:

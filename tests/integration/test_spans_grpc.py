@@ -38,8 +38,8 @@ async def receiver():
             max_bytes=400_000,
             max_wire_bytes=200_000,
             max_in_flight_bytes=1_600_000,
-            header_timeout_s=1,
-            body_timeout_s=0.3,
+            header_timeout_s=10,
+            body_timeout_s=1.5,
         )
     )
     await started.start()

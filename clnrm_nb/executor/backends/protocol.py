@@ -40,6 +40,7 @@ __all__ = [
     "RunningService",
     "Unit",
     "UnitSpec",
+    "Waking",
 ]
 
 
@@ -303,6 +304,17 @@ class Pooling(Protocol):
 
     def pool_report(self) -> PoolReport:
         """The counts so far."""
+
+
+@runtime_checkable
+class Waking(Protocol):
+    """What a backend has besides that may stay open between runs."""
+
+    async def wake(self) -> bool:
+        """Begin another run: what may have changed meanwhile is forgotten, counts begin anew.
+
+        Whether it still answers; if not, it can only be closed.
+        """
 
 
 class Backend(Protocol):

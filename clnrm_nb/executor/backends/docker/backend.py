@@ -7,6 +7,8 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from docker.errors import APIError
+
 from clnrm_nb.errors import BackendUnavailableError, RefusedError
 from clnrm_nb.executor.backends.docker.engine import Engine
 from clnrm_nb.executor.backends.docker.gc import collect_garbage
@@ -81,6 +83,18 @@ class DockerBackend:
         self._images = Images(self._engine, self._settings.containers.pull_policy)
         self._recycler = Recycler(self._engine, self._images)
         self._sweep = asyncio.ensure_future(_sweep(self._engine))
+
+    async def wake(self) -> bool:
+        """See :class:`~clnrm_nb.executor.backends.protocol.Waking`."""
+        if self._engine is None or self._images is None or self._recycler is None:
+            return False
+        try:
+            await self._engine.call(self._engine.client.ping)
+        except (APIError, BackendUnavailableError):
+            return False
+        self._images.forget_all()
+        self._recycler.begin()
+        return True
 
     def policy_findings(self, spec: UnitSpec) -> list[Diagnostic]:
         """What is refused before anything is created (CLN616, CLN411), or cannot be (CLN001, CLN106)."""

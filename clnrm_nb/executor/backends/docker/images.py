@@ -119,6 +119,10 @@ class Images:
         if not search.cancelled() and isinstance(search.exception(), (APIError, BackendUnavailableError)):
             self.forget(name)
 
+    def forget_all(self) -> None:
+        """Look every image up anew: another run may find others under the same names."""
+        self._known.clear()
+
     def close(self) -> None:
         """Stop pulling."""
         self._stopped.set()

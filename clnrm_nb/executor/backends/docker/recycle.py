@@ -73,7 +73,7 @@ class Pair(DockerUnit):
     """A network and a runner container that nothing can be written to but its memory."""
 
     def __init__(self, engine: Engine, images: Images, spec: UnitSpec, key: str) -> None:
-        super().__init__(engine, images, replace(spec, test_id="", services={}))
+        super().__init__(engine, images, replace(spec, test_id="", attempt="", services={}))
         self.key = key
         self.uses = 0
         self._birth: _State | None = None
@@ -170,6 +170,11 @@ class Recycler:
         self._closing: set[asyncio.Task[Any]] = set()
         self._is_drained = False
 
+    def begin(self) -> None:
+        """Another run: what is idle stays, counts begin anew."""
+        self.report = PoolReport()
+        self._unfit.clear()
+
     async def take(self, spec: UnitSpec) -> Pair | str:
         """A pair for a test, used before or new; else why there can be none.
 
@@ -194,8 +199,8 @@ class Recycler:
             except BackendUnavailableError:
                 await self._close(pair)
                 raise
-            except ClnrmError as refused:
-                why = refused.message
+            except (ClnrmError, APIError) as refused:
+                why = f"the engine refuses its runner container: {refused}"
             except BaseException:
                 await self._close(pair)
                 raise

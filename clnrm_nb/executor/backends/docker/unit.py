@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from concurrent.futures import Future
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from docker.errors import APIError, ImageNotFound
@@ -25,7 +24,7 @@ from clnrm_nb.executor.backends.docker.gc import give_up
 from clnrm_nb.executor.backends.docker.labels import UNIT, unit_labels
 from clnrm_nb.executor.backends.docker.mounts import checked_mounts
 from clnrm_nb.executor.backends.docker.network import HOST_NAME, Network, create_network
-from clnrm_nb.executor.backends.docker.proxy import PortProxy, is_loopback
+from clnrm_nb.executor.backends.docker.places import environment_of, is_reached, publish
 from clnrm_nb.executor.backends.docker.removal import (
     Found,
     find_labelled,
@@ -37,7 +36,6 @@ from clnrm_nb.executor.backends.docker.service import Container, Reach
 from clnrm_nb.executor.backends.docker.stream import FrameStream
 from clnrm_nb.executor.backends.protocol import CommandSpec
 from clnrm_nb.executor.ownership import this_process
-from clnrm_nb.executor.services import external_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping
@@ -46,6 +44,7 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.backends.docker.engine import Engine
     from clnrm_nb.executor.backends.docker.images import Image, Images
     from clnrm_nb.executor.backends.docker.mounts import Mount
+    from clnrm_nb.executor.backends.docker.proxy import PortProxy
     from clnrm_nb.executor.backends.protocol import CommandResult, IsolationHeld, Leftover, UnitSpec
     from clnrm_nb.scenario.model import Service
 
@@ -128,13 +127,7 @@ class DockerUnit:
 
     def environment(self) -> dict[str, str]:
         """Where programs of this unit find its services: by name, at the container's own port."""
-        found: dict[str, str] = {}
-        for name, service in self._spec.services.items():
-            word = "".join(char if char.isalnum() and char.isascii() else "_" for char in name).upper()
-            host, ports = _place_of(service)
-            found[f"CLNRM_HOST_{word}"] = host
-            found.update({f"CLNRM_PORT_{word}_{port}": str(port) for port in ports})
-        return found
+        return environment_of(self._spec.services)
 
     # ------------------------------------------------------------------------------------------ services
 
@@ -164,9 +157,9 @@ class DockerUnit:
         container = await self._start(name, service.image or "", body, image, env)
         if self._mounts(service) != mounts:
             raise ClnrmError(f"a volume of `{name}` was exchanged while its container started", "CLN616")
-        if _is_reached(service) or self._has_host_mode:
+        if is_reached(service) or self._has_host_mode:
             container.reach = await self._reach_of(container)
-        await self._publish(service, container)
+        await publish(service, container, self._proxies, self.note)
         return container
 
     def _mounts(self, service: Service) -> list[Mount]:
@@ -219,22 +212,6 @@ class DockerUnit:
         stream = FrameStream(self._engine.client.attach_socket(container_id, params=wanted))
         self._unread.add(stream)
         return stream
-
-    async def _publish(self, service: Service, container: Container) -> None:
-        for port in service.ports:
-            target = container.address(port.container)
-            if port.protocol == "udp":
-                self.note(f"`{service.name}`: udp port {port.container} is reached inside the test only")
-            elif target is None:
-                self.note(f"`{service.name}`: port {port.container} cannot be published without a network")
-            elif service.network.mode != "host":
-                if port.ip is not None and not is_loopback(port.ip):
-                    self.note(
-                        f"`{service.name}`: port {port.container} is served on loopback, not on {port.ip}"
-                    )
-                proxy = await PortProxy.open(service.name, port, target)
-                self._proxies.append(proxy)
-                container.host_ports[port.container] = proxy.host_port
 
     @property
     def _has_host_mode(self) -> bool:
@@ -456,18 +433,3 @@ class DockerUnit:
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
         return await asyncio.wrap_future(call)
-
-
-def _place_of(service: Service) -> tuple[str, list[int]]:
-    """Host name and ports of a service, as its neighbours see it."""
-    if service.plugin == "network_service":
-        # One whose endpoint makes no sense is reported when it is looked for.
-        with suppress(ClnrmError):
-            host, port = external_address(service)
-            return host, [port]
-    return service.name, [port.container for port in service.ports]
-
-
-def _is_reached(service: Service) -> bool:
-    """Whether this process connects to the service itself, so that its address must be known."""
-    return bool(service.ports or service.ready_port or service.ready_http)
