@@ -432,4 +432,9 @@ class DockerUnit:
         call = self._engine.submit(function, *args, **kwargs)
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
-        return await asyncio.wrap_future(call)
+        try:
+            return await asyncio.wrap_future(call)
+        except BackendUnavailableError:
+            # The engine may do it all the same, and later than anybody here looks.
+            give_up(self.id)
+            raise
