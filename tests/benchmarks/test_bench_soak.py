@@ -122,6 +122,16 @@ def measured():
     )
 
 
+def left_after_clean_runs(engine):
+    """What is there when runs without faults have removed what an unreachable engine kept or made late."""
+    deadline_s = time.monotonic() + GONE_WITHIN_S
+    while True:
+        assert batch(engine.url, "t00.clnrm.toml") == ["passed"]
+        left = engine.labelled("clnrm_nb.owner", str(this_process()))
+        if not left or time.monotonic() > deadline_s:
+            return left
+
+
 def soak(engine, url, count):
     run(url, BATCH)
     batch(engine.url, "t00.clnrm.toml")
@@ -129,10 +139,8 @@ def soak(engine, url, count):
     begun_s = time.monotonic()
     ended = run(url, count)
     spent_s = time.monotonic() - begun_s
-    # The next run without faults also removes what an unreachable engine kept until then.
-    assert batch(engine.url, "t00.clnrm.toml") == ["passed"]
+    left = left_after_clean_runs(engine)
     after = measured()
-    left = engine.labelled("clnrm_nb.owner", str(this_process()))
     print(
         f"\n{ended.total()} tests with faults in {spent_s:.0f} s on {platform.machine()}, "
         f"{os.cpu_count()} cores: {dict(ended)}; {len(left)} objects left; "
@@ -144,7 +152,8 @@ def soak(engine, url, count):
     assert left == []
     assert after[0] - before[0] <= MOST_GROWTH_MB
     assert after[1] <= before[1] + 2
-    assert after[2] <= before[2] + 5
+    # Connections that failed are closed when Python gets to them: some ten, however many tests there were.
+    assert after[2] <= before[2] + 20
 
 
 @pytest.mark.bench
