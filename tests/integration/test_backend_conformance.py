@@ -1,4 +1,4 @@
-"""What every backend must show through `clnrm_nb.run`: one suite for docker, process and dask.
+"""What every backend must show through `clnrm_nb.run`: one suite for docker, podman, process and dask.
 
 A project with a test for each behaviour is run once on each backend; the tests look at that one result. Only
 what needs a run of its own (retries, limits, interrupts) has one.
@@ -56,7 +56,7 @@ MANY = {
     "f_secret": "[secrets]\nenv = ['CONFORMANCE_TOKEN']\n"
     + step('echo "plain $CONFORMANCE_TOKEN"; printf %s "$CONFORMANCE_TOKEN" | base64'),
     "g_spans": scenario("one", sent("first", 17)) + scenario("two", sent("second", 18)) + "[[expect.span]]\nname = 'first'\n",
-    "h_artifacts": scenario("leaves", "mkdir -p data; echo kept > data/a.txt", "artifacts.collect = ['files:/data/*.txt']\n"),
+    "h_artifacts": scenario("leaves", "mkdir -p tmp/data; echo kept > tmp/data/a.txt", "artifacts.collect = ['files:/tmp/data/*.txt']\n"),
     "j_unmet": step("true") + "[[expect.span]]\nname = 'nowhere'\n",
 }  # fmt: skip
 
@@ -102,17 +102,19 @@ def _holds(entry):
         return False
 
 
-@pytest.fixture(scope="module", params=["docker", "process", "dask-docker", "dask-process"])
+@pytest.fixture(scope="module", params=["docker", "podman", "process", "dask-docker", "dask-process"])
 def place(request, tmp_path_factory):
     configuration = tmp_path_factory.mktemp("user")
     (configuration / "cleanroom").mkdir()
     kind, _, inner = request.param.partition("-")
     engine, image, lines = None, "ignored:1", []
-    if "docker" in request.param:
-        engine = request.getfixturevalue("engine")
-        image = request.getfixturevalue("busybox_image")
+    if kind == "podman" or "docker" in request.param:
+        engine = request.getfixturevalue("podman_engine" if kind == "podman" else "engine")
+        image = request.getfixturevalue("image_maker").busybox(engine.client)
         lines += ["[containers]", f'default_image = "{image}"', 'pull_policy = "never"']
     options = {"backend": kind}
+    if kind == "podman":
+        options = {"backend": "docker", "docker_host": engine.url}
     if inner:
         cluster = request.getfixturevalue("conformance_cluster")
         options = {"scheduler": cluster.address}

@@ -185,7 +185,11 @@ def _reach(address: Address) -> tuple[docker.APIClient, Address, EngineFacts]:
     if address.socket_path is not None:
         # Nothing of the environment (proxies, .netrc) concerns a local socket; looking costs 0.2 ms a call.
         client.trust_env = False
-    facts = _facts(client.info(), client.version())
+    try:
+        facts = _facts(client.info(), client.version())
+    except BaseException:
+        client.close()
+        raise
     client.timeout = _CALL_TIMEOUT_S
     return client, address, facts
 
