@@ -14,27 +14,20 @@ import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.errors import BackendUnavailableError, ClnrmError, Diagnostic, InternalError
-from clnrm_nb.executor.artifacts import staging, write_artifacts
 from clnrm_nb.executor.backends.dask.address import checked
-from clnrm_nb.executor.backends.dask.clock import moved
+from clnrm_nb.executor.backends.dask.arrival import arrived, unrun
 from clnrm_nb.executor.backends.dask.fence import Ledger, Seats
-from clnrm_nb.executor.backends.dask.files import archive, extract, mounted, relative_directory
+from clnrm_nb.executor.backends.dask.files import archive, mounted, relative_directory
 from clnrm_nb.executor.backends.dask.parent import run_document
 from clnrm_nb.executor.backends.dask.payload import (
     Parcel,
     Reply,
     file_document,
-    outcome_of,
-    read_spans,
     settings_document,
 )
-from clnrm_nb.executor.judge import status_of_findings
 from clnrm_nb.executor.outcome import TestOutcome
-from clnrm_nb.executor.scenarios import ScenarioRun, scenarios_of
-from clnrm_nb.spans.table import SpanTable
 
 if TYPE_CHECKING:
-    from clnrm_nb.codes import Status
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.executor.attempt import RunContext
     from clnrm_nb.executor.backends.dask.cluster import Cluster
@@ -152,10 +145,10 @@ class DaskBackend:
                     _log.warning("%s: start %d was lost: %s", plan.id, len(losses), lost)
                     self._sweep()
         except ClnrmError as error:
-            return self._unrun(plan, context, error.diagnostic)
+            return unrun(plan, context, error.diagnostic, inner=self._inner)
         text = f"the test was started {MOST_STARTS} times and lost each time; last: {losses[-1]}"
         hint = "A test that takes all the memory, or ends its worker, looks like this; see the worker's log."
-        return self._unrun(plan, context, Diagnostic("CLN601", text, hint=hint))
+        return unrun(plan, context, Diagnostic("CLN601", text, hint=hint), inner=self._inner)
 
     async def _start(self, plan: TestPlan, context: RunContext, attempt: int) -> TestOutcome:
         from clnrm_nb.executor.backends.dask.pulse import Errand
@@ -182,14 +175,15 @@ class DaskBackend:
         else:
             seat.drop()
         if reply is None:
-            return self._unrun(plan, context, reason="interrupted", status="interrupted")
+            return unrun(plan, context, inner=self._inner, status="interrupted", reason="interrupted")
         if reply.kind == "refused":
-            return self._unrun(plan, context, *reply.diagnostics())
+            return unrun(plan, context, *reply.diagnostics(), inner=self._inner)
         if reply.kind != "done":
             raise _LostError(_SAID[reply.kind].format(worker=reply.worker))
         if not self._ledger.commit(plan.id, attempt, fence):
             raise _LostError("another start has been committed")
-        return await self._taken(errand, reply, findings)
+        worker = self._cluster.workers.get(reply.worker)
+        return await arrived(errand, reply, findings, worker.clock.ahead_ns if worker else 0)
 
     async def _parcel(self, errand: Errand, seat: Seat, attempt: int) -> tuple[Parcel, list[Diagnostic]]:
         """What is sent, and what is other than in a local run."""
@@ -293,63 +287,7 @@ class DaskBackend:
         await future.cancel(force=True)
         return Reply.of(answer.result()) if answer.done() and not answer.exception() else None
 
-    # ------------------------------------------------------------------------------------------ afterwards
-
-    async def _taken(self, errand: Errand, reply: Reply, findings: list[Diagnostic]) -> TestOutcome:
-        """The outcome as if the test had run here."""
-        assert self._cluster is not None
-        plan, context = errand.plan, errand.context
-        worker = self._cluster.workers.get(reply.worker)
-        ahead_ns = worker.clock.ahead_ns if worker else 0
-        errand.show(reply.events[errand.n_events :], ahead_ns)
-        outcome = outcome_of(reply.outcome, plan)
-        outcome.diagnostics += findings
-        if reply.spans:
-            outcome.spans = context.tables[plan.id] = moved(read_spans(reply.spans), ahead_ns)
-            _joined(outcome.spans, context, reply, ahead_ns)
-        if outcome.status != "interrupted":
-            await self._keep_artifacts(errand, outcome, reply)
-        return outcome
-
-    async def _keep_artifacts(self, errand: Errand, outcome: TestOutcome, reply: Reply) -> None:
-        def write() -> None:
-            with staging(errand.context.project.state_dir, errand.plan.id) as directory:
-                extract(reply.files, directory)
-                write_artifacts(directory, errand.plan, outcome, {})
-
-        try:
-            await asyncio.shield(asyncio.ensure_future(asyncio.to_thread(write)))
-        except OSError as error:
-            text = f"the artifacts could not be written: {error}"
-            outcome.diagnostics.append(Diagnostic("CLN001", text, severity="warning", test=errand.plan.id))
-
-    def _unrun(
-        self,
-        plan: TestPlan,
-        context: RunContext,
-        *findings: Diagnostic,
-        status: Status | None = None,
-        reason: str | None = None,
-    ) -> TestOutcome:
-        """The outcome of a test that ran nowhere."""
-        outcome = TestOutcome(
-            id=plan.id,
-            name=plan.test.metadata.name,
-            backend=self._inner,
-            hermetic=self.hermetic and plan.is_hermetic_by_file,
-            isolation="fresh",
-            matrix=dict(plan.test.matrix),
-            hash=plan.hash,
-            reason=reason or next((finding.message for finding in findings), None),
-            scenarios=[
-                ScenarioRun.prepared(each, reason or "not started") for each in scenarios_of(plan.test)
-            ],
-            diagnostics=list(findings),
-        )
-        outcome.status = status or status_of_findings(outcome.diagnostics)
-        for finding in findings:
-            context.emit("diagnostic", test=plan.id, data=finding.to_json())
-        return outcome
+    # ------------------------------------------------------------------------------------------ clean-up
 
     def _call_off(self, errand: Errand) -> None:
         """Nobody waits for this start any more; should it still run somewhere, it is stopped there."""
@@ -411,17 +349,3 @@ async def _overdue(errand: Errand) -> None:
     """Return when a started test should have answered long ago."""
     await errand.started.wait()
     await asyncio.sleep(errand.plan.timeout_s + _LAG_S)
-
-
-def _joined(table: SpanTable, context: RunContext, reply: Reply, ahead_ns: int) -> None:
-    """Put the run's own span in its place, and say at the test's span where it ran."""
-    own = [row for row in range(len(table)) if table.own[row]]
-    run = SpanTable([context.run_span.snapshot()])
-    for row in own:
-        if table.span_id[row] == run.span_id[0]:
-            table.replace(row, run, 0)
-        elif table.name[row] == "clnrm.test":
-            where: dict[str, Any] = {"clnrm.dask.worker": reply.worker}
-            if ahead_ns:
-                where["clnrm.clock.ahead_ms"] = round(ahead_ns / 1e6, 3)
-            table.attributes[row] = {**table.attributes[row], **where}
