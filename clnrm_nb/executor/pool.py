@@ -7,6 +7,7 @@ back in the order of the plans, whatever the order of completion.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     from clnrm_nb.spans.table import SpanTable
 
 __all__ = ["TestHistory", "run_tests"]
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -290,6 +293,7 @@ class _Pool:
             return
         try:
             self._evaluate(plan, outcome)
+            mask_outcome(outcome, self._context.masker)
         except Exception as error:  # noqa: BLE001  # One bad test never harms another; it is reported as CLN901.
             finding = replace(internal_error(error), test=plan.id)
             outcome.diagnostics.append(finding)
@@ -327,6 +331,10 @@ class _Pool:
 
     def _pause(self, plan: TestPlan, outcome: TestOutcome, pause_s: float) -> None:
         """Let a test wait for its next attempt, holding nothing."""
+        attempts = self._context.settings.executor.retries + 1
+        _log.info(
+            "%s: attempt %d of %d %s", plan.id, self._retries.attempts(plan.id), attempts, outcome.status
+        )
         data = {"attempt": self._retries.attempts(plan.id) + 1, "pause_ms": round(pause_s * 1e3, 3)}
         self._context.emit("test.retry", test=plan.id, status=outcome.status, data=data)
         self._again[plan.id] = outcome
