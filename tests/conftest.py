@@ -216,20 +216,19 @@ def image_maker() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def two_engines(
-    engine: TestEngine, private_engine_tool: ModuleType, image_maker: ModuleType
-) -> Iterator[list[TestEngine]]:
-    """The session's engine and one more, both with the busybox image: two machines as far as tests can tell."""
+def two_engines(private_engine_tool: ModuleType, image_maker: ModuleType) -> Iterator[list[TestEngine]]:
+    """Engines that nobody else uses, with the busybox image: two machines as far as tests can tell."""
     import docker
 
-    directory = Path(tempfile.gettempdir()) / f"clnrm-second-{os.getpid()}"
-    url = private_engine_tool.start(directory)
-    second = TestEngine(url, docker.APIClient(base_url=url, version="auto"))
-    for each in (engine, second):
+    directories = [Path(tempfile.gettempdir()) / f"clnrm-{which}-{os.getpid()}" for which in ("one", "other")]
+    urls = [private_engine_tool.start(directory) for directory in directories]
+    engines = [TestEngine(url, docker.APIClient(base_url=url, version="auto")) for url in urls]
+    for each in engines:
         image_maker.busybox(each.client)
-    yield [engine, second]
-    second.client.close()
-    private_engine_tool.stop(directory)
+    yield engines
+    for each, directory in zip(engines, directories, strict=True):
+        each.client.close()
+        private_engine_tool.stop(directory)
 
 
 @pytest.fixture(scope="session")

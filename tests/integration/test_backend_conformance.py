@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import clnrm_nb
+from clnrm_nb.executor.ownership import this_process
 
 pytestmark = pytest.mark.docker
 
@@ -88,10 +89,13 @@ class Place:
     def left(self):
         """What of any test is there now: containers, networks, processes."""
         if self.engine is not None:
+            # Of this process, or of workers on an engine that nobody else uses.
+            label = "clnrm_nb.test" if self.name.startswith("dask") else f"clnrm_nb.owner={this_process()}"
+            filters = {"label": label}
             return [
-                *(each["Names"][0] for each in self.engine.client.containers(all=True, filters={"label": "clnrm_nb.test"})),
-                *(each["Name"] for each in self.engine.client.networks(filters={"label": "clnrm_nb.test"})),
-            ]  # fmt: skip
+                *(each["Names"][0] for each in self.engine.client.containers(all=True, filters=filters)),
+                *(each["Name"] for each in self.engine.client.networks(filters=filters)),
+            ]
         return [entry.name for entry in Path("/proc").glob("[0-9]*") if _holds(entry)]
 
 
@@ -109,7 +113,11 @@ def place(request, tmp_path_factory):
     kind, _, inner = request.param.partition("-")
     engine, image, lines = None, "ignored:1", []
     if kind == "podman" or "docker" in request.param:
-        engine = request.getfixturevalue("podman_engine" if kind == "podman" else "engine")
+        engine = (
+            request.getfixturevalue("two_engines")[0]
+            if inner
+            else request.getfixturevalue("podman_engine" if kind == "podman" else "engine")
+        )
         image = request.getfixturevalue("image_maker").busybox(engine.client)
         lines += ["[containers]", f'default_image = "{image}"', 'pull_policy = "never"']
     options = {"backend": kind}
@@ -124,9 +132,9 @@ def place(request, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def conformance_cluster(dask_cluster, engine):
+def conformance_cluster(dask_cluster, two_engines):
     with dask_cluster("conformance") as cluster:
-        cluster.worker(n_threads=8, docker_host=engine.url)
+        cluster.worker(n_threads=8, docker_host=two_engines[0].url)
         yield cluster.ready()
 
 
