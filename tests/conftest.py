@@ -332,6 +332,22 @@ def no_leftovers(engine: TestEngine) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def ipython() -> Any:
+    """The one shell of this process: IPython starts it once, for whoever asks first."""
+    from IPython.testing.globalipapp import start_ipython
+
+    return start_ipython()
+
+
+@pytest.fixture
+def shell(ipython: Any) -> Iterator[Any]:
+    """A shell with the extension loaded."""
+    ipython.run_line_magic("load_ext", "clnrm_nb")
+    yield ipython
+    ipython.run_line_magic("unload_ext", "clnrm_nb")
+
+
+@pytest.fixture(scope="session")
 def browser() -> str:
     """Path of chromium, to be driven with playwright's ``executable_path``."""
     found = shutil.which("chromium") or shutil.which("chromium-browser")

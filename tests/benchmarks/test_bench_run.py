@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.bench]
 MOST_TIMES_RAW = 1.25
 LEAST_SHARE_OF_THROUGHPUT = 0.85
 TESTS, WORKERS = 24, 4
-REPEATS = 9
+REPEATS = 5
 _numbers = count()
 
 

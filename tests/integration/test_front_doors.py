@@ -11,7 +11,6 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from IPython.testing.globalipapp import start_ipython
 
 import clnrm_nb
 from clnrm_nb import api
@@ -29,18 +28,6 @@ def project(tmp_path, monkeypatch):
             shutil.copy(source / file, tmp_path / file)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@pytest.fixture(scope="session")
-def ipython():
-    return start_ipython()
-
-
-@pytest.fixture
-def shell(ipython):
-    ipython.run_line_magic("load_ext", "clnrm_nb")
-    yield ipython
-    ipython.run_line_magic("unload_ext", "clnrm_nb")
 
 
 def clnrm(*words, cwd=None):

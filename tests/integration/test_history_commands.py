@@ -8,7 +8,6 @@ from importlib import resources
 from xml.etree import ElementTree as ET
 
 import pytest
-from IPython.testing.globalipapp import start_ipython
 from jsonschema import Draft202012Validator
 
 import clnrm_nb
@@ -40,18 +39,6 @@ def project(tmp_path, monkeypatch):
             shutil.copy(source / file, tmp_path / file)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@pytest.fixture(scope="session")
-def ipython():
-    return start_ipython()
-
-
-@pytest.fixture
-def shell(ipython):
-    ipython.run_line_magic("load_ext", "clnrm_nb")
-    yield ipython
-    ipython.run_line_magic("unload_ext", "clnrm_nb")
 
 
 def clnrm(*words):
