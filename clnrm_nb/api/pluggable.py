@@ -6,6 +6,7 @@ Every list is read from where the word is understood, so that this page cannot p
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.api.contexts import Context, context_of, refuse_unknown
@@ -63,6 +64,7 @@ def _backends(settings: Settings) -> Iterator[Row]:
         "docker": _engine(settings),
         "process": ("usable", "only where a person asks for it: --backend process"),
         "replay": ("usable", "plays a recording: --replay FILE"),
+        "dask": _with_extra("dask", "distributed", "whole tests on a cluster: --scheduler URL"),
     }
     for name, target, entry in all_backends():
         state, detail = known.get(name) or _importable(target)
@@ -104,13 +106,23 @@ def _services() -> Iterator[Row]:
     yield "service plugin", NETWORK_SERVICE, "usable", _HERE, "no container; the test is not hermetic"
 
 
+def _with_extra(extra: str, module: str, detail: str) -> tuple[str, str]:
+    """Whether what an extra brings is there; looked for, not imported."""
+    if find_spec(module) is None:
+        return "missing", f"needs the extra `{extra}`: pip install 'clnrm_nb[{extra}]'"
+    return "usable", detail
+
+
 def _exporters() -> Iterator[Row]:
-    limits = {
-        **dict.fromkeys(EXPORTERS_NOT_IMPLEMENTED, "accepted; no spans are collected from it (CLN320)"),
-        "otlp-grpc": "accepted; HTTP is used (CLN320)",
+    known = {
+        **dict.fromkeys(
+            EXPORTERS_NOT_IMPLEMENTED, ("limited", "accepted; no spans are collected from it (CLN320)")
+        ),
+        "otlp-grpc": _with_extra("grpc", "grpc", "over a port of its own"),
     }
     for name in EXPORTERS:
-        yield "exporter", name, "limited" if name in limits else "usable", _HERE, limits.get(name, "")
+        state, detail = known.get(name, ("usable", ""))
+        yield "exporter", name, state, _HERE, detail
 
 
 def _expectations() -> list[str]:

@@ -564,6 +564,8 @@ def test_plugins_tell_what_is_there_and_whether_it_works(project, monkeypatch, t
     assert by_kind["backend"]["docker"] == "missing"
     assert by_kind["backend"]["process"] == "usable"
     assert by_kind["exporter"]["zipkin"] == "limited"
+    assert by_kind["exporter"]["otlp-grpc"] == "usable"
+    assert by_kind["backend"]["dask"] == "usable"
     assert {"generic_container", "surrealdb", "network_service"} <= set(by_kind["service plugin"])
     assert {"span", "window", "hermeticity"} <= set(by_kind["expectation"])
     assert {"otlp-json", "csv"} <= set(by_kind["trace format"])
