@@ -120,7 +120,7 @@ async def test_an_engine_restarted_in_mid_run_ends_its_tests_and_serves_the_next
 ):
     url, client, image = private_engine()
     running = asyncio.ensure_future(run(url, image, a_test("a", image, "sleep 1000")))
-    await until(lambda: len(client.containers()) == 1)
+    await until(lambda: len(client.containers()) == 2)
 
     pid = private_engine_tool._pid(Path(url.removeprefix("unix://")).parent)
     private_engine_tool._end(pid, 15)
