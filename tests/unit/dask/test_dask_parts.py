@@ -1,7 +1,9 @@
 """The parts of the dask backend that need no cluster: who may be reached, what travels, fences, clocks."""
 
+import io
 import json
 import os
+import tarfile
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -292,7 +294,7 @@ def test_mounts_lead_to_the_same_files_below_the_workers_copy(planned, tmp_path)
 
     found = mounted(planned(box(relative, absolute), directory="tests"), by_process=False)
     there = tmp_path / "there"
-    extract(archive(found.sources), there)
+    extract(archive(found.sources), there, keeps_modes=True)
 
     paths = [volume.host_path for volume in found.test.services["box"].volumes]
     (there / "tests").mkdir()
@@ -350,7 +352,7 @@ def test_modes_links_and_empty_directories_travel_and_pipes_do_not(tmp_path):
     (source / "link").symlink_to("run")
     os.mkfifo(source / "pipe")
 
-    extract(archive({"s": source}), tmp_path / "there")
+    extract(archive({"s": source}), tmp_path / "there", keeps_modes=True)
 
     there = tmp_path / "there" / "s"
     assert sorted(path.name for path in there.iterdir()) == ["empty", "link", "run"]
@@ -395,3 +397,14 @@ def test_events_say_when_in_the_time_of_this_machine():
 
     assert shown == [("step.end", datetime(2026, 1, 1, tzinfo=UTC), "t")]
     assert errand.n_events == 1
+
+
+def test_what_comes_back_from_a_worker_stays_below_its_directory(tmp_path):
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as out:
+        out.addfile(tarfile.TarInfo("../escaped"), io.BytesIO())
+
+    with pytest.raises(tarfile.TarError):
+        extract(packed.getvalue(), tmp_path / "there", keeps_modes=False)
+
+    assert not (tmp_path / "escaped").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tarfile
 from typing import TYPE_CHECKING, Any
 
 from clnrm_nb.errors import Diagnostic
@@ -54,12 +55,12 @@ async def arrived(errand: Errand, reply: Reply, findings: Sequence[Diagnostic], 
 async def _keep_artifacts(errand: Errand, outcome: TestOutcome, reply: Reply) -> None:
     def write() -> None:
         with staging(errand.context.project.state_dir, errand.plan.id) as directory:
-            extract(reply.files, directory)
+            extract(reply.files, directory, keeps_modes=False)
             write_artifacts(directory, errand.plan, outcome, {})
 
     try:
         await asyncio.shield(asyncio.ensure_future(asyncio.to_thread(write)))
-    except OSError as error:
+    except (OSError, tarfile.TarError) as error:
         text = f"the artifacts could not be written: {error}"
         outcome.diagnostics.append(Diagnostic("CLN001", text, severity="warning", test=errand.plan.id))
 

@@ -13,7 +13,7 @@ import os
 import tarfile
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from clnrm_nb.errors import ClnrmError, Diagnostic
 from clnrm_nb.executor.artifacts import artifact_directory
@@ -187,15 +187,20 @@ def _too_much(sources: dict[str, Path]) -> ClnrmError:
     )
 
 
-def extract(data: bytes, directory: Path) -> None:
+def extract(data: bytes, directory: Path, *, keeps_modes: bool) -> None:
     """Write the files of an archive below a directory.
 
-    Both ends are ours, and whoever can send one could run code here anyway; so modes and owners are kept,
-    since programs under test see them.
+    Parameters
+    ----------
+    keeps_modes : bool
+        For a worker, whose programs under test see modes and owners: whoever sends it files has it run code
+        anyway. What comes back holds what programs under test wrote, and is taken as data only: nothing
+        beyond `directory`, no devices, no links out of it.
     """
     if data:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as source:
-            source.extractall(directory, filter="fully_trusted")  # noqa: S202  # See above.
+            chosen: Literal["fully_trusted", "data"] = "fully_trusted" if keeps_modes else "data"
+            source.extractall(directory, filter=chosen)  # noqa: S202  # See above.
 
 
 def artifact_files(state_dir: Path, test_id: str) -> bytes:

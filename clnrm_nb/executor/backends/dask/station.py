@@ -161,7 +161,7 @@ class Station:
             return Reply.refusing(worker, _other_versions(document["versions"], worker))
         with _workspace(directory) as root:
             if parcel.files:
-                await asyncio.to_thread(extract, parcel.files, root)
+                await asyncio.to_thread(extract, parcel.files, root, keeps_modes=True)
             outcome = await self._run(live, document, root)
             if outcome.status == "interrupted" and parcel.fence not in self._recalled:
                 # Not by the run: it gets no verdict of this start.
