@@ -97,13 +97,13 @@ def start(directory: Path, *options: str) -> str:
             program, "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",
             "--data-root", f"{directory}/data", "--exec-root", f"{directory}/exec",
             "--pidfile", f"{directory}/pid", "-H", url,
+            # All engines of a machine share the default bridge: each would give it an address of its own, and
+            # one that is told to do without (`--bridge=none`) takes it away from the others.
+            "--bip=172.17.0.1/16",
             *options,
         ]  # fmt: skip
         if not any(option.startswith("--default-address-pool") for option in options):
             command.append(f"--default-address-pool=base={address_pool(directory)},size=26")
-        if "--bridge=none" not in options:
-            # All engines of a machine share the default bridge: each would give it an address of its own.
-            command.append("--bip=172.17.0.1/16")
         with (directory / "log").open("ab") as log:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True

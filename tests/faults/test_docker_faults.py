@@ -69,8 +69,7 @@ async def mortal(private_engine_tool, image_maker, tmp_path):
     import docker
 
     directory = Path(tempfile.mkdtemp(prefix="clnrm-mortal-"))
-    options = ("--bridge=none", "--default-address-pool=base=10.213.0.0/16,size=24")
-    url = await asyncio.to_thread(private_engine_tool.start, directory, *options)
+    url = await asyncio.to_thread(private_engine_tool.start, directory)
     client = docker.APIClient(base_url=url, version="auto")
     image = image_maker.busybox(client)
     client.close()

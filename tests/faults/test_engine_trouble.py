@@ -44,7 +44,7 @@ def private_engine(private_engine_tool, image_maker, directory):
     home, clients = directory / "e", []
 
     def start(*options):
-        url = private_engine_tool.start(home, "--bridge=none", *options)
+        url = private_engine_tool.start(home, *options)
         client = docker.APIClient(base_url=url, version="auto")
         clients.append(client)
         return url, client, image_maker.busybox(client)
