@@ -137,7 +137,6 @@ async def run_tests(
         report_late_spans(outcomes, context)
         return outcomes
     finally:
-        context.run_span.end()
         if receiver is None:
             await context.receiver.stop()
 

@@ -11,6 +11,7 @@ unexpected exception is CLN901, and whatever happens the unit is closed. Expecta
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Final
@@ -32,6 +33,7 @@ from clnrm_nb.executor.settle import internal_error, settle
 from clnrm_nb.executor.together import together
 from clnrm_nb.executor.tracing import TestTracer
 from clnrm_nb.spans.collector import Collector
+from clnrm_nb.spans.phases import Place, at, move
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from clnrm_nb.spans.model import Span
 
 __all__ = ["prepares_ahead", "run_test"]
+
+_log = logging.getLogger(__name__)
 
 _LIMIT_LAG_S: Final = 1.0
 """How long after the test's limit its commands may take to report that they were stopped."""
@@ -74,7 +78,16 @@ async def run_test(
     is_awaited : bool
         Whether somebody waits for it already, so that making it ready is a part of it.
     """
-    turn = turn or nullcontext()
+    root = context.run_span
+    with at(Place(root.trace_id, root.span_id, run=context.run_id, test=plan.id)):
+        outcome = await _lived(plan, context, turn or nullcontext(), is_awaited=is_awaited)
+        _log.info("%s: %s after %.0f ms", plan.id, outcome.status, outcome.duration_ms)
+        return outcome
+
+
+async def _lived(
+    plan: TestPlan, context: RunContext, turn: AbstractAsyncContextManager[object], *, is_awaited: bool
+) -> TestOutcome:
     life = _Life(plan, context)
     if is_awaited:
         life.begin()
@@ -321,6 +334,7 @@ class _Life:
         context.tables[plan.id] = collector.table
         deliver = _nobody if context.backend.replayed else collector.add_own
         tracer = TestTracer(context.run_span, plan.id, deliver)
+        move(trace_id=tracer.test.trace_id, span_id=tracer.test.span_id)
         collector.know_parent(tracer.test.span_id)
         attempt = Attempt(
             plan=plan,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from clnrm_nb.config.discovery import discover
 from clnrm_nb.config.project import test_id
+from clnrm_nb.spans.phases import phase
 from clnrm_nb.template import TemplateRequest, combinations, render
 from clnrm_nb.validation import check
 
@@ -208,7 +209,10 @@ def _load_one(
         tests.append(LoadedTest(request.file, directory, None, matrix_findings))
         return
     for matrix in chosen:
-        checked = check(render(replace(request, matrix=matrix)), strict_toml=settings.template.strict_toml)
+        with phase("clnrm.render", {"clnrm.file": request.file}):
+            rendered = render(replace(request, matrix=matrix))
+        with phase("clnrm.validate", {"clnrm.file": request.file}):
+            checked = check(rendered, strict_toml=settings.template.strict_toml)
         if checked.test is not None and request.determinism:
             held = checked.test.determinism.model_copy(update=dict(request.determinism))
             checked = replace(checked, test=checked.test.model_copy(update={"determinism": held}))

@@ -22,6 +22,7 @@ from clnrm_nb.pipeline.secrets import hiding, masker_of
 from clnrm_nb.pipeline.select import select
 from clnrm_nb.report.results import Leave, RunResult
 from clnrm_nb.report.view import dated
+from clnrm_nb.spans.phases import phase, running
 from clnrm_nb.state import State, new_run_id
 from clnrm_nb.state.journal import Journal
 
@@ -126,7 +127,23 @@ async def run_pipeline(
             hint="A broken-off run is gone on with once; repeat it afterwards.",
         )
     started = _Started()
-    loaded = load(request.sources, request.variables, project=project, settings=settings)
+    with running(started.run_id):
+        return await _carried_out(
+            request, started, project=project, settings=settings, listener=listener, tables=tables
+        )
+
+
+async def _carried_out(
+    request: RunRequest,
+    started: _Started,
+    *,
+    project: Project,
+    settings: Settings,
+    listener: Listener | None,
+    tables: LiveTables | None,
+) -> RunResult:
+    with phase("clnrm.load"):
+        loaded = load(request.sources, request.variables, project=project, settings=settings)
     masker = masker_of(loaded.tests, request.variables.environ or os.environ)
     with hiding(masker), State.open(project.state_dir) as state:
         run = _Run(
@@ -203,7 +220,8 @@ class _Run:
         ledger = None if self._request.is_repeated else Ledger(self._journal, self._state, self._masker.text)
         try:
             result = self._result(await self._execution(resumption or Resumption(), ledger))
-            self._record(result, resumption or Resumption(), ledger)
+            with phase("clnrm.record"):
+                self._record(result, resumption or Resumption(), ledger)
         except BaseException as error:
             self._journal.break_off()
             self._tell("run.end", status="error", data={"message": str(error)})
