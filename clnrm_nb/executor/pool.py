@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -180,6 +181,8 @@ class _Pool:
         """Tests whose turn is still to come or going on; the others are being torn down."""
         self._on_turn: set[str] = set()
         self._begun: set[str] = set()
+        self._queued_s = time.perf_counter()
+        self._waited_ms: dict[str, float] = {}
         self._retries = Retries(context.run_id, executor)
         self._outcomes: dict[str, TestOutcome] = {}
         self._tasks: dict[asyncio.Task[TestOutcome], TestPlan] = {}
@@ -246,6 +249,7 @@ class _Pool:
     def _begin(self, plan: TestPlan) -> None:
         if plan.id not in self._begun:
             self._begun.add(plan.id)
+            self._waited_ms[plan.id] = (time.perf_counter() - self._queued_s) * 1e3
             self._context.emit("test.start", test=plan.id)
 
     async def _attempt(self, plan: TestPlan) -> TestOutcome:
@@ -352,6 +356,8 @@ class _Pool:
 
     def _put(self, plan: TestPlan, outcome: TestOutcome) -> None:
         outcome = self._retries.conclude(outcome)
+        if plan.id in self._waited_ms:
+            outcome.timings_ms = {"queue": self._waited_ms[plan.id], **outcome.timings_ms}
         self._outcomes[plan.id] = outcome
         self._count(outcome)
         if self._ended is not None:

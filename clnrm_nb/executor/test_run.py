@@ -202,6 +202,8 @@ class _Life:
         """Its turn has come, or somebody waits for it; again: nothing."""
         if self.begun_s is None:
             self.begun_s = time.perf_counter()
+            if prepares_ahead(self._plan, self._context.backend):
+                self.outcome.was_ready = self._is_prepared
             self._context.let_go()
             if self._attempt is not None:
                 # Where the waiting ends in the timeline of the test.
@@ -213,6 +215,7 @@ class _Life:
             await self.close()
             self.outcome.diagnostics.clear()
             self.outcome.timings_ms.clear()
+            self.outcome.was_ready = False
             self._unborn()
         if not self._is_prepared:
             await self.prepare()

@@ -18,7 +18,7 @@ from clnrm_nb.spans.model import Event, Link, Scope, Span
 from clnrm_nb.spans.phases import OWN_RESOURCE, RUN, SCOPE, Phase, at, here
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from contextlib import AbstractContextManager
 
     from opentelemetry.sdk.trace import ReadableSpan
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Tracer as SdkTracer
     from opentelemetry.trace import SpanContext
 
-__all__ = ["OwnSpan", "RunSpan", "TestTracer", "run_span"]
+    from clnrm_nb.spans.table import SpanTable
+
+__all__ = ["OwnSpan", "RunSpan", "TestTracer", "own_trace", "run_span"]
 
 _MAX_EVENTS: Final = 1_000
 
@@ -173,6 +175,24 @@ class RunSpan:
     def snapshot(self) -> Span:
         """As it is, with the present as its end."""
         return self._phase.span()
+
+
+def own_trace(run: Phase, tables: Iterable[SpanTable]) -> SpanTable:
+    """The whole own trace of a run: its phases, what it is a part of, and the own spans of its tests.
+
+    Parameters
+    ----------
+    tables : iterable of SpanTable
+        Of its tests.
+    """
+    from clnrm_nb.spans.table import SpanTable
+
+    whole = SpanTable(phase.span() for phase in run.top.walk())
+    known = set(whole.span_id)
+    for table in tables:
+        rows = [row for row in range(len(table)) if table.own[row] and table.span_id[row] not in known]
+        whole.extend(table.select(rows))
+    return whole
 
 
 def run_span(run_id: str) -> RunSpan:

@@ -13,6 +13,7 @@ from clnrm_nb.report.files import write_test_reports
 from clnrm_nb.report.results import RunResult
 from clnrm_nb.spans.loaders import write_otlp_json
 from clnrm_nb.state.evidence import Evidence
+from clnrm_nb.state.measures import MEASURES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,6 +71,8 @@ def record(
     }
     workers = settings.executor.effective_worker_count
     document = {**result.raw, "run": run_id, "workers": workers}
+    if result.measures is not None:
+        document["data"] = {**document["data"], MEASURES: result.measures.to_json()}
     state.save_run(document, spans, kept=known, moved_from=moved_from)
     Evidence(state).add(run_id, evidence)
     result.add_findings([*findings, *state.diagnostics])

@@ -14,8 +14,10 @@ from clnrm_nb.executor.events import Event, guarded
 from clnrm_nb.executor.ownership import this_process
 from clnrm_nb.pipeline.compare import ComparisonRequest, compare
 from clnrm_nb.pipeline.execution import Execution
+from clnrm_nb.pipeline.exporting import tell_others
 from clnrm_nb.pipeline.ledger import Ledger
 from clnrm_nb.pipeline.load import Sources, Variables, load
+from clnrm_nb.pipeline.measuring import measured
 from clnrm_nb.pipeline.record import record
 from clnrm_nb.pipeline.resume import Resumption, digests_of, resume, superseded
 from clnrm_nb.pipeline.secrets import hiding, masker_of
@@ -127,10 +129,12 @@ async def run_pipeline(
             hint="A broken-off run is gone on with once; repeat it afterwards.",
         )
     started = _Started()
-    with running(started.run_id):
-        return await _carried_out(
+    with running(started.run_id) as timed:
+        result = await _carried_out(
             request, started, project=project, settings=settings, listener=listener, tables=tables
         )
+    result.time(timed)
+    return result
 
 
 async def _carried_out(
@@ -219,7 +223,11 @@ class _Run:
         self._tell_start(resumption)
         ledger = None if self._request.is_repeated else Ledger(self._journal, self._state, self._masker.text)
         try:
-            result = self._result(await self._execution(resumption or Resumption(), ledger))
+            outcomes = await self._execution(resumption or Resumption(), ledger)
+            result = self._result(outcomes)
+            result.measures = measured(
+                outcomes, run_id=self._started.run_id, at=dated(self._started.at), pool=self._pool
+            )
             with phase("clnrm.record"):
                 self._record(result, resumption or Resumption(), ledger)
         except BaseException as error:
@@ -234,6 +242,7 @@ class _Run:
         elif ledger is not None:
             self._journal.close(superseded(self._tests, self._state))
         self._tell("run.end", status="passed" if result.ok else "failed", data=result.summary)
+        await tell_others(result, self._settings, self._masker)
         return result
 
     def _tell(self, name: EventName, **fields: Any) -> None:

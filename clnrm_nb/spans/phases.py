@@ -143,6 +143,14 @@ class Phase:
             phase = phase.parent
         return phase
 
+    @property
+    def top(self) -> Phase:
+        """The root of its trace."""
+        phase = self
+        while phase.parent is not None:
+            phase = phase.parent
+        return phase
+
     def walk(self) -> Iterator[Phase]:
         """It and everything below it, parents first, in the order of their beginning."""
         waiting = [self]
