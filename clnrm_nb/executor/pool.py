@@ -35,6 +35,7 @@ from clnrm_nb.executor.test_run import prepares_ahead, run_test
 from clnrm_nb.executor.together import cancel_all
 from clnrm_nb.executor.tracing import run_span
 from clnrm_nb.executor.turns import Turns
+from clnrm_nb.spans.phases import at
 from clnrm_nb.spans.receiver import Limits, Receiver
 
 if TYPE_CHECKING:
@@ -362,6 +363,8 @@ class _Pool:
         self._count(outcome)
         if self._ended is not None:
             self._ended(outcome)
+        with at(test=plan.id):
+            _log.info("%s: %s after %.0f ms", plan.id, outcome.status, outcome.duration_ms)
         self._context.emit(
             "test.end",
             test=plan.id,

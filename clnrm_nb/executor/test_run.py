@@ -11,7 +11,6 @@ unexpected exception is CLN901, and whatever happens the unit is closed. Expecta
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Final
@@ -47,8 +46,6 @@ if TYPE_CHECKING:
 
 __all__ = ["prepares_ahead", "run_test"]
 
-_log = logging.getLogger(__name__)
-
 _LIMIT_LAG_S: Final = 1.0
 """How long after the test's limit its commands may take to report that they were stopped."""
 
@@ -80,9 +77,7 @@ async def run_test(
     """
     root = context.run_span
     with at(Place(root.trace_id, root.span_id, run=context.run_id, test=plan.id)):
-        outcome = await _lived(plan, context, turn or nullcontext(), is_awaited=is_awaited)
-        _log.info("%s: %s after %.0f ms", plan.id, outcome.status, outcome.duration_ms)
-        return outcome
+        return await _lived(plan, context, turn or nullcontext(), is_awaited=is_awaited)
 
 
 async def _lived(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from clnrm_nb.state.evidence import Attempt
 
 __all__ = ["LiveTables", "RunRequest", "run_pipeline"]
+
+_log = logging.getLogger(__name__)
 
 
 class LiveTables(dict[str, "SpanTable"]):
@@ -241,6 +244,7 @@ class _Run:
             self._journal.break_off()
         elif ledger is not None:
             self._journal.close(superseded(self._tests, self._state))
+        _log.info("%s after %.0f ms", result.headline, result.raw["duration_ms"])
         self._tell("run.end", status="passed" if result.ok else "failed", data=result.summary)
         await tell_others(result, self._settings, self._masker)
         return result
@@ -252,6 +256,7 @@ class _Run:
         data: dict[str, Any] = {"tests": len(self._chosen)}
         if resumption is not None:
             data["resume"] = {"run": resumption.run, "taken_over": len(resumption.outcomes)}
+        _log.info("run %s: %d tests", self._started.run_id, len(self._chosen))
         self._tell("run.start", data=data)
 
     def _resumption(self) -> Resumption:

@@ -9,6 +9,7 @@ run is recorded nowhere.
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from contextlib import contextmanager
@@ -34,6 +35,8 @@ __all__ = [
     "phase",
     "running",
 ]
+
+_log = logging.getLogger(__name__)
 
 SCOPE: Final = "clnrm_nb"
 """Of own spans."""
@@ -232,8 +235,9 @@ def begun(phase: Phase, **ids: str) -> Iterator[Phase]:
     try:
         yield phase
     finally:
-        _PLACE.reset(token)
         phase.end()
+        _log.debug("%s took %.1f ms", phase.name, phase.duration_ms)
+        _PLACE.reset(token)
 
 
 @contextmanager
