@@ -103,7 +103,6 @@ def test_runs_are_told_together_by_stats(project):
 
     assert len(stats.measures) == 2
     assert stats.raw["data"]["measures"]["summary"]["tests"] == 4
-    assert stats.raw["data"]["measures"]["summary"]["lookups"] is None or True
     assert "queue wait" in repr(stats)
     assert "save to" not in repr(stats)
 
@@ -341,9 +340,7 @@ def test_every_line_of_a_json_log_is_an_object_that_knows_its_place(project):
     assert len({line["run"] for line in placed}) == 1
     assert all(len(line["trace_id"]) == 32 and len(line["span_id"]) == 16 for line in placed)
     assert {line["test"] for line in placed if "test" in line} == {"a.clnrm.toml", "b.clnrm.toml"}
-    assert any(
-        line["message"] == "clnrm.load took 0.0 ms" or "clnrm.load took" in line["message"] for line in lines
-    )
+    assert any("clnrm.load took" in line["message"] for line in lines)
 
 
 def test_a_line_of_the_log_names_a_span_of_the_trace(project):
