@@ -12,12 +12,8 @@ from clnrm_nb.codes import EXIT_INTERRUPTED
 from clnrm_nb.errors import UsageError
 from clnrm_nb.executor.events import Event, guarded
 from clnrm_nb.executor.ownership import this_process
-from clnrm_nb.pipeline.compare import ComparisonRequest, compare
-from clnrm_nb.pipeline.execution import Execution
-from clnrm_nb.pipeline.ledger import Ledger
-from clnrm_nb.pipeline.load import Sources, Variables, load
+from clnrm_nb.pipeline.load import load
 from clnrm_nb.pipeline.record import record
-from clnrm_nb.pipeline.resume import Resumption, digests_of, resume, superseded
 from clnrm_nb.pipeline.secrets import hiding, masker_of
 from clnrm_nb.pipeline.select import select
 from clnrm_nb.report.results import Leave, RunResult
@@ -33,14 +29,17 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.backends.protocol import PoolReport
     from clnrm_nb.executor.events import EventName, Listener
     from clnrm_nb.executor.outcome import TestOutcome
+    from clnrm_nb.pipeline.ledger import Ledger
     from clnrm_nb.pipeline.load import Loaded, LoadedTest
+    from clnrm_nb.pipeline.request import RunRequest
+    from clnrm_nb.pipeline.resume import Resumption
     from clnrm_nb.report.results import Detail
     from clnrm_nb.report.text import Mask
     from clnrm_nb.secrets import Masker
     from clnrm_nb.spans.table import SpanTable
     from clnrm_nb.state.evidence import Attempt
 
-__all__ = ["LiveTables", "RunRequest", "run_pipeline"]
+__all__ = ["LiveTables", "run_pipeline"]
 
 
 class LiveTables(dict[str, "SpanTable"]):
@@ -53,42 +52,6 @@ class LiveTables(dict[str, "SpanTable"]):
     """
 
     mask: Mask | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """What is asked for, beyond the settings.
-
-    Parameters
-    ----------
-    repeat : int
-        Times that each test is run.
-    until_fail : bool
-        Run all tests again and again until one fails the run.
-    resume : bool
-        Take over what the last broken-off run found out.
-    digest : bool
-        Show the trace digest of each scenario.
-    comparison : ComparisonRequest, optional
-        Compare with the accepted traces, and how.
-    """
-
-    sources: Sources
-    variables: Variables = field(default_factory=Variables)
-    tags: Sequence[str] = ()
-    only: Sequence[str] = ()
-    expression: str | None = None
-    shard: str | None = None
-    repeat: int = 1
-    until_fail: bool = False
-    resume: bool = False
-    digest: bool = False
-    comparison: ComparisonRequest | None = None
-
-    @property
-    def is_repeated(self) -> bool:
-        """Whether tests may run more than once."""
-        return self.repeat > 1 or self.until_fail
 
 
 async def run_pipeline(
@@ -198,6 +161,9 @@ class _Run:
 
     async def carry_out(self) -> RunResult:
         """Everything, in order."""
+        from clnrm_nb.pipeline.ledger import Ledger
+        from clnrm_nb.pipeline.resume import Resumption, superseded
+
         resumption = self._resumption() if self._request.resume else None
         self._tell_start(resumption)
         ledger = None if self._request.is_repeated else Ledger(self._journal, self._state, self._masker.text)
@@ -228,10 +194,14 @@ class _Run:
         self._tell("run.start", data=data)
 
     def _resumption(self) -> Resumption:
+        from clnrm_nb.pipeline.resume import digests_of, resume
+
         digests = digests_of(self._valid, self._settings)
         return resume(self._valid, digests, journal=self._journal, state=self._state)
 
     async def _execution(self, resumption: Resumption, ledger: Ledger | None) -> list[TestOutcome]:
+        from clnrm_nb.pipeline.execution import Execution
+
         execution = Execution(
             project=self._project,
             settings=self._settings,
@@ -256,6 +226,8 @@ class _Run:
     def _result(self, outcomes: list[TestOutcome]) -> RunResult:
         diff = None
         if self._request.comparison is not None:
+            from clnrm_nb.pipeline.compare import compare
+
             diff = compare(
                 outcomes,
                 self._request.comparison,
