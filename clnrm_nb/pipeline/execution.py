@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.executor.backends.protocol import Backend, PoolReport
+    from clnrm_nb.executor.control import Control
     from clnrm_nb.executor.events import Listener
     from clnrm_nb.executor.outcome import TestOutcome
     from clnrm_nb.executor.plan import TestPlan
@@ -58,6 +59,8 @@ class Execution:
         What tests depend on, as far as it was read to look them up.
     masker : Masker
         Hides secrets.
+    control : Control, optional
+        Lets somebody give up tests while the run goes on.
     """
 
     project: Project
@@ -74,6 +77,7 @@ class Execution:
     masker: Masker
     cached: Mapping[str, TestOutcome] = field(default_factory=dict)
     inputs: Inputs | None = None
+    control: Control | None = None
     evidence: list[Attempt] = field(default_factory=list)
     """What the tests that ran were reached from."""
     pool: PoolReport | None = None
@@ -162,6 +166,7 @@ class Execution:
             ended=self.ledger.add if self.ledger else None,
             environ=self.environ or os.environ,
             tables=self.tables,
+            control=self.control,
             masker=self.masker,
         )
         await evidences.confirm(outcomes)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["Cell", "ComparisonRequest", "RunRequest", "Sources", "Variables"]
@@ -84,6 +84,8 @@ class RunRequest:
         Show the trace digest of each scenario.
     comparison : ComparisonRequest, optional
         Compare with the accepted traces, and how.
+    ids : collection of str, optional
+        Only these tests, of those that everything above selects: somebody else has chosen already.
     """
 
     sources: Sources
@@ -97,6 +99,7 @@ class RunRequest:
     resume: bool = False
     digest: bool = False
     comparison: ComparisonRequest | None = None
+    ids: Collection[str] | None = None
 
     @property
     def is_repeated(self) -> bool:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.executor.backends.protocol import PoolReport
+    from clnrm_nb.executor.control import Control
     from clnrm_nb.executor.events import EventName, Listener
     from clnrm_nb.executor.outcome import TestOutcome
     from clnrm_nb.pipeline.ledger import Ledger
@@ -61,6 +62,7 @@ async def run_pipeline(
     settings: Settings,
     listener: Listener | None = None,
     tables: LiveTables | None = None,
+    control: Control | None = None,
 ) -> RunResult:
     """Run the whole way of ``docs/architecture.md``: load, select, execute, judge, record.
 
@@ -70,6 +72,8 @@ async def run_pipeline(
         Takes every event of the run, on the engine's event loop.
     tables : LiveTables, optional
         Filled with each test's growing span table as it starts.
+    control : Control, optional
+        Lets somebody give up tests while the run goes on.
 
     Returns
     -------
@@ -102,6 +106,7 @@ async def run_pipeline(
             publish=guarded(listener),
             tables=tables,
             masker=masker,
+            control=control,
         )
         return await run.carry_out()
 
@@ -130,6 +135,7 @@ class _Run:
         publish: Listener,
         tables: LiveTables | None,
         masker: Masker,
+        control: Control | None,
     ) -> None:
         self._request = request
         self._project = project
@@ -139,7 +145,8 @@ class _Run:
         self._state = state
         self._publish = publish
         self._tables = tables
-        self._chosen = select(
+        self._control = control
+        chosen = select(
             loaded.tests,
             tags=request.tags,
             only=request.only,
@@ -147,6 +154,8 @@ class _Run:
             shard=request.shard,
             durations_ms=state.durations,
         )
+        wanted = request.ids
+        self._chosen = [test for test in chosen if wanted is None or test.test_id in wanted]
         self._valid = {test.test_id: test for test in self._chosen if test.test}
         self._tests = {test_id: test.test for test_id, test in self._valid.items() if test.test}
         self._masker = masker
@@ -215,6 +224,7 @@ class _Run:
             resumption=resumption,
             tables=self._tables,
             masker=self._masker,
+            control=self._control,
         )
         outcomes = await execution.run(self._chosen)
         self._evidence, self._pool = execution.evidence, execution.pool
@@ -270,7 +280,7 @@ class _Run:
 
 def _suite(request: RunRequest, tests: Sequence[LoadedTest], project: Project) -> set[str] | None:
     """Ids of all tests and scenarios, if everything there is was asked for; else ``None``."""
-    is_chosen = request.tags or request.only or request.expression or request.shard
+    is_chosen = request.tags or request.only or request.expression or request.shard or request.ids is not None
     is_whole = any(path.resolve() == project.root.resolve() for path in request.sources.paths)
     if is_chosen or not is_whole:
         return None
