@@ -53,9 +53,9 @@ class TestInputs:
     Parameters
     ----------
     files : list of Path
-        Everything to look at again after the run, links resolved.
-    mounts : list of Path
-        What its volumes and recordings name, links not resolved.
+        Everything to look at again after the run.
+    mounts : dict of str to Path
+        What its volumes and recordings name, links not resolved: they may lead elsewhere tomorrow.
     environment : set of str
         Names of all variables that have a say.
     images : tuple of str
@@ -67,7 +67,7 @@ class TestInputs:
     key: Key | None = None
     reason: str | None = None
     files: list[Path] = field(default_factory=list)
-    mounts: list[Path] = field(default_factory=list)
+    mounts: dict[str, Path] = field(default_factory=dict)
     environment: set[str] = field(default_factory=set)
     images: tuple[str, ...] = ()
 
@@ -131,11 +131,11 @@ class Inputs(dict[str, TestInputs]):
             return
         mounts = self._mounts(plan, inputs)
         replayed = self._replayed(plan)
+        inputs.mounts = {**mounts, **({"recording": replayed} if replayed else {})}
         included = [
             self._project.root / name for name in rendered.dependencies.files if name != rendered.file
         ]
-        inputs.files = [*mounts.values(), *included, *([replayed] if replayed else [])]
-        inputs.mounts += [replayed] if replayed else []
+        inputs.files = [*inputs.mounts.values(), *included]
         for path in included:
             self.prints.of(path)
         passed_on = _PASSED_ON.get(self._backend, ())
@@ -162,8 +162,7 @@ class Inputs(dict[str, TestInputs]):
                     place = named(volume, plan.directory, self._environ)
                 except KeyError:
                     continue
-                found[f"{service.name}:{volume.container_path}"] = place.resolve()
-                inputs.mounts.append(place)
+                found[f"{service.name}:{volume.container_path}"] = place
         return found
 
     def _replayed(self, plan: TestPlan) -> Path | None:
