@@ -255,6 +255,7 @@ def prepare(paths: Paths, cell: Cell | None, context: Context | None, options: d
         shard=options.get("shard"),
         repeat=max(1, int(options.get("repeat") or 1)),
         until_fail=bool(options.get("until_fail")),
+        force=bool(options.get("force")),
         resume=bool(options.get("resume")),
         digest=bool(options.get("digest")),
         comparison=_comparison(here, update=bool(options.get("update_baseline"))),

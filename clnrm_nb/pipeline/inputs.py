@@ -17,7 +17,7 @@ from clnrm_nb.executor.backends.docker.mounts import named
 from clnrm_nb.executor.plan import make_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from clnrm_nb.cache import Key
     from clnrm_nb.config.project import Project
@@ -110,6 +110,11 @@ class Inputs(dict[str, TestInputs]):
                 inputs.refuse(f"`.clnrm/key` cannot be kept: {error.strerror}")
             except Exception as error:  # noqa: BLE001  # Such as `~nobody`: the test itself is refused for it.
                 inputs.refuse(f"{type(error).__name__}: {error}")
+
+    def keep(self, test_ids: Collection[str]) -> None:
+        """Forget all other tests."""
+        for test_id in self.keys() - set(test_ids):
+            del self[test_id]
 
     def look_again(self) -> None:
         """Take the key from every test whose inputs are not what they were."""

@@ -78,6 +78,8 @@ class RunRequest:
         Times that each test is run.
     until_fail : bool
         Run all tests again and again until one fails the run.
+    force : bool
+        Run everything, whatever is in the cache; what passes is stored.
     resume : bool
         Take over what the last broken-off run found out.
     digest : bool
@@ -96,6 +98,7 @@ class RunRequest:
     shard: str | None = None
     repeat: int = 1
     until_fail: bool = False
+    force: bool = False
     resume: bool = False
     digest: bool = False
     comparison: ComparisonRequest | None = None
