@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KEY_VERSION", "Key"]
 
-KEY_VERSION: Final = 1
+KEY_VERSION: Final = 2
 """Counts up with every change of what the parts are or how they are written."""
 
 
