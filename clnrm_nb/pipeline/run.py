@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from clnrm_nb.codes import EXIT_INTERRUPTED
 from clnrm_nb.errors import UsageError
 from clnrm_nb.executor.events import Event, guarded
-from clnrm_nb.executor.ownership import this_process
 from clnrm_nb.pipeline.compare import ComparisonRequest, compare
 from clnrm_nb.pipeline.execution import Execution
 from clnrm_nb.pipeline.ledger import Ledger
@@ -20,6 +19,7 @@ from clnrm_nb.pipeline.record import record
 from clnrm_nb.pipeline.resume import Resumption, digests_of, resume, superseded
 from clnrm_nb.pipeline.secrets import hiding, masker_of
 from clnrm_nb.pipeline.select import select
+from clnrm_nb.reaper.ownership import this_process
 from clnrm_nb.report.results import Leave, RunResult
 from clnrm_nb.report.view import dated
 from clnrm_nb.state import State, new_run_id
