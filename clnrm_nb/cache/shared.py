@@ -15,11 +15,13 @@ import hashlib
 import hmac
 import json
 import platform
+import re
 import threading
-from dataclasses import dataclass
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from clnrm_nb.cache.entry import Deposit, Entry
 from clnrm_nb.cache.key import KEY_VERSION
 from clnrm_nb.cache.localkey import IN_CLEAR
 from clnrm_nb.cache.places import DirectoryPlace, HttpPlace
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from clnrm_nb.cache.places import Place
     from clnrm_nb.config.keys import SharedCache as SharedSettings
 
-__all__ = ["MOST_CONTENT_BYTES", "MOST_ENTRY_BYTES", "SharedCache", "SharedResult", "why_not_shared"]
+__all__ = ["MOST_CONTENT_BYTES", "MOST_ENTRY_BYTES", "SharedCache", "why_not_shared"]
 
 MOST_ENTRY_BYTES: Final = 256 * 1024
 MOST_CONTENT_BYTES: Final = 64 * 1024**2
@@ -41,25 +43,13 @@ MOST_CONTENT_BYTES: Final = 64 * 1024**2
 
 _FORMAT: Final = "clnrm-shared/1"
 _SEAL: Final = '"hmac:'
-
-
-@dataclass(frozen=True, slots=True)
-class SharedResult:
-    """What somebody's run of a test came to.
-
-    Parameters
-    ----------
-    facts : mapping
-        Small, as JSON has it: duration, trace digests and whatever else belongs into an entry.
-    contents : mapping of str to bytes
-        By name, such as the record of the run and its spans.
-    writer : str
-        Who ran it.
-    """
-
-    facts: Mapping[str, Any]
-    contents: Mapping[str, bytes]
-    writer: str = ""
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}\Z")
+_LOCAL: Final = frozenset(
+    {"test_id", "hash", "verdict", "record", "spans", "stamps", "updated", "last_used", "size"}
+)
+"""Fields of an entry that the subject has, or that a store fills in."""
+_NEEDED: Final = frozenset({"run", "duration_ms", "backend"})
+_FACTS: Final = tuple(each.name for each in fields(Entry) if each.name not in _LOCAL)
 
 
 class SharedCache:
@@ -124,8 +114,11 @@ class SharedCache:
 
     # ------------------------------------------------------------------------------------------- use
 
-    def fetch(self, test_id: str, key: Key) -> SharedResult | None:
-        """What others know of a test with these inputs and expectations; ``None``: nothing that is sure."""
+    def fetch(self, test_id: str, key: Key) -> Deposit | None:
+        """What others know of a test with these inputs and expectations; ``None``: nothing that is sure.
+
+        Its entry names the writer in ``more["shared_by"]``, and is good for :meth:`CacheStore.put`.
+        """
         if not self._reads or self._is_off or why_not_shared(key):
             return None
         try:
@@ -134,21 +127,23 @@ class SharedCache:
             self._give_up(error)
             return None
 
-    def offer(self, test_id: str, key: Key, result: SharedResult) -> bool:
-        """Give a result to others; whether they can find it now."""
-        if not self._writes or self._is_off or why_not_shared(key):
+    def offer(self, deposit: Deposit) -> bool:
+        """Give a result to others, spans included; whether they can find it now."""
+        entry, key = deposit.entry, deposit.key
+        is_ours = entry.hash == key.hash and entry.verdict == key.verdict
+        if not self._writes or self._is_off or not is_ours or why_not_shared(key):
             return False
-        if any(len(content) > MOST_CONTENT_BYTES for content in result.contents.values()):
+        if entry.spans is not None and deposit.spans is None:
             return False
         try:
-            return self._offered(test_id, key, result)
+            return self._offered(deposit)
         except OSError as error:
             self._give_up(error)
             return False
 
     # --------------------------------------------------------------------------------------- reading
 
-    def _fetched(self, test_id: str, key: Key) -> SharedResult | None:
+    def _fetched(self, test_id: str, key: Key) -> Deposit | None:
         name = _entry_name(test_id, key)
         raw = self._place.read(name, MOST_ENTRY_BYTES)
         if raw is None:
@@ -167,12 +162,15 @@ class SharedCache:
                 self._doubt(f"`cas/{digest}` of the shared cache does not have its digest")
                 return None
             contents[label] = content
-        return SharedResult(body["facts"], contents, body["writer"])
+        known = {name: value for name, value in body["facts"].items() if name in _FACTS}
+        more = {**known.pop("more", {}), "shared_by": body["writer"]}
+        entry = Entry(test_id=test_id, hash=key.hash, verdict=key.verdict, more=more, **known)
+        return Deposit(entry, key, contents["record"], contents.get("spans"))
 
     def _trusted(self, raw: bytes, subject: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """The signed part of an entry, if it is signed and about what was asked for."""
         try:
-            document = json.loads(raw)
+            document = json.loads(raw, parse_constant=_refuse)
             body, signature = document["body"], document["signature"]
             expected = self._signature(body)
         except (ValueError, KeyError, TypeError, RecursionError):
@@ -180,27 +178,32 @@ class SharedCache:
         if not isinstance(signature, str) or not hmac.compare_digest(signature.encode(), expected.encode()):
             return None
         is_about_it = all(body.get(name) == value for name, value in subject.items())
-        return body if is_about_it else None
+        return body if is_about_it and _is_complete(body) else None
 
     # --------------------------------------------------------------------------------------- writing
 
-    def _offered(self, test_id: str, key: Key, result: SharedResult) -> bool:
-        digests = {label: hashlib.sha256(content).hexdigest() for label, content in result.contents.items()}
+    def _offered(self, deposit: Deposit) -> bool:
+        contents = {"record": deposit.record}
+        if deposit.spans is not None:
+            contents["spans"] = deposit.spans
+        digests = {label: hashlib.sha256(content).hexdigest() for label, content in contents.items()}
+        entry = deposit.entry
         body = {
-            **_subject(test_id, key),
+            **_subject(entry.test_id, deposit.key),
             "writer": self._writer,
             "clnrm_nb": __version__,
-            "facts": dict(result.facts),
+            "facts": {name: getattr(entry, name) for name in _FACTS},
             "contents": digests,
         }
         raw = canonical_json({"body": body, "signature": self._signature(body)}).encode()
-        if len(raw) > MOST_ENTRY_BYTES:
+        is_too_large = any(len(content) > MOST_CONTENT_BYTES for content in contents.values())
+        if is_too_large or len(raw) > MOST_ENTRY_BYTES:
             return False
         # Contents first: whoever finds the entry finds all it names.
         for label, digest in digests.items():
             if not self._place.has(f"cas/{digest}"):
-                self._place.write(f"cas/{digest}", result.contents[label])
-        self._place.write(_entry_name(test_id, key), raw)
+                self._place.write(f"cas/{digest}", contents[label])
+        self._place.write(_entry_name(entry.test_id, deposit.key), raw)
         return True
 
     def _signature(self, body: Any) -> str:
@@ -240,6 +243,20 @@ def why_not_shared(key: Key) -> str | None:
     return None
 
 
+def _is_complete(body: Mapping[str, Any]) -> bool:
+    """Whether a signed entry is of the form that this version knows."""
+    contents, facts = body.get("contents"), body.get("facts")
+    return (
+        isinstance(contents, dict)
+        and "record" in contents
+        and all(isinstance(digest, str) and _DIGEST.match(digest) for digest in contents.values())
+        and isinstance(facts, dict)
+        and facts.keys() >= _NEEDED
+        and isinstance(facts.get("more", {}), dict)
+        and isinstance(body.get("writer"), str)
+    )
+
+
 def _subject(test_id: str, key: Key) -> dict[str, Any]:
     """What an entry is about; spans carry the id of their test, so it is part of that."""
     return {
@@ -253,6 +270,10 @@ def _subject(test_id: str, key: Key) -> dict[str, Any]:
 
 def _entry_name(test_id: str, key: Key) -> str:
     return f"ac/{hashlib.sha256(canonical_json(_subject(test_id, key)).encode()).hexdigest()}"
+
+
+def _refuse(word: str) -> Any:
+    raise ValueError(f"{word} is not JSON")
 
 
 def _identity() -> str:
