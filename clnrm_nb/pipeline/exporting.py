@@ -51,7 +51,7 @@ async def tell_others(result: RunResult, settings: Settings, masker: Masker) -> 
     endpoint, place = settings.observability.traces_endpoint, here()
     if not endpoint or result.exit_code == EXIT_INTERRUPTED or place is None or place.phase is None:
         return
-    tables = [outcome.spans for outcome in result.outcomes if outcome.spans and not outcome.cached]
+    tables = [outcome.spans for outcome in result.outcomes if not outcome.cached and outcome.spans]
     # An interrupt ends the sending; the run itself is over.
     with suppress(asyncio.CancelledError):
         await _send(endpoint, own_trace(place.phase, tables), result.measures, masker)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["measured", "memory_bytes"]
 
-_NOT_RUN: Final = frozenset({"cached", "skipped"})
 _BYTES_PER_UNIT: Final = 1 if sys.platform == "darwin" else 1024
 """Of what the kernel says about the peak."""
 
@@ -36,13 +35,17 @@ def measured(
     Parameters
     ----------
     lookups : mapping, optional
-        ``hit``, ``rejudged``, ``miss``; ``None``: the cache was not asked.
+        ``hit``, ``rejudged``, ``miss``, ``uncacheable``; ``None`` or empty: the cache was not asked.
     pool : PoolReport, optional
         Of containers that are used again.
     """
     place = here()
     run = (place.phase.run if place is not None and place.phase is not None else None) or Phase(RUN)
-    own = [outcome for outcome in outcomes if outcome.status not in _NOT_RUN and not outcome.taken_over_from]
+    own = [
+        outcome
+        for outcome in outcomes
+        if not outcome.cached and not outcome.taken_over_from and outcome.status != "skipped"
+    ]
     peak = memory_bytes()[1]
     return Measures(
         run=run_id,

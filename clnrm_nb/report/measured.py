@@ -22,6 +22,8 @@ _TIMES: Final = (
     ("queue_wait_ms", "queue wait", "test"),
 )
 
+_MISSES: Final = ("miss", "uncacheable")
+
 
 def measures_document(runs: Sequence[Measures]) -> dict[str, Any]:
     """``runs``, newest first, and what they come to: ``summary``."""
@@ -68,7 +70,7 @@ def _row(one: Measures) -> dict[str, Any]:
         "duration_ms": round(one.duration_ms, 3),
         "hits": one.lookups.get("hit", 0) if one.lookups else None,
         "rejudged": one.lookups.get("rejudged", 0) if one.lookups else None,
-        "misses": one.lookups.get("miss", 0) if one.lookups else None,
+        "misses": sum(one.lookups.get(name, 0) for name in _MISSES) if one.lookups else None,
         "pool_hits": one.pool.get("hits", 0) if one.pool else None,
         "pool_misses": one.pool.get("misses", 0) if one.pool else None,
         "queue_wait_p50_ms": waits["p50"] if waits else None,

@@ -40,7 +40,7 @@ class Measures:
     peak_memory_mb : float, optional
         The most that this process ever had, before and during the run.
     lookups : mapping
-        ``hit``, ``rejudged``, ``miss``; empty if the cache was not asked.
+        ``hit``, ``rejudged``, ``miss``, ``uncacheable``; empty if the cache was not asked.
     pool : mapping
         ``hits``: units that were ready when their test's turn came, or used again; ``misses``: those that
         had to be made then. Empty where no unit is made ahead.
