@@ -43,7 +43,7 @@ def project(tmp_path, monkeypatch):
 
 
 def run(**options):
-    result = clnrm_nb.run(".", backend="process", **options)
+    result = clnrm_nb.run(".", backend="process", **{"force": True, **options})
     assert result.ok, result
     return result
 
@@ -64,6 +64,10 @@ def test_the_own_trace_of_a_run_has_every_phase_below_what_it_is_a_part_of(proje
         "clnrm.load": "clnrm.run",
         "clnrm.render": "clnrm.load",
         "clnrm.validate": "clnrm.load",
+        "clnrm.lookup": "clnrm.run",
+        "clnrm.open": "clnrm.run",
+        "clnrm.inputs": "clnrm.run",
+        "clnrm.store": "clnrm.run",
         "clnrm.record": "clnrm.run",
         "clnrm.test": "clnrm.run",
         "clnrm.scenario:steps": "clnrm.test",
@@ -96,13 +100,29 @@ def test_timings_are_told_where_they_are_asked_for(project):
     assert "where the time went" in repr(told)
 
 
+def test_a_run_in_which_all_is_cached_has_phases_and_no_tests(project):
+    run()
+
+    result = run(force=False, timings=True)
+
+    assert [test["status"] for test in result.raw["data"]["tests"]] == ["cached"] * 2
+    names = [phase["name"] for phase in result.raw["data"]["timings"]["phases"]]
+    assert names[0] == "clnrm.run"
+    assert "clnrm.lookup" in names
+    assert "clnrm.test" not in names
+    assert not any(name.startswith("clnrm.scenario") for name in result.timings.parts[0].table.name)
+
+
 def test_runs_are_told_together_by_stats(project):
-    run(), run()
+    run(), run(force=False), run(force=False)
 
     stats = api.stats()
 
-    assert len(stats.measures) == 2
-    assert stats.raw["data"]["measures"]["summary"]["tests"] == 4
+    assert len(stats.measures) == 3
+    told = stats.raw["data"]["measures"]["summary"]
+    assert told["tests"] == 6
+    assert told["lookups"] == {"hit": 4, "hit_rate": 1.0}
+    assert told["queue_wait_ms"]["n"] == 2
     assert "queue wait" in repr(stats)
     assert "save to" not in repr(stats)
 
@@ -297,12 +317,15 @@ def test_the_program_around_a_run_gets_its_metrics(project):
     assert printed.split() == ["clnrm_nb", "process.memory.usage"]
 
 
-def test_nothing_of_a_telemetry_sdk_is_loaded_for_help(project):
+@pytest.mark.parametrize("words", [["--help"], ["run", ".", "--backend", "process"]])
+def test_no_telemetry_sdk_is_loaded_for_help_and_where_nothing_runs(project, words):
+    run()
+
     printed = python(
-        """
+        f"""
         import sys
         from clnrm_nb.cli.main import run_command_line
-        run_command_line(["--help"])
+        run_command_line({words})
         print("LOADED", [name for name in sys.modules if name.startswith("opentelemetry")])
         """
     )

@@ -70,7 +70,7 @@ def test_a_run_of_nobodys_change_measures_no_reaction():
 def test_only_tests_that_ran_are_measured():
     ran = TestOutcome("a", "a", timings_ms={"queue": 4.0}, was_ready=True)
     late = TestOutcome("b", "b", timings_ms={"queue": 6.0}, was_ready=False)
-    cached = TestOutcome("c", "c", status="cached", timings_ms={"queue": 9.0}, was_ready=True)
+    cached = TestOutcome("c", "c", status="cached", cached=True, timings_ms={"queue": 9.0}, was_ready=True)
     taken_over = TestOutcome("d", "d", timings_ms={"queue": 9.0}, taken_over_from="R0")
 
     found = measured([ran, late, cached, taken_over], run_id="R1", at="")
