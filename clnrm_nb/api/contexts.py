@@ -92,9 +92,7 @@ def context(
     config_file = Path(config) if config else None
     project = find_project(start, state_dir=Path(state_dir) if state_dir else None)
     try:
-        settings = load_settings(
-            project, config_file=config_file, overrides=overrides, environ=os.environ
-        )
+        settings = load_settings(project, config_file=config_file, overrides=overrides, environ=os.environ)
     except ConfigError:
         if needs_configuration:
             raise

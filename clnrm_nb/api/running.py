@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from clnrm_nb.pipeline.load import Cell
     from clnrm_nb.report.render import Format
 
-__all__ = ["Prepared", "Run", "arun", "carry_out", "finished", "prepare", "run", "stream"]
+__all__ = ["Prepared", "Run", "arun", "carry_out", "finished", "prepare", "run", "stream", "with_lines"]
 
 _WITH_RESULT = frozenset({"passed", "failed", "interrupted"})
 
@@ -234,10 +234,17 @@ class Prepared:
 
     def live(self, listener: Listener | None) -> _Live:
         """What follows the run."""
-        return _Live(_with_lines(listener, self.emit_events))
+        return _Live(with_lines(listener, self.emit_events))
 
 
-def prepare(paths: Paths, cell: Cell | None, context: Context | None, options: dict[str, Any]) -> Prepared:
+def prepare(
+    paths: Paths,
+    cell: Cell | None,
+    context: Context | None,
+    options: dict[str, Any],
+    *,
+    command: str = "run",
+) -> Prepared:
     """Understand the options of ``run``, as all commands share them that run tests.
 
     Raises
@@ -246,7 +253,7 @@ def prepare(paths: Paths, cell: Cell | None, context: Context | None, options: d
         An option is unknown.
     """
     here = context_of(context, options)
-    refuse_unknown("run", options)
+    refuse_unknown(command, options)
     request = RunRequest(
         sources=Sources(paths_of(paths, cell), [cell] if cell else [], bool(options.get("no_template"))),
         variables=variables_from(options),
@@ -293,7 +300,7 @@ def _comparison(here: Context, *, update: bool) -> ComparisonRequest | None:
     return ComparisonRequest(update=update, ci=here.ci)
 
 
-def _with_lines(listener: Listener | None, emit_events: str | None) -> Listener | None:
+def with_lines(listener: Listener | None, emit_events: str | None) -> Listener | None:
     """``--emit-events jsonl``: each event as one line on stderr too."""
     if emit_events is None:
         return listener

@@ -1,4 +1,4 @@
-"""What a watcher knows of the tests of a project without running them: who there is, and what each is made of.
+"""What a watcher knows of the tests of a project without running them: which there are, what each is made of.
 
 Files are rendered and validated when they are new or something they depend on has changed, never otherwise.
 What that found out (templates read, files missed, mounts) are the facts of the dependency graph.
@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,20 +18,23 @@ from clnrm_nb.config.discovery import discover
 from clnrm_nb.config.sources import file_sources
 from clnrm_nb.executor.backends.docker.mounts import resolve
 from clnrm_nb.executor.recording import recording_file
+from clnrm_nb.pipeline.judge import errored
 from clnrm_nb.pipeline.load import Sources, load
 from clnrm_nb.pipeline.secrets import masker_of
 from clnrm_nb.report.text import json_ready
 from clnrm_nb.spans.content import canonical_json
-from clnrm_nb.watch.graph import Facts, Graph
+from clnrm_nb.watch import Canary, Facts, FileWatcher, Graph, Place, Rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Sequence
 
     from clnrm_nb.api.contexts import Context
     from clnrm_nb.executor.outcome import TestOutcome
-    from clnrm_nb.pipeline.load import LoadedTest
+    from clnrm_nb.pipeline.load import LoadedTest, Variables
     from clnrm_nb.pipeline.run import RunRequest
     from clnrm_nb.scenario.model import TestFile
+    from clnrm_nb.secrets import Masker
+    from clnrm_nb.watch import Batch, Remark
 
 __all__ = ["KnownTest", "Looked", "WatchedProject"]
 
@@ -68,9 +70,23 @@ class Looked:
     gone: list[str] = field(default_factory=list)
     """Ids of tests that are not there any more."""
 
-    def count(self, severity: str) -> int:
-        """Findings of one severity."""
-        return sum(finding["severity"] == severity for finding in self.findings)
+    def add(self, other: Looked) -> None:
+        """What another look has found out too."""
+        self.files += other.files
+        self.findings += other.findings
+        self.gone += other.gone
+
+    def to_json(self, window: int) -> dict[str, Any]:
+        """Of ``watch.diagnostics``: at most so many findings, errors first."""
+        severities = [finding["severity"] for finding in self.findings]
+        return {
+            "files": self.files,
+            "errors": severities.count("error"),
+            "warnings": severities.count("warning"),
+            "findings": sorted(self.findings, key=lambda found: found["severity"] != "error")[:window],
+            "findings_total": len(self.findings),
+            "gone": self.gone,
+        }
 
 
 class WatchedProject:
@@ -81,21 +97,61 @@ class WatchedProject:
     here : Context
     request : RunRequest
         Whose sources and variables hold.
-    variable_files : sequence of Path
+    variable_files : sequence of str
         ``--vars``.
     """
 
-    def __init__(self, here: Context, request: RunRequest, variable_files: Sequence[Path] = ()) -> None:
+    def __init__(self, here: Context, request: RunRequest, variable_files: Sequence[str] = ()) -> None:
         self.here = here
         self.request = request
         self.tests: dict[str, KnownTest] = {}
         self.graph = Graph(frozenset(self._configuration()))
-        self._variable_files = frozenset(os.path.abspath(path) for path in variable_files)  # noqa: PTH100  # As in Project.relative.
+        self.variable_files = frozenset(_absolute(path) for path in variable_files)
         self._baselines = BaselineStore(here.project)
+        self._maskers: dict[str, Masker] = {}
+        """By file, where it has secrets."""
+        self._contents: dict[str, str | None] = {}
+        """What files held when they were read, since somebody last asked."""
 
     def _configuration(self) -> list[str]:
         sources = file_sources(self.here.project, self.here.config_file, os.environ)
-        return [os.path.abspath(source.path) for source in sources]  # noqa: PTH100  # As in Project.relative.
+        return [_absolute(source.path) for source in sources]
+
+    @property
+    def paths(self) -> list[str]:
+        """The watched paths, from the project root."""
+        return [self.here.project.relative(path) for path in self.request.sources.paths]
+
+    def mask(self, text: str) -> str:
+        """`text` without the secrets of any test."""
+        for masker in self._maskers.values():
+            text = masker.text(text)
+        return text
+
+    def watcher(self, deliver: Callable[[Batch], None], tell: Callable[[Remark], None]) -> FileWatcher:
+        """What notices that files changed; not started."""
+        project, settings = self.here.project, self.here.settings
+        rules = Rules(
+            str(project.root),
+            str(project.state_dir),
+            patterns=settings.watch.patterns,
+            ignore_patterns=settings.watch.ignore_patterns,
+            outputs=[str(project.root / settings.reporting.report_dir)],
+        )
+        given = [Path(_absolute(path)) for path in self.request.sources.paths]
+        roots = [
+            Place(str(path.parent), recursive=False)
+            if path.is_file()
+            else Place(str(path), settings.watch.recursive)
+            for path in given
+        ]
+        canary = Canary(str(project.state_dir / "watch"))
+        return FileWatcher(self.graph, rules, roots, deliver, tell, canary=canary)
+
+    def taken(self) -> dict[str, str | None]:
+        """What files held when they were read, since this was last asked."""
+        contents, self._contents = self._contents, {}
+        return contents
 
     # ------------------------------------------------------------------------------------------ reading
 
@@ -120,12 +176,16 @@ class WatchedProject:
     def read(self, files: Iterable[str]) -> Looked:
         """Render and validate these scenario files, in place of what was known of them."""
         here, looked = self.here, Looked()
-        paths = sorted({Path(file) for file in files if os.path.isfile(file)})  # noqa: PTH113  # A string.
+        paths = sorted(path for path in {Path(file) for file in files} if path.is_file())
         if not paths:
             return looked
         sources = Sources(paths, no_template=self.request.sources.no_template)
         loaded = load(sources, self.request.variables, project=here.project, settings=here.settings)
-        mask = masker_of(loaded.tests, self.request.variables.environ or os.environ).text
+        masker = masker_of(loaded.tests, self.request.variables.environ or os.environ)
+        for path in paths:
+            self._maskers.pop(str(path), None)
+        if masker:
+            self._maskers[str(paths[0])] = masker
         before = [self.tests[test] for path in paths for test in self.graph.tests_of(str(path))]
         found = {test.test_id: test for test in loaded.tests}
         self._forget([test for test in before if test.test_id not in found], looked)
@@ -133,7 +193,7 @@ class WatchedProject:
             self._know(test)
         looked.files = [here.project.relative(path) for path in paths]
         findings = [*loaded.diagnostics, *(each for test in loaded.tests for each in test.diagnostics)]
-        looked.findings = [json_ready(finding.to_json(), mask) for finding in dict.fromkeys(findings)]
+        looked.findings = [json_ready(finding.to_json(), masker.text) for finding in dict.fromkeys(findings)]
         return looked
 
     def remove(self, files: Iterable[str]) -> Looked:
@@ -151,11 +211,9 @@ class WatchedProject:
             self.tests.pop(test.test_id, None)
 
     def _know(self, loaded: LoadedTest) -> None:
-        from clnrm_nb.pipeline.judge import errored
-
-        file = os.path.abspath(self.here.project.root / loaded.test_id.partition("[")[0])  # noqa: PTH100  # As in Project.relative.
+        file = _absolute(self.here.project.root / loaded.test_id.partition("[")[0])
         if loaded.checked is not None:
-            file = os.path.abspath(loaded.checked.rendered.path)  # noqa: PTH100  # As in Project.relative.
+            file = _absolute(loaded.checked.rendered.path)
         backend = self.here.settings.executor.backend
         self.tests[loaded.test_id] = KnownTest(
             loaded.test_id,
@@ -176,15 +234,17 @@ class WatchedProject:
         missing: set[str] = set()
         if loaded.checked is not None:
             read = loaded.checked.rendered.dependencies
-            templates = {_absolute(root, name) for name in read.files} - {file}
-            missing = {_absolute(root, name) for name in read.missing_files}
-        libraries = {_absolute(root, name) for name in here.settings.template.macros}
+            templates = {_absolute(root / name) for name in read.files} - {file}
+            missing = {_absolute(root / name) for name in read.missing_files}
+            self._contents |= dict.fromkeys(missing)
+            self._contents |= {_absolute(root / name): digest for name, digest in read.files.items()}
+        libraries = {_absolute(root / name) for name in here.settings.template.macros}
         return Facts(
             test=loaded.test_id,
             file=file,
             templates=frozenset(templates | libraries),
             missing=frozenset(missing - templates),
-            variables=self._variable_files,
+            variables=self.variable_files,
             mounts=frozenset(self._mounts(loaded)),
             baselines=frozenset(self._accepted(loaded)),
             recordings=frozenset(self._recordings(loaded.test_id)),
@@ -203,7 +263,7 @@ class WatchedProject:
                     # Such as `~nobody`: the test itself is refused for it.
                     continue
                 yield str(source)
-                written = os.path.abspath(loaded.directory / volume.host_path)  # noqa: PTH100  # Keeps links.
+                written = _absolute(loaded.directory / volume.host_path)
                 if written != str(source):
                     yield written
 
@@ -213,25 +273,23 @@ class WatchedProject:
         yield str(self._baselines.rules_path)
         for name in (loaded.test_id, f"{loaded.test_id}::steps", *loaded.scenario_ids):
             yield str(self._baselines.path(name))
-        yield _absolute(self.here.project.root, self.here.settings.diff.baseline_path)
+        yield _absolute(self.here.project.root / self.here.settings.diff.baseline_path)
 
     def _recordings(self, test_id: str) -> Iterable[str]:
         replay = self.here.settings.executor.replay
         if replay:
-            yield os.path.abspath(replay)  # noqa: PTH100  # Keeps links.
+            yield _absolute(replay)
             if (file := recording_file(Path(replay), test_id)) is not None:
-                yield os.path.abspath(file)  # noqa: PTH100  # Keeps links.
+                yield _absolute(file)
 
-    def variables_read_again(self, given: Mapping[str, Any]) -> None:
-        """Variable files were read again: from now on these hold."""
-        from dataclasses import replace
-
-        variables = replace(self.request.variables, given=given)
+    def read_variables(self, variables: Variables) -> None:
+        """From now on these hold."""
         self.request = replace(self.request, variables=variables)
 
 
-def _absolute(root: Path, name: str) -> str:
-    return os.path.abspath(root / name)  # noqa: PTH100  # resolve() would rename symlinked files.
+def _absolute(path: Path | str) -> str:
+    """As the watcher names it: a symlink keeps its own name."""
+    return os.path.abspath(path)  # noqa: PTH100  # resolve() would rename symlinked files.
 
 
 def _meaning(test: TestFile) -> str:

@@ -144,11 +144,16 @@ class Runs:
         return dropped
 
     async def stop(self) -> None:
-        """Stop everything without grace and wait until it is gone."""
+        """Interrupt everything and wait until it is gone."""
+        for run in self._going:
+            if run.task is not None:
+                run.task.cancel()
+        await self.end()
+
+    async def end(self) -> None:
+        """Wait until no run goes on."""
         tasks = [run.task for run in self._going if run.task is not None]
-        for task in tasks:
-            task.cancel()
-        while tasks and not all(task.done() for task in tasks):
+        if tasks:
             await asyncio.wait(tasks)
 
     async def _carry_out(self, run: _Going, request: RunRequest, here: Context) -> None:

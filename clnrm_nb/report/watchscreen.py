@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Final, Self, TextIO
 from clnrm_nb.report.lines import Line, line
 from clnrm_nb.report.signs import ASCII, STYLES, UNICODE, Signs
 from clnrm_nb.report.text import clipped, duration_text, number_text, one_line
+from clnrm_nb.report.watchlines import event_lines, names_text, place_text
 from clnrm_nb.report.watchstate import WatchState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from types import TracebackType
 
     from rich.console import RenderableType
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.events import Event
     from clnrm_nb.report.watchstate import TestLine
 
-__all__ = ["KEYS", "WatchDisplay", "event_lines", "screen_lines"]
+__all__ = ["KEYS", "WatchDisplay", "screen_lines"]
 
 KEYS: Final = (
     ("a", "all", "run all tests again"),
@@ -106,7 +107,7 @@ def _filters(state: WatchState, signs: Signs) -> list[Line]:
     if not state.filters:
         return []
     told = [
-        "failed only" if name == "failed" else f"{name} {one_line(str(value))}"
+        "failing tests" if name == "failed" else f"{name} {one_line(str(value))}"
         for name, value in state.filters.items()
     ]
     return [line(("only ", "dim"), (f" {signs.dot} ".join(told), "warning"), ("  (c clears)", "dim"))]
@@ -117,11 +118,8 @@ def _findings(state: WatchState, signs: Signs) -> list[Line]:
     shown = []
     for severity in ("error", "warning"):
         for finding in state.findings_of(severity):
-            place = ":".join(
-                str(finding[key]) for key in ("file", "line", "column") if finding.get(key) is not None
-            )
             sign = signs.status.get(severity, "")
-            text = f"  {one_line(place)}  {one_line(str(finding.get('message', '')))}"
+            text = f"  {one_line(place_text(finding))}  {one_line(str(finding.get('message', '')))}"
             shown.append(line((f"{sign} {severity} {finding.get('code', '')}", severity), text))
     return shown
 
@@ -156,13 +154,13 @@ def _reaction(state: WatchState, signs: Signs) -> list[Line]:
             )
             if spent is not None
         ]
-        lines.append(line(("changed  ", "dim"), dot.join([_names(reaction.files), *times])))
+        lines.append(line(("changed  ", "dim"), dot.join([names_text(reaction.files), *times])))
     ran = [state.tests[test] for test in reaction.ran if test in state.tests]
     told = [test for test in ran if test.status or test.since_s is not None]
     executed = [test for test in told if test.status != "cached"]
     cached = [(test.id, test.why or "unchanged") for test in told if test.status == "cached"]
     if executed:
-        lines.append(line(("ran      ", "dim"), _names([_brief(test) for test in executed])))
+        lines.append(line(("ran      ", "dim"), names_text([_brief(test) for test in executed])))
     elif reaction.files and not reaction.ran:
         lines.append(line(("ran      ", "dim"), "nothing"))
     not_run = [*[(name, f"cached: {why}") for name, why in cached], *reaction.not_run]
@@ -175,7 +173,7 @@ def _not_run(not_run: Sequence[tuple[str, str]], total: int, signs: Signs) -> li
     by_reason: dict[str, list[str]] = {}
     for name, why in not_run:
         by_reason.setdefault(why, []).append(name)
-    shown = []
+    shown: list[Line] = []
     for why, names in list(by_reason.items())[:_NOT_RUN]:
         who = one_line(names[0]) if len(names) == 1 else f"{len(names)} tests"
         shown.append(line(("not run  " if not shown else "         ", "dim"), f"{who}: {one_line(why)}"))
@@ -183,11 +181,6 @@ def _not_run(not_run: Sequence[tuple[str, str]], total: int, signs: Signs) -> li
     if total > known and shown:
         shown.append(line(("         ", "dim"), (f"{signs.ellipsis} and {total - known} more", "dim")))
     return shown
-
-
-def _names(names: Sequence[str], most: int = 3) -> str:
-    shown = ", ".join(one_line(name) for name in names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
 def _brief(test: TestLine) -> str:
@@ -223,51 +216,6 @@ def _foot(prompt: str | None, signs: Signs, *, has_keys: bool, help_is_shown: bo
     for key, word, _ in KEYS:
         keys += [(key, "bold"), (f" {word}  ", "dim")]
     return [keys]
-
-
-# ------------------------------------------------------------------------------------------ lines of a log
-
-
-def event_lines(event: Event, signs: Signs = UNICODE) -> list[str]:
-    """What an event is worth in a log; nothing for most."""
-    data = event.data
-    name = event.event
-    if name == "watch.start":
-        mode = " (polling)" if data.get("mode") == "polling" else ""
-        return [f"watching {number_text(int(data.get('tests', 0)), 'test')}{mode}"]
-    if name == "watch.change":
-        return [f"changed {_names([str(each['file']) for each in data.get('files', ())])}"]
-    if name == "watch.diagnostics":
-        return [_finding_text(finding) for finding in data.get("findings", ())]
-    if name == "watch.plan":
-        run = data.get("run", ())
-        lines = [f"running {number_text(len(run), 'test')}: {_names(run)}" if run else "nothing to run"]
-        lines += [f"not run {each['test']}: {each['reason']}" for each in data.get("not_run", ())[:_NOT_RUN]]
-        left = int(data.get("not_run_total", 0)) - _NOT_RUN
-        return [*lines, *([f"not run: {left} more"] if left > 0 else [])]
-    if name == "watch.result":
-        lines = [_result_text(test, signs) for test in data.get("tests", ())]
-        took = data.get("reaction_ms")
-        return [*lines, *([f"verdict after {duration_text(took)}"] if took is not None else [])]
-    if name == "watch.filter":
-        chosen = ", ".join(f"{key} {value}" for key, value in data.items() if value)
-        return [f"only {chosen}" if chosen else "no filters"]
-    if name == "watch.note":
-        return [f"{data.get('level', 'info')}: {data['text']}"]
-    if name == "watch.end":
-        return [f"watching ended: {data.get('reason')}"]
-    return []
-
-
-def _finding_text(finding: Mapping[str, Any]) -> str:
-    place = ":".join(str(finding[key]) for key in ("file", "line", "column") if finding.get(key) is not None)
-    return f"{place}: {finding.get('severity')} {finding.get('code')} {finding.get('message')}"
-
-
-def _result_text(test: Mapping[str, Any], signs: Signs) -> str:
-    sign = signs.status.get(test["status"], "")
-    tail = f"  {test['reason']}" if test.get("reason") else ""
-    return f"{sign} {test['status']} {test['id']}{tail}"
 
 
 # ---------------------------------------------------------------------------------------------- the display

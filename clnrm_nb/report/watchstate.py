@@ -190,9 +190,8 @@ class WatchState:
             if test["status"] != "skipped":
                 line.status, line.why = test["status"], str(test.get("reason") or "")
                 line.duration_ms = test.get("duration_ms")
-        if event.data.get("is_latest", True):
+        if event.data.get("is_latest", True) and "reaction_ms" in event.data:
             self.reaction.judged_ms = event.data.get("reaction_ms")
-        self._going.pop(str(event.data.get("of", "")), None)
         self._rest()
 
     def _watch_filter(self, event: Event) -> None:
