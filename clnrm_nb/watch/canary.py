@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = ["Canary"]
+
+_STALE_S: Final = 60
 
 
 @dataclass(slots=True)
@@ -31,17 +34,21 @@ class Canary:
 
     directory: str
     patience_ns: int = 1_000_000_000
+    name: str = field(default_factory=lambda: f"canary-{os.getpid()}-{os.urandom(3).hex()}")
     _written_ns: int | None = field(default=None, repr=False)
 
     @property
     def path(self) -> str:
         """The file."""
-        return os.path.join(self.directory, f"canary-{os.getpid()}-{id(self):x}")
+        return os.path.join(self.directory, self.name)
 
     def prepare(self) -> bool:
         """Make the directory that has to be watched; False where nothing can be written."""
         try:
             os.makedirs(self.directory, exist_ok=True)
+            for entry in list(os.scandir(self.directory)):  # Of watchers that were killed.
+                if entry.name.startswith("canary-") and time.time() - entry.stat().st_mtime > _STALE_S:
+                    os.unlink(entry.path)
         except OSError:
             return False
         return os.access(self.directory, os.W_OK)

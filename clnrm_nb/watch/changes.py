@@ -90,8 +90,8 @@ class Remark:
     Parameters
     ----------
     kind : str
-        ``no-events``, ``limit``, ``lost-events``, ``unwatchable``, ``unreadable``, ``root-gone`` or
-        ``root-back``.
+        ``no-events``, ``limit`` and ``unwatchable`` (from now on files are polled), ``lost-events``,
+        ``unreadable``, ``root-gone``.
     message : str
         One sentence.
     hint : str or None

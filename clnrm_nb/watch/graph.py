@@ -33,7 +33,7 @@ class Facts:
     Parameters
     ----------
     test : str
-        Its id.
+        Its id; of a file that cannot be rendered, the file's.
     file : str
         Its scenario file.
     templates : frozenset of str
@@ -45,7 +45,7 @@ class Facts:
     mounts : frozenset of str
         Files and directories that are mounted or copied; of a directory, all that is below it.
     baselines : frozenset of str
-        Accepted traces it is compared with, and their rules.
+        Accepted traces it is compared with, those not there yet included, and their rules.
     recordings : frozenset of str
         Recordings it replays.
     """
@@ -158,9 +158,9 @@ class Graph:
         """Whether it lies in a mounted directory."""
         return bool(self._below) and any(place in self._below for place in _above(path))
 
-    def mounts(self) -> list[str]:
-        """Mounted files and directories."""
-        return list(self._below)
+    def paths(self) -> list[str]:
+        """Every path a test, or all, depend on; of mounted directories only their own."""
+        return [*self._users, *self.configuration]
 
     def dependents(self, changes: Iterable[Change]) -> dict[str, tuple[Reason, ...]]:
         """Tests that depend on what changed, each with its reasons, in the order of the tests.

@@ -6,6 +6,7 @@ wait and look again.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -15,15 +16,16 @@ from typing import TYPE_CHECKING, Final
 from clnrm_nb.watch.changes import Change
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["Identity", "Sight"]
+__all__ = ["Identity", "Sight", "look_at"]
 
+_UNKNOWN: Final = "unknown"
+_ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO})
+_REFUSED: Final = frozenset({errno.EACCES, errno.EPERM})
 _EMPTY: Final = hashlib.sha256(b"").hexdigest()
 # Larger files are known by size and times: hashing 16 MiB takes as long as a save may take to be noticed.
 _LARGEST_BYTES: Final = 16 * 1024 * 1024
-# What is read at the start; the rest is known by size and times until it changes for the first time.
-_FIRST_BYTES: Final = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +47,32 @@ class Sight:
     written_ns: int | None = None
 
     @property
+    def is_unknown(self) -> bool:
+        """Whether it could not be looked at just now, as when too many files are open."""
+        return self.content == _UNKNOWN
+
+    @property
     def is_unfinished(self) -> bool:
         """Gone or empty: what a file looks like in the middle of many ways to save it."""
         return self.content is None or self.content == _EMPTY
 
 
 _NOTHING: Final = Sight(None)
+_NOT_NOW: Final = Sight(_UNKNOWN)
 
 
 class Identity:
-    """What is known of the files that count."""
+    """What is known of the files that count.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    see : callable, optional
+        Looks at a file; another in tests.
+    """
+
+    def __init__(self, see: Callable[[str], Sight] | None = None) -> None:
+        self._see = see or look_at
         self._known: dict[str, Sight] = {}
-        self._first_bytes = _FIRST_BYTES
 
     def __contains__(self, path: str) -> bool:
         """Whether anything is known of it, be it that it is gone."""
@@ -68,9 +82,9 @@ class Identity:
         """Take files as they are now, without calling that a change; those already known stay as known."""
         for path in paths:
             if path not in self._known:
-                sight = see(path, budget_bytes=self._first_bytes)
-                self._first_bytes -= _size(path) if len(sight.content or "") == len(_EMPTY) else 0
-                self._known[path] = sight
+                sight = self._see(path)
+                if not sight.is_unknown:
+                    self._known[path] = sight
 
     def expect(self, contents: Mapping[str, str | None]) -> None:
         """Take it that files have been seen with these contents (SHA-256 in hex; None: not there).
@@ -84,7 +98,9 @@ class Identity:
     def look(self, path: str) -> tuple[Change | None, Sight]:
         """What became of a file since it was remembered (None: nothing), and how it looks now."""
         old = self._known.get(path, _NOTHING)
-        new = see(path)
+        new = self._see(path)
+        if new.is_unknown:
+            return None, new
         if old.content == new.content:
             if old != new and path in self._known:
                 self._known[path] = new
@@ -97,30 +113,34 @@ class Identity:
         self._known[path] = sight
 
 
-def see(path: str, *, budget_bytes: int = _LARGEST_BYTES) -> Sight:
-    """Look at a file; never raises, never waits for a pipe, never follows into a device."""
+def look_at(path: str) -> Sight:
+    """Look at a file; never raises, never waits for a pipe, never reads from a device."""
     try:
         # O_NONBLOCK: opening a FIFO that nobody writes to must not hang.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
-        return _unopened(path)
+    except OSError as error:
+        return _unopened(path, error)
     try:
         status = os.fstat(descriptor)
-        target = os.path.realpath(path) if os.path.islink(path) else None
         if stat.S_ISDIR(status.st_mode):
             return _NOTHING
-        if not stat.S_ISREG(status.st_mode) or status.st_size > min(_LARGEST_BYTES, budget_bytes):
+        target = os.path.realpath(path) if os.path.islink(path) else None
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_BYTES:
             return Sight(_by_status(status), target, status.st_mtime_ns)
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             content = hashlib.sha256(file.read()).hexdigest()
         return Sight(content, target, status.st_mtime_ns)
-    except OSError as error:
-        return Sight(f"unreadable:{error.errno}")
+    except OSError:
+        return _NOT_NOW
     finally:
         os.close(descriptor)
 
 
-def _unopened(path: str) -> Sight:
+def _unopened(path: str, error: OSError) -> Sight:
+    if error.errno in _ABSENT:
+        return _NOTHING
+    if error.errno not in _REFUSED:
+        return _NOT_NOW
     try:
         status = os.stat(path)
     except OSError:
@@ -130,10 +150,3 @@ def _unopened(path: str) -> Sight:
 
 def _by_status(status: os.stat_result) -> str:
     return f"{status.st_ino}:{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}"
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return 0

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.watch.changes import Batch, Place, Remark
@@ -19,13 +19,15 @@ from clnrm_nb.watch.events import Events, UnwatchableError
 from clnrm_nb.watch.identity import Identity
 from clnrm_nb.watch.ignore import IGNORE_FILES, is_passing
 from clnrm_nb.watch.pace import Pace
+from clnrm_nb.watch.sieve import Sieve
 from clnrm_nb.watch.tree import Tree
+from clnrm_nb.watch.trust import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
     from clnrm_nb.watch.canary import Canary
-    from clnrm_nb.watch.changes import Change, Means
+    from clnrm_nb.watch.changes import Means
     from clnrm_nb.watch.events import Raw
     from clnrm_nb.watch.graph import Graph
     from clnrm_nb.watch.ignore import Rules
@@ -33,20 +35,18 @@ if TYPE_CHECKING:
 __all__ = ["FileWatcher"]
 
 _MS: Final = 1_000_000
-# A file that is gone or empty is looked at again before that is believed: editors truncate, or delete and
-# create.
-_HOLD_NS: Final = 30 * _MS
-# An event that comes so much later than the change was found by looking is taken for lost.
-_LATE_NS: Final = 2_000 * _MS
 _DELETED: Final = 3
+# Time to the next look after one that failed.
+_TROUBLE_NS: Final = 1_000 * _MS
 
 
-def _flood() -> int:
-    """So many events at once that the queue may have overflowed; watchfiles does not say whether it has."""
-    try:
-        return int(Path("/proc/sys/fs/inotify/max_queued_events").read_text(encoding="ascii")) // 4
-    except (OSError, ValueError):
-        return 4_096
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What to watch: places, single files, and what some files are known to have held."""
+
+    places: tuple[Place, ...] = ()
+    names: tuple[str, ...] = ()
+    known: Mapping[str, str | None] = field(default_factory=dict)
 
 
 class FileWatcher:
@@ -93,21 +93,19 @@ class FileWatcher:
         self._roots = tuple(roots)
         self._deliver = deliver
         self._tell = tell
-        self._canary = canary
+        self._trust = Trust(canary)
         self._pace = pace or Pace()
         self._events = events or Events()
         self._tree = Tree(self._counts, self._enters)
         self._identity = Identity()
+        self._sieve = Sieve(self._identity, self._counts)
         self._attention = threading.Event()
         self._ready = threading.Event()
         self._lock = threading.Lock()
         self._is_closing = False
-        self._wanted: tuple[tuple[Place, ...], dict[str, str | None]] | None = None
+        self._wanted = _Wanted()
         self._told: set[str] = set()
-        self._held: dict[str, int] = {}
-        self._suspects: dict[str, int] = {}
         self._next_look_ns = 0
-        self._flood = _flood()
         self._thread = threading.Thread(target=self._run, name="clnrm-watch", daemon=True)
 
     def start(self, known: Mapping[str, str | None] | None = None) -> None:
@@ -139,11 +137,11 @@ class FileWatcher:
 
     def _want(self, known: Mapping[str, str | None] | None) -> None:
         places = {*self._roots, *self._graph.places(), Place(self._rules.root)}
-        if self._canary is not None:
-            places.add(Place(self._canary.directory))
+        if self._trust.canary is not None:
+            places.add(Place(self._trust.canary.directory))
         with self._lock:
-            before = self._wanted[1] if self._wanted else {}
-            self._wanted = tuple(sorted(places)), {**before, **(known or {})}
+            known = {**self._wanted.known, **(known or {})}
+            self._wanted = _Wanted(tuple(sorted(places)), tuple(self._graph.paths()), known)
             self._attention.set()
 
     # What counts
@@ -168,27 +166,35 @@ class FileWatcher:
             self._begin()
             self._ready.set()
             while not self._is_closing:
-                self._once()
+                self._survive()
         finally:
             self._ready.set()
             self._events.close()
-            if self._canary is not None:
-                self._canary.remove()
+            self._trust.end()
 
     def _begin(self) -> None:
-        now = time.monotonic_ns()
-        self._pace.changed(now)
-        if self._canary is not None and not self._canary.prepare():
-            self._canary = None
-        places, known = self._take()
-        self._tree.places = places
-        self._identity.expect(known)
-        self._tree.look()
-        self._identity.learn(self._tree.files)
-        paths = {*known, *self._look(is_forced=True)}
-        if self._canary is not None and self.means == "events":
-            self._canary.write(now)
-        self._confirm(paths, now)
+        self._pace.changed(time.monotonic_ns())
+        wanted = self._take()
+        self._tree.places = wanted.places
+        self._identity.expect(wanted.known)
+        paths = self._look(is_forced=True)
+        while not self._tree.directories and not self._attention.wait(_TROUBLE_NS / 1e9):
+            paths = self._look(is_forced=True)
+        self._identity.learn((*wanted.names, *paths))
+        paths.update(wanted.known)
+        if self.means == "events":
+            self._trust.begin(time.monotonic_ns())
+        self._confirm(paths)
+
+    def _survive(self) -> None:
+        """One turn; whatever goes wrong in it is told, and watching goes on."""
+        try:
+            self._once()
+        except Exception as error:  # noqa: BLE001  # A watcher that dies in silence looks like one that sees nothing.
+            self._give_up_events(
+                Remark("unwatchable", f"watching by events broke down ({error!r}); files are polled instead")
+            )
+            self._next_look_ns = time.monotonic_ns() + _TROUBLE_NS
 
     def _once(self) -> None:
         if self._attention.is_set():
@@ -198,81 +204,76 @@ class FileWatcher:
         else:
             paths = self._by_looking()
         if not self._is_closing:
-            self._confirm(paths, time.monotonic_ns())
+            self._confirm(paths)
 
-    def _take(self) -> tuple[tuple[Place, ...], dict[str, str | None]]:
+    def _take(self) -> _Wanted:
         with self._lock:
-            wanted, self._wanted = self._wanted, None
-            self._attention.clear()
-            if self._is_closing:
-                self._attention.set()
-        return wanted or (self._tree.places, {})
+            wanted = self._wanted
+            self._wanted = _Wanted(wanted.places, wanted.names)
+            if not self._is_closing:
+                self._attention.clear()
+        return wanted
 
     def _adopt(self) -> Iterable[str]:
         """Other places: what nobody watched for is taken as it is, what should have been known is new."""
-        places, known = self._take()
-        watched = self._tree.directories.keys()
-        self._identity.expect(known)
-        self._tree.places = places
-        paths = {*known, *self._look()}
-        new = [path for path in paths if path not in self._identity]
+        wanted = self._take()
+        whole = [place for place in self._tree.places if place.whole]
+        self._tree.places = wanted.places
+        self._identity.expect(wanted.known)
+        self._identity.learn(wanted.names)
+        paths = self._look()
         self._identity.learn(
-            path for path in new if os.path.dirname(path) not in watched or not self._counts_by_name(path)
+            path
+            for path in paths
+            if not self._counts_by_name(path) and not any(_lies_in(path, place) for place in whole)
         )
-        return paths
+        return paths | wanted.known.keys()
 
     def _by_events(self) -> Iterable[str]:
         now = time.monotonic_ns()
-        step_ms = self._pace.step_ms(now)
         try:
-            raw = self._events.wait(step_ms, self._patience_ms(now), self._attention)
+            raw = self._events.wait(self._pace.step_ms(now), self._patience_ms(now), self._attention)
         except UnwatchableError as refusal:
-            self._give_up_events(Remark(refusal.kind, f"{refusal}; files are polled", refusal.hint))
+            self._refuse(refusal)
             return ()
         now = time.monotonic_ns()
-        paths = {path for _kind, path in raw}
-        if self._is_silent(paths, now):
+        distrust = self._trust.hear(raw, now)
+        if distrust is not None:
+            self._give_up_events(distrust)
             return ()
+        paths = {path for _kind, path in raw}
         if self._is_structural(raw):
-            return {*paths, *self._look(is_forced=self._has_lost_directory(raw))}
-        for path in tuple(paths & self._tree.aliases.keys()):
+            return paths | self._look(is_forced=self._has_lost_directory(raw))
+        for path in paths & self._tree.aliases.keys():
             paths.update(self._tree.aliases[path])
-        if now >= self._next_look_ns:
-            paths |= self._check(paths, now)
-        self._accuse(paths, now)
-        return paths
+        return paths | self._check(paths, now) if now >= self._next_look_ns else paths
 
     def _by_looking(self) -> Iterable[str]:
-        wait_ns = min(self._next_look_ns - time.monotonic_ns(), self._hold_ns())
+        wait_ns = min(self._next_look_ns - time.monotonic_ns(), self._sieve.again_ns or _TROUBLE_NS)
         self._attention.wait(max(wait_ns, _MS) / 1e9)
         return self._look() if time.monotonic_ns() >= self._next_look_ns else ()
 
     def _patience_ms(self, now_ns: int) -> int:
         """How long to wait for events: until something else has to be done."""
-        until_ns = min(self._next_look_ns - now_ns, self._hold_ns(), 500 * _MS)
+        until_ns = min(self._next_look_ns - now_ns, self._sieve.again_ns or _TROUBLE_NS, 500 * _MS)
         return max(until_ns // _MS, 1)
-
-    def _hold_ns(self) -> int:
-        return 5 * _MS if self._held else 3_600_000 * _MS
 
     # What events leave open
 
     def _is_structural(self, raw: Raw) -> bool:
-        """Whether directories came or went, rules changed, or there were too many events to be all."""
-        if len(raw) >= self._flood:
+        """Whether directories came or went, ignore rules changed, or there were too many events to be all."""
+        if self._trust.is_flood(raw):
             self._remark(
-                "lost-events",
-                "so many files changed at once that events may be lost; all were looked at again",
+                Remark(
+                    "lost-events",
+                    "so many files changed at once that events may be lost; everything was looked at again",
+                )
             )
             return True
-        is_structural = False
-        for _kind, path in raw:
-            if os.path.basename(path) in IGNORE_FILES:
-                self._rules.forget()
-                is_structural = True
-            elif path in self._tree.directories or (not self._counts(path) and os.path.isdir(path)):
-                is_structural = True
-        return is_structural
+        if any(path.endswith(IGNORE_FILES) for _kind, path in raw):
+            self._rules.forget()
+            return True
+        return any(not self._counts(path) and self._tree.is_concerned(path) for _kind, path in raw)
 
     def _has_lost_directory(self, raw: Raw) -> bool:
         """Whether a watch is void: another directory may stand in the place, with the same number."""
@@ -280,23 +281,26 @@ class FileWatcher:
 
     def _look(self, *, is_forced: bool = False) -> set[str]:
         """Look at everything, and watch the directories that are there now."""
-        look = self._tree.look()
-        paths = set(look.paths)
-        is_open = self.means == "polling"
-        for _attempt in range(3):
-            if self.means == "polling" or not (look.is_moved or is_forced):
-                is_open = True
-                break
-            is_forced = not self._open()
-            look = self._tree.look()  # What came before the directories were watched.
+        paths: set[str] = set()
+        try:
+            look = self._tree.look()
             paths.update(look.paths)
+            is_open = True
+            for _attempt in range(3):
+                if self.means == "polling" or not (look.is_moved or is_forced):
+                    break
+                is_open = self._open()
+                look = self._tree.look()  # What came before the directories were watched.
+                paths.update(look.paths)
+                is_forced = False
+        except OSError as error:
+            self._remark(Remark("unreadable", f"directories cannot be read just now: {error}"))
+            self._next_look_ns = time.monotonic_ns() + _TROUBLE_NS
+            return paths
         now = time.monotonic_ns()
-        between = (
-            self._pace.look_ns(look.cost_ns)
-            if self.means == "events"
-            else self._pace.poll_ns(now, look.cost_ns)
-        )
-        self._next_look_ns = now + (between if is_open else 0)
+        is_evented = self.means == "events"
+        pause_ns = self._pace.look_ns(look.cost_ns) if is_evented else self._pace.poll_ns(now, look.cost_ns)
+        self._next_look_ns = now + (pause_ns if is_open else _MS)
         self._remark_places()
         return paths
 
@@ -307,78 +311,55 @@ class FileWatcher:
         except FileNotFoundError:
             return False
         except UnwatchableError as refusal:
-            self._give_up_events(Remark(refusal.kind, f"{refusal}; files are polled", refusal.hint))
+            self._refuse(refusal)
         return True
 
     def _check(self, heard: Collection[str], now_ns: int) -> set[str]:
         """The look from time to time; what it finds without an event is suspicious."""
-        directories = self._tree.directories.keys()
+        directories = self._tree.directories
         paths = self._look()
-        for path in paths:
-            is_plain = os.path.dirname(path) in directories and not os.path.islink(path)
-            if path not in heard and is_plain and self._identity.look(path)[0] is not None:
-                self._suspects.setdefault(path, now_ns)
+        if self._tree.directories.keys() == directories.keys():
+            silent = (
+                path
+                for path in paths
+                if not (self._sieve.holds(path) or os.path.islink(path))
+                and self._identity.look(path)[0] is not None
+            )
+            self._trust.doubt(silent, heard, now_ns)
         return paths
 
-    def _accuse(self, heard: Collection[str], now_ns: int) -> None:
-        """Events that have still not come after a look found their change do not come here."""
-        for path, since_ns in tuple(self._suspects.items()):
-            if path in heard and since_ns != now_ns:
-                del self._suspects[path]
-            elif now_ns - since_ns > _LATE_NS:
-                self._suspects.clear()
-                self._give_up_events(
-                    Remark("no-events", f"the system told nothing of a change of {path}; files are polled")
-                )
-                return
-
-    def _is_silent(self, heard: Collection[str], now_ns: int) -> bool:
-        if self._canary is None or self._canary.hears(heard) or not self._canary.is_silent(now_ns):
-            return False
-        self._canary.remove()
-        self._give_up_events(
-            Remark("no-events", "the system tells no file events here; files are polled instead")
-        )
-        return True
+    def _refuse(self, refusal: UnwatchableError) -> None:
+        self._give_up_events(Remark(refusal.kind, f"{refusal}; files are polled instead", refusal.hint))
 
     def _give_up_events(self, remark: Remark) -> None:
         self.means = "polling"
         self._events.close()
         self._next_look_ns = 0
-        self._remark(remark.kind, remark.message, remark.hint)
+        self._remark(remark)
 
     # What is told
 
-    def _confirm(self, paths: Iterable[str], now_ns: int) -> None:
-        """Tell of those files whose content is another; what looks unfinished is looked at again first."""
-        changes: list[Change] = []
-        for path in sorted({*(path for path in paths if self._counts(path)), *self._held}):
-            change, sight = self._identity.look(path)
-            if change is None:
-                self._held.pop(path, None)
-            elif sight.is_unfinished and now_ns - self._held.setdefault(path, now_ns) < _HOLD_NS:
-                continue
-            else:
-                self._held.pop(path, None)
-                self._identity.remember(path, sight)
-                changes.append(change)
+    def _confirm(self, paths: Iterable[str]) -> None:
+        now = time.monotonic_ns()
+        changes = self._sieve.take(paths, now)
         if changes:
-            self._pace.changed(now_ns)
-            self._deliver(Batch(tuple(changes), now_ns, self.means))
+            self._pace.changed(now)
+            self._deliver(Batch(changes, now, self.means))
 
     def _remark_places(self) -> None:
         missing = [place.path for place in self._roots if place.path in self._tree.missing]
         if missing:
-            self._remark("root-gone", f"{missing[0]} is gone; it is watched again when it comes back")
+            self._remark(Remark("root-gone", f"{missing[0]} is gone; it is watched again when it comes back"))
         else:
             self._told.discard("root-gone")
         if self._tree.unreadable:
-            self._remark("unreadable", f"{self._tree.unreadable[0]} cannot be read and is not watched")
+            path = self._tree.unreadable[0]
+            self._remark(Remark("unreadable", f"{path} cannot be read and is not watched"))
 
-    def _remark(self, kind: str, message: str, hint: str | None = None) -> None:
-        if kind not in self._told:
-            self._told.add(kind)
-            self._tell(Remark(kind, message, hint))
+    def _remark(self, remark: Remark) -> None:
+        if remark.kind not in self._told:
+            self._told.add(remark.kind)
+            self._tell(remark)
 
 
 def _lies_in(path: str, root: Place) -> bool:

@@ -70,6 +70,7 @@ class Tree:
         self.missing: tuple[str, ...] = ()
         self.unreadable: tuple[str, ...] = ()
         self.aliases: dict[str, tuple[str, ...]] = {}
+        self._depths: dict[str, int] = {}
         self._stamps: dict[str, Stamp | None] = {}
 
     @property
@@ -84,13 +85,19 @@ class Tree:
         ----------
         now_ns : int, optional
             Nanoseconds since 1970; default: the machine's clock.
+
+        Raises
+        ------
+        OSError
+            If directories cannot be read just now, as when too many files are open; all stays as it was.
         """
         began_ns = time.perf_counter_ns()
         now_ns = time.time_ns() if now_ns is None else now_ns
         directories: dict[str, tuple[int, int]] = {}
+        depths: dict[str, int] = {}
         stamps: dict[str, Stamp | None] = {}
         links: list[str] = []
-        for entry in self._walk(directories):
+        for entry in self._walk(directories, depths):
             if self._counts(entry.path) and (stamp := _stamp(entry)) is not None:
                 is_fresh = now_ns - max(stamp[2], stamp[3]) < _TOO_FRESH_NS
                 stamps[entry.path] = None if is_fresh else stamp
@@ -101,8 +108,19 @@ class Tree:
         different = [path for path, stamp in stamps.items() if stamp is None or old.get(path) != stamp]
         different.extend(path for path in old if path not in stamps)
         is_moved = directories != self.directories
-        self._stamps, self.directories = stamps, directories
+        self._stamps, self.directories, self._depths = stamps, directories, depths
         return Look(tuple(different), is_moved, time.perf_counter_ns() - began_ns)
+
+    def is_concerned(self, path: str) -> bool:
+        """Whether an event at this path may mean that other directories have to be watched."""
+        if path in self.directories:
+            return True
+        if not os.path.isdir(path):
+            return False
+        depth = self._depths.get(os.path.dirname(path), _ALONE)
+        if depth > _ALONE and self._enters(path, depth == _WHOLE):
+            return True
+        return any(place == path or place.startswith(f"{path}/") for place in self.missing)
 
     def _follow(self, links: list[str], directories: dict[str, tuple[int, int]]) -> None:
         """Files that symlinks lead to are watched where they are."""
@@ -115,9 +133,10 @@ class Tree:
                 status = os.stat(place)
                 directories[place] = (status.st_dev, status.st_ino)
 
-    def _walk(self, directories: dict[str, tuple[int, int]]) -> Iterator[os.DirEntry[str]]:
+    def _walk(
+        self, directories: dict[str, tuple[int, int]], depths: dict[str, int]
+    ) -> Iterator[os.DirEntry[str]]:
         """Notes the directories to watch, and gives what is in them that is no directory, once each."""
-        depths: dict[str, int] = {}
         unreadable: list[str] = []
         pending = list(self._standing())
         while pending:
@@ -131,7 +150,7 @@ class Tree:
                 entries = list(os.scandir(directory))
             except (FileNotFoundError, NotADirectoryError):
                 continue
-            except OSError:
+            except PermissionError:
                 unreadable.append(directory)
                 continue
             directories[directory] = (status.st_dev, status.st_ino)
