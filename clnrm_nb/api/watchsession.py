@@ -267,8 +267,9 @@ class Session:
             self._watcher.refresh(self._project.taken())
 
     def _understood(self, changes: Sequence[Change]) -> list[Change]:
-        """Changes that mean something: what is read before any test is read again, and if it is broken
-        shown, while what held before still holds.
+        """Changes that mean something, after what is read before any test was read again.
+
+        If that is broken it is shown, and what held before still holds.
         """
         paths = {change.path for change in changes}
         broken: frozenset[str] = frozenset()

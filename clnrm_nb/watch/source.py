@@ -222,6 +222,8 @@ class FileWatcher:
         self._identity.expect(wanted.known)
         self._identity.learn(wanted.names)
         paths = self._look()
+        # Asked to look up from waiting, watchfiles forgets what it had heard, the canary too.
+        self._trust.again(time.monotonic_ns())
         self._identity.learn(
             path
             for path in paths
