@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from clnrm_nb.api.watching import Watch
     from clnrm_nb.executor.events import Event, Listener
     from clnrm_nb.pipeline.load import Cell
     from clnrm_nb.report.render import Format
@@ -144,7 +145,7 @@ def run(
     context: Context | None = None,
     listener: Listener | None = None,
     **options: Any,
-) -> RunResult | Run:
+) -> RunResult | Run | Watch:
     """Render, validate and run scenario files; judge their spans.
 
     Parameters
@@ -158,7 +159,8 @@ def run(
     listener : callable, optional
         Called with each :class:`~clnrm_nb.executor.events.Event` on the engine's thread; must return at once.
     **options
-        Those of ``clnrm run``, such as ``vars={"port": 8080}``, ``workers=4``, ``backend="process"``.
+        Those of ``clnrm run``, such as ``vars={"port": 8080}``, ``workers=4``, ``backend="process"``. With
+        ``watch=True`` this is :func:`~clnrm_nb.api.watch`.
 
     Returns
     -------
@@ -172,7 +174,13 @@ def run(
     KeyboardInterrupt
         Interrupted; everything the run had started is gone.
     """
-    prepared = prepare(paths, cell, context, options)
+    here = context_of(context, options)
+    if here.settings.cli.watch and here.settings.origin("cli.watch") == "command line" and cell is None:
+        from clnrm_nb.api.watching import watch
+
+        options.pop("digest", None)
+        return watch(paths, detach=detach, context=here, listener=listener, **options)
+    prepared = prepare(paths, cell, here, options)
     if detach:
         live = prepared.live(listener)
         return Run(submit(finished(prepared, live)), live)
