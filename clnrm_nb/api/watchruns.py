@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clnrm_nb.errors import ClnrmError, InternalError
-from clnrm_nb.executor.control import Control
+from clnrm_nb.executor.control import Control, Slots
 from clnrm_nb.pipeline.load import Sources
 from clnrm_nb.pipeline.run import LiveTables, run_pipeline
 
@@ -82,7 +82,7 @@ class Runs:
     """
 
     def __init__(self, slots: int, publish: Listener, ended: Callable[[EndedRun], object]) -> None:
-        self._slots = asyncio.Semaphore(slots)
+        self._slots = Slots(slots)
         self._publish = publish
         self._ended = ended
         self._numbers = count(1)
