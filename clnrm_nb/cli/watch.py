@@ -7,9 +7,10 @@ waits for keys. Without a terminal there are no keys, and the screen is a line f
 from __future__ import annotations
 
 import os
+import re
 import select
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from clnrm_nb import api
@@ -29,6 +30,8 @@ _MOST_BYTES: Final = 1_024
 _ENTER: Final = ("\r", "\n")
 _ERASE: Final = ("\x7f", "\x08")
 _ESCAPE: Final = "\x1b"
+_SEQUENCE: Final = re.compile("\x1b(?:\\[[0-9;?]*[ -/]*[@-~]|O.)")
+"""An arrow or function key: no key of ours, nor is it Escape."""
 _ERASE_LINE: Final = "\x15"
 _END_OF_INPUT: Final = "\x04"
 
@@ -63,15 +66,17 @@ def watch(paths: Any, context: Context, options: Mapping[str, Any]) -> RunResult
         clears=bool(options.get("clear")),
         has_keys=has_keys,
     )
-    listener = display if has_screen else None
-    handle = api.watch(paths, detach=True, context=context, listener=listener, **chosen)
-    assert isinstance(handle, api.Watch)
-    with _keyboard(is_wanted=has_keys) as typed, display:
+    with _keyboard(is_wanted=has_keys) as typed, display if has_screen else nullcontext():
+        listener = display if has_screen else None
+        handle = api.watch(paths, detach=True, context=context, listener=listener, **chosen)
+        assert isinstance(handle, api.Watch)
         try:
             _attend(handle, Keys(handle, display), typed)
-        except KeyboardInterrupt:
+        except BaseException as error:
             handle.interrupt()
             handle.wait()
+            if not isinstance(error, KeyboardInterrupt):
+                raise
     return handle.result
 
 
@@ -144,10 +149,7 @@ class Keys:
 
     def press(self, text: str) -> None:
         """Keys as a terminal sends them, several where somebody is quick or pastes."""
-        if text.startswith(_ESCAPE) and text != _ESCAPE:
-            # An arrow or function key comes as one sequence; it is no key of ours, nor is it Escape.
-            return
-        for key in text:
+        for key in _SEQUENCE.sub("", text):
             if self._asks is None:
                 self._acts.get(key, lambda: None)()
             elif self._asks == "u":

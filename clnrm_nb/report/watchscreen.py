@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
     from clnrm_nb.executor.events import Event
     from clnrm_nb.report.watchstate import TestLine
@@ -71,11 +71,11 @@ def screen_lines(
     told : sequence of str
         An answer a person asked for (``w``), shown until the next change.
     """
-    foot = _foot(prompt, signs, has_keys=has_keys, help_is_shown=help_is_shown)
+    foot = _foot(prompt, has_keys=has_keys, help_is_shown=help_is_shown)
     body = [_head(state, signs), *_filters(state, signs)]
     wrong = _findings(state, signs) + _failures(state, signs)
     rest = [*_notes(state), *[line((one_line(text), "")) for text in told]]
-    rest += [*_reaction(state, signs), *_running(state, signs), *_totals(state, signs)]
+    rest += [*_reaction(state, signs), *_running(state, signs), *_totals(state)]
     room = max(height, _LEAST_LINES) - len(body) - len(foot)
     # At least a third of the screen says what the change did, however much is wrong.
     kept = max(room - len(wrong), room // 3, 1)
@@ -198,23 +198,23 @@ def _running(state: WatchState, signs: Signs) -> list[Line]:
     return lines
 
 
-def _totals(state: WatchState, signs: Signs) -> list[Line]:
-    del signs
+def _totals(state: WatchState) -> list[Line]:
     counts = state.counts()
     return [line(("state    ", "dim"), counts)] if counts else []
 
 
-def _foot(prompt: str | None, signs: Signs, *, has_keys: bool, help_is_shown: bool) -> list[Line]:
+def _foot(prompt: str | None, *, has_keys: bool, help_is_shown: bool) -> list[Line]:
     if prompt is not None:
         return [line((prompt, "bold"))]
     if not has_keys:
         return []
     if help_is_shown:
         return [line((f"{key:>6}", "bold"), f"  {tip}") for key, _, tip in KEYS]
-    del signs
     keys: Line = []
     for key, word, _ in KEYS:
-        keys += [(key, "bold"), (f" {word}  ", "dim")]
+        # All the others fit into 80 columns.
+        if key != "enter":
+            keys += [(key, "bold"), (f" {word}  ", "dim")]
     return [keys]
 
 
@@ -266,6 +266,7 @@ class WatchDisplay:
         self._changed = threading.Event()
         self._is_over = False
         self._live: Any = None
+        self._console: Console | None = None
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
@@ -273,11 +274,11 @@ class WatchDisplay:
             from rich.console import Console
             from rich.live import Live
 
-            console = Console(
+            self._console = Console(
                 file=self._stream, force_terminal=True, no_color=not self._color, highlight=False, emoji=False
             )
             self._live = Live(
-                console=console,
+                console=self._console,
                 get_renderable=self._draw,
                 auto_refresh=False,
                 screen=self._clears,
@@ -348,7 +349,8 @@ class WatchDisplay:
     def _draw(self) -> RenderableType:
         from rich.text import Text
 
-        size = self._live.console.size
+        assert self._console is not None
+        size = self._console.size
         with self._lock:
             lines = screen_lines(
                 self.state,
