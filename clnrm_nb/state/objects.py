@@ -11,13 +11,13 @@ import hashlib
 import os
 import re
 import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.config.writing import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 __all__ = ["ObjectStore", "digest_of"]
 
@@ -53,10 +53,20 @@ class ObjectStore:
         ValueError
             `digest` is not ``sha256:<64 hex>``.
         """
+        return Path(self.place(digest))
+
+    def place(self, digest: str) -> str:
+        """:meth:`path` as a text, for whoever looks at thousands.
+
+        Raises
+        ------
+        ValueError
+            `digest` is not ``sha256:<64 hex>``.
+        """
         name = digest.removeprefix(_PREFIX)
         if not digest.startswith(_PREFIX) or not _HEX.match(name):
             raise ValueError(f"{digest!r} is not a sha256 digest")
-        return self.root / name[:2] / name[2:]
+        return f"{self.root}/{name[:2]}/{name[2:]}"
 
     def put(self, content: bytes) -> str:
         """Keep `content`; its digest.

@@ -15,7 +15,7 @@ import time
 import pytest
 
 import clnrm_nb
-from clnrm_nb.executor.ownership import Owner
+from clnrm_nb.reaper.ownership import Owner
 
 pytestmark = [pytest.mark.docker]
 
