@@ -112,8 +112,8 @@ class _Keeper:
 _keeper: Final = _Keeper()
 
 
-def keep_backends(idle_s: float | None) -> None:
-    """From now on a backend stays open after a run of this process.
+def keep_backends(idle_s: float | None) -> float | None:
+    """From now on a backend stays open after a run of this process; how it was before.
 
     Parameters
     ----------
@@ -121,7 +121,8 @@ def keep_backends(idle_s: float | None) -> None:
         Without a run for so long it is closed after all, and everything it holds is removed; ``None``: from
         the next run on none is kept.
     """
-    _keeper.idle_s = idle_s
+    before, _keeper.idle_s = _keeper.idle_s, idle_s
+    return before
 
 
 async def let_go() -> None:

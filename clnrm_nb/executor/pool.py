@@ -158,7 +158,7 @@ class _Pool:
         self._evaluate = evaluate
         self._ended = ended
         self._control = control or Control()
-        self._workers = workers_of(context)
+        self._workers = self._control.workers(workers_of(context))
         self._max_fail = executor.effective_max_fail
         queue = queue_order(plans, history)
         self._rank = {plan.id: rank for rank, plan in enumerate(queue)}
@@ -238,7 +238,7 @@ class _Pool:
                 self._put(plan, self._not_started(plan))
                 continue
             self._in_flight.add(plan.id)
-            if self._may_begin and len(self._in_flight) <= self._workers:
+            if self._may_begin and len(self._in_flight) <= self._workers and self._control.has_room:
                 # A worker is free: making it ready is a part of it already.
                 self._begin(plan)
             self._tasks[self._watched(self._attempt(plan), plan)] = plan

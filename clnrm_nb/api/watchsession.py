@@ -1,0 +1,525 @@
+"""One session of watching: what was saved comes in, what is to be shown goes out as events.
+
+Every message (changes, a key, the end of a run) is taken from one queue on the engine's loop, so that nothing
+here happens at the same time. A change has two edges. At once what it concerns is rendered, validated and
+shown, and what runs on old inputs is given up; when it has been quiet for a while, exactly the tests that
+depend on it are run. What is filtered out, or could not be run, is owed: it runs as soon as it may.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from clnrm_nb.api.watchfilters import Filters
+from clnrm_nb.api.watchproject import Looked, WatchedProject
+from clnrm_nb.api.watchruns import Runs
+from clnrm_nb.api.watchverdicts import Verdicts
+from clnrm_nb.errors import ClnrmError
+from clnrm_nb.executor.events import Event, guarded
+from clnrm_nb.state import new_run_id
+from clnrm_nb.watch import Planner, Settle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+    from clnrm_nb.api.contexts import Context
+    from clnrm_nb.api.watchproject import KnownTest
+    from clnrm_nb.api.watchruns import EndedRun
+    from clnrm_nb.executor.events import EventName, Listener
+    from clnrm_nb.executor.outcome import TestOutcome
+    from clnrm_nb.pipeline.load import Variables
+    from clnrm_nb.pipeline.run import RunRequest
+    from clnrm_nb.report.results import RunResult
+    from clnrm_nb.watch import Batch, Change, FileWatcher, Reason, Remark
+
+__all__ = ["Session"]
+
+_log = logging.getLogger(__name__)
+
+_NS_PER_MS: Final = 1_000_000
+_WINDOW: Final = 200
+"""Most findings, and most tests that were not run, in one event."""
+_READ_BY_RENDERING: Final = frozenset({"scenario", "template", "missing", "variables"})
+_LEVELS: Final = {"no-events": "warning", "limit": "warning", "unreadable": "warning", "root-gone": "error"}
+
+
+class Session:
+    """See the module.
+
+    Parameters
+    ----------
+    here : Context
+    request : RunRequest
+        What ``run`` would do with the same options.
+    listener : callable, optional
+        Takes every event.
+    variable_files : sequence of str
+        ``--vars``.
+    variables : callable, optional
+        Reads them again.
+    once : bool
+        End after the first run.
+    wrote : callable, optional
+        Takes the state of all tests whenever nothing runs any more, for report files.
+    """
+
+    def __init__(
+        self,
+        here: Context,
+        request: RunRequest,
+        *,
+        listener: Listener | None = None,
+        variable_files: Sequence[str] = (),
+        variables: Callable[[], Variables] | None = None,
+        once: bool = False,
+        wrote: Callable[[RunResult], object] | None = None,
+    ) -> None:
+        self.id = new_run_id()
+        self.verdicts = Verdicts()
+        self.filters = Filters()
+        self._here = here
+        self._publish = guarded(listener)
+        self._variables = variables
+        self._once = once
+        self._wrote = wrote
+        self._project = WatchedProject(here, request, variable_files)
+        self._planner = Planner(self._project.graph, self._project.belongs)
+        watch = here.settings.watch
+        self._settle = Settle(watch.settle_ms, watch.debounce_ms)
+        self._runs = Runs(watch.max_concurrent, self._publish, lambda run: self.tell("ended", run))
+        self._inbox: asyncio.Queue[tuple[str, tuple[Any, ...]]] = asyncio.Queue()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._watcher: FileWatcher | None = None
+        self._owed: dict[str, str] = {}
+        """Tests whose inputs changed since their last verdict and that have not been run, with the reason."""
+        self._told: dict[str, str] = {}
+        """Why each test was run last, or why not."""
+        self._last: list[str] = []
+        """Tests of the last run."""
+        self._n_changes = self._n_runs = 0
+        self._is_over = False
+
+    # ---------------------------------------------------------------------------------------- its life
+
+    async def run(self) -> RunResult:
+        """Watch until told to stop; the last state of all tests.
+
+        A cancellation is an interrupt: everything that runs is stopped and gone, and the result says so.
+        """
+        self._loop = asyncio.get_running_loop()
+        reason = "error"
+        try:
+            await self._begin()
+            reason = await self._live()
+        except asyncio.CancelledError:
+            reason = "interrupted"
+            _heed_no_more()
+        finally:
+            self._is_over = True
+            await self._end(is_gentle=reason != "interrupted")
+        result = self.result(interrupted=reason == "interrupted")
+        self._write(result)
+        told = {"reason": reason, "exit_code": result.exit_code}
+        counts = {"changes": self._n_changes, "runs": self._n_runs}
+        self._emit("watch.end", status="passed" if result.ok else "failed", data={**told, **counts})
+        return result
+
+    async def _begin(self) -> None:
+        """Watch first and read then, so that no save falls between."""
+        if not self._once:
+            self._watcher = self._project.watcher(
+                lambda batch: self.tell("batch", batch), lambda remark: self.tell("remark", remark)
+            )
+            await asyncio.to_thread(self._watcher.start)
+        looked = self._project.read_all()
+        self._refresh()
+        watch = self._here.settings.watch
+        data = {
+            "paths": self._project.paths,
+            "tests": len(self._project.tests),
+            "mode": self._watcher.means if self._watcher else "once",
+            "settle_ms": watch.settle_ms,
+            "debounce_ms": watch.debounce_ms,
+        }
+        self._emit("watch.start", data=data)
+        self._tell_diagnostics(looked)
+        if not self._project.tests:
+            self._note("warning", "there are no scenario files yet; the first one that appears is run")
+        self._start(self._chosen(), "start", since_ns=time.monotonic_ns())
+
+    async def _live(self) -> str:
+        """Take messages until one of them ends it; why it ended."""
+        while not (self._once and not self._runs and self._inbox.empty()):
+            try:
+                async with asyncio.timeout(self._patience_s()):
+                    name, given = await self._inbox.get()
+            except TimeoutError:
+                name, given = "quiet", ()
+            if name == "stop":
+                return str(given[0])
+            self._heed(name, given)
+        return "once"
+
+    def _heed(self, name: str, given: tuple[Any, ...]) -> None:
+        try:
+            getattr(self, f"_on_{name}")(*given)
+        except ClnrmError as error:
+            self._note("error", _sentence(error))
+        except Exception as error:  # noqa: BLE001  # Whatever one message meets, the next is answered.
+            _log.exception("watching goes on after an internal error")
+            self._note("error", f"internal error, please report: {type(error).__name__}: {error}")
+
+    async def _end(self, *, is_gentle: bool) -> None:
+        """Stop what runs, without grace; gently: it counts as not run instead of interrupted."""
+        if is_gentle:
+            self._runs.drop(dict.fromkeys(self._runs.running, "not finished: watching ended"))
+        await asyncio.gather(self._runs.end() if is_gentle else self._runs.stop(), self._unwatch())
+        while not self._inbox.empty():
+            name, given = self._inbox.get_nowait()
+            if name == "ended":
+                self._heed(name, given)
+
+    async def _unwatch(self) -> None:
+        if self._watcher is not None:
+            await asyncio.to_thread(self._watcher.close)
+
+    def _patience_s(self) -> float | None:
+        due_ns = self._settle.due_ns
+        return None if due_ns is None else max(due_ns - time.monotonic_ns(), 0) / 1e9
+
+    def tell(self, name: str, *given: Any) -> None:
+        """Leave a message; from any thread.
+
+        ``stop`` (with the reason), or what a person may want: ``all``, ``again``, ``failed``, ``file``,
+        ``test``, ``clear``, ``accept``.
+        """
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._inbox.put_nowait, (name, given))
+
+    def result(self, *, interrupted: bool = False) -> RunResult:
+        """The last verdict of every test, as the result of one run."""
+        return self.verdicts.result(self._here, self._project.mask, interrupted=interrupted)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether any run goes on."""
+        return bool(self._runs)
+
+    def why(self) -> list[str]:
+        """Why each test of the last reaction was run or not; those that ran first."""
+        order = dict.fromkeys([*self._last, *self._told])
+        return [f"{test}: {self._told[test]}" for test in order if test in self._told]
+
+    # ------------------------------------------------------------------------------------ the first edge
+
+    def _on_batch(self, batch: Batch) -> None:
+        """Files have other contents: show at once what that means, and stop what runs on the old ones."""
+        relative = self._here.project.relative
+        files = [{"file": relative(change.path), "change": change.kind} for change in batch.changes]
+        self._n_changes += self._settle.due_ns is None
+        self._emit("watch.change", data={"number": self._n_changes, "files": files, "means": batch.means})
+        changes = self._understood(batch.changes)
+        self._settle.event(changes, batch.noticed_ns)
+        running = self._runs.running
+        plan = self._planner.leading(changes, running)
+        looked = self._project.read(plan.validate)
+        looked.add(self._project.remove(plan.removed))
+        self._refresh()
+        self._give_up(plan.obsolete, plan.run, running)
+        self.verdicts.drop(looked.gone)
+        for test in looked.gone:
+            self._owed.pop(test, None)
+            self._told.pop(test, None)
+        self._tell_diagnostics(looked, batch.noticed_ns)
+
+    def _give_up(
+        self,
+        obsolete: Collection[str],
+        reasons: Mapping[str, Sequence[Reason]],
+        running: Mapping[str, KnownTest],
+    ) -> None:
+        stale: dict[str, str] = {}
+        for test in obsolete:
+            if self._is_other(test, reasons.get(test, ()), running[test]):
+                stale[test] = f"obsolete: {self._because(reasons.get(test, ())) or 'its file is gone'}"
+            else:
+                self._told[test] = "it goes on: what changed means the same"
+        self._planner.ran(set(obsolete) - stale.keys())
+        self._runs.drop(stale)
+
+    def _is_other(self, test: str, reasons: Sequence[Reason], running: KnownTest) -> bool:
+        """Whether a test that runs does so on inputs that are not the present ones."""
+        now = self._project.tests.get(test)
+        if now is None or now.meaning is None or now.meaning != running.meaning:
+            return True
+        return any(reason.role not in _READ_BY_RENDERING for reason in reasons)
+
+    def _because(self, reasons: Sequence[Reason]) -> str:
+        told = [reason.sentence(self._here.project.relative) for reason in reasons[:3]]
+        return ", ".join(each.removeprefix("because ") for each in told)
+
+    def _refresh(self) -> None:
+        if self._watcher is not None:
+            self._watcher.refresh(self._project.taken())
+
+    def _understood(self, changes: Sequence[Change]) -> list[Change]:
+        """Changes that mean something, after what is read before any test was read again.
+
+        If that is broken it is shown, and what held before still holds.
+        """
+        paths = {change.path for change in changes}
+        broken: frozenset[str] = frozenset()
+        try:
+            if paths & self._project.graph.configuration:
+                broken = self._project.graph.configuration
+                self._reload()
+            if paths & self._project.variable_files and self._variables is not None:
+                broken = self._project.variable_files
+                self._project.read_variables(self._variables())
+        except ClnrmError as error:
+            for finding in error.diagnostics or [error.diagnostic]:
+                self._note("error", f"{finding}; what held before still holds")
+            return [change for change in changes if change.path not in broken]
+        return list(changes)
+
+    def _reload(self) -> None:
+        """The configuration changed."""
+        here = self._here.again()
+        if not here.settings.watch.enabled:
+            self._note("warning", "`watch.enabled` is false now: the next `clnrm watch` will refuse")
+        self._here = self._project.here = here
+        watch = here.settings.watch
+        self._settle.settle_ms, self._settle.debounce_ms = watch.settle_ms, watch.debounce_ms
+        for finding in here.settings.diagnostics:
+            self._note(finding.severity, str(finding))
+
+    def _tell_diagnostics(self, looked: Looked, since_ns: int | None = None) -> None:
+        data = {"tests": len(self._project.tests), **looked.to_json(_WINDOW)}
+        if since_ns is not None:
+            data["reaction_ms"] = _since_ms(since_ns)
+        self._emit("watch.diagnostics", data=data)
+
+    # ----------------------------------------------------------------------------------- the second edge
+
+    def _on_quiet(self) -> None:
+        """It was quiet for long enough: run what depends on what changed."""
+        edge = self._settle.tick(time.monotonic_ns())
+        if edge is None:
+            return
+        running = self._runs.running
+        plan = self._planner.trailing(edge.changes, running)
+        reasons = {test: self._because(why) or "it was given up" for test, why in plan.run.items()}
+        for test in self._project.tests.keys() - self.verdicts.outcomes.keys() - running.keys():
+            reasons.setdefault(test, "it has no verdict yet")
+        names = ", ".join(self._here.project.relative(change.path) for change in edge.changes[:3])
+        rest = f"does not depend on {names}" if names else "what was changed was changed back"
+        self._start(sorted(reasons), "change", reasons, since_ns=edge.since_ns, rest=rest)
+
+    def _start(
+        self,
+        tests: Iterable[str],
+        why: str,
+        reasons: Mapping[str, str] | None = None,
+        *,
+        since_ns: int,
+        rest: str = "",
+        **how: Any,
+    ) -> None:
+        """Run those of `tests`, and of what is owed, that are valid and wanted; say what is not run."""
+        known, running, chosen = self._project.tests, self._runs.running, set(self._chosen())
+        run: list[KnownTest] = []
+        invalid: list[TestOutcome] = []
+        not_run: dict[str, str] = {}
+        wanted = {test: (reasons or {}).get(test) or self._owed.get(test) or why for test in tests}
+        for test_id, reason in {**self._owed, **wanted}.items():
+            test = known.get(test_id)
+            self._owed.pop(test_id, None)
+            if test is None:
+                continue
+            if test_id not in chosen:
+                self._owed[test_id] = reason
+                not_run[test_id] = f"filtered out, though {reason}" if why == "change" else "filtered out"
+            elif test_id in running:
+                not_run[test_id] = self._told.get(test_id, "it runs already")
+            elif test.errored is not None:
+                invalid.append(test.errored)
+                not_run[test_id] = "its file holds errors"
+            else:
+                run.append(test)
+        for test_id in known.keys() - wanted.keys() - running.keys() - not_run.keys():
+            not_run[test_id] = "filtered out" if test_id not in chosen else rest or why
+        self._told |= {test: f"not run: {reason}" for test, reason in sorted(not_run.items())}
+        self._told |= {test.test_id: f"run: {wanted.get(test.test_id, why)}" for test in run}
+        self._tell_plan(why, run, wanted, not_run, since_ns)
+        if invalid:
+            for outcome in invalid:
+                self.verdicts.put(outcome)
+            self._tell_result(invalid, since_ns, is_latest=not run)
+        if run:
+            self._last = [test.test_id for test in run]
+            self._n_runs += 1
+            self._planner.ran(self._last)
+            self._runs.start(run, self._project.request, self._here, since_ns=since_ns, **how)
+
+    def _tell_plan(
+        self,
+        why: str,
+        run: Sequence[KnownTest],
+        reasons: Mapping[str, str],
+        not_run: Mapping[str, str],
+        since_ns: int,
+    ) -> None:
+        told = sorted(not_run.items())[:_WINDOW]
+        data = {
+            "why": why,
+            "run": [test.test_id for test in run],
+            "reasons": {test.test_id: reasons[test.test_id] for test in run if test.test_id in reasons},
+            "not_run": [{"test": test, "reason": reason} for test, reason in told],
+            "not_run_total": len(not_run),
+            "reaction_ms": _since_ms(since_ns),
+        }
+        self._emit("watch.plan", data=data)
+
+    # -------------------------------------------------------------------------------------- what came of it
+
+    def _on_ended(self, run: EndedRun) -> None:
+        """A run is over."""
+        if run.error is not None:
+            self.verdicts.trouble = run.error
+            self._owed |= {test: "it could not be run" for test in run.tests if test not in run.dropped}
+            self._note("error", f"{_sentence(run.error)}; watching goes on, Enter tries again")
+            return
+        taken = self.verdicts.take(run, self._project.tests, is_last=self._is_over)
+        for outcome in taken:
+            if outcome.status == "cached":
+                self._told[outcome.id] = f"not run: cached, {outcome.why or 'nothing changed'}"
+        self._tell_result(taken, run.since_ns, is_latest=run.number == self._runs.latest)
+        if not self._runs and not self._is_over:
+            self._write(self.result() if self._wrote else None)
+
+    def _tell_result(self, outcomes: Sequence[TestOutcome], since_ns: int, *, is_latest: bool) -> None:
+        tests = [
+            {
+                "id": outcome.id,
+                "status": outcome.status,
+                "reason": outcome.why if outcome.status != "passed" else None,
+                "duration_ms": round(outcome.duration_ms, 3),
+            }
+            for outcome in outcomes
+        ]
+        data: dict[str, Any] = {"tests": tests, "is_latest": is_latest}
+        if outcomes:
+            data["reaction_ms"] = _since_ms(since_ns)
+        self._emit("watch.result", data=data)
+
+    def _write(self, result: RunResult | None) -> None:
+        if self._wrote is not None and result is not None:
+            try:
+                self._wrote(result)
+            except ClnrmError as error:
+                self._note("error", _sentence(error))
+
+    # ------------------------------------------------------------------------------------ what people want
+
+    def _on_all(self) -> None:
+        """Run everything again, whatever is known of it."""
+        self._again(list(self._project.tests))
+
+    def _on_again(self) -> None:
+        """Run again what ran last."""
+        self._again([*self._last, *self._owed] or list(self._project.tests))
+
+    def _again(self, tests: Sequence[str], why: str = "asked for", **how: Any) -> None:
+        edge = self._settle.flush()
+        since_ns = time.monotonic_ns() if edge is None else edge.since_ns
+        if edge is not None:
+            plan = self._planner.trailing(edge.changes, self._runs.running)
+            self._owed |= {test: self._because(reasons) for test, reasons in plan.run.items()}
+        chosen = set(self._chosen())
+        wanted = [test for test in dict.fromkeys(tests) if test in chosen]
+        self._runs.drop(dict.fromkeys(wanted, "obsolete: it was asked for again"))
+        self._start(wanted, why, since_ns=since_ns, rest="not asked for", **how)
+
+    def _on_file(self, text: str) -> None:
+        """Only files whose path holds a text."""
+        self._filter(replace(self.filters, file=text))
+
+    def _on_test(self, expression: str) -> None:
+        """Only tests that an expression selects."""
+        self._filter(replace(self.filters, test=expression))
+
+    def _on_failed(self) -> None:
+        """Only tests that do not pass; again: all."""
+        self._filter(replace(self.filters, failed=not self.filters.failed))
+
+    def _on_clear(self) -> None:
+        """No filters; what was left out because of them and has changed is run."""
+        self._filter(Filters())
+
+    def _filter(self, filters: Filters) -> None:
+        """Take on filters, which may be malformed; what they leave out stops at once, the rest is run."""
+        before, chosen = self.filters, self._chosen(filters)
+        self.filters = filters
+        self._emit("watch.filter", data=filters.to_json())
+        if filters == before or not filters:
+            self._start((), "filters cleared", since_ns=time.monotonic_ns(), rest="nothing changed")
+            return
+        others = self._runs.running.keys() - set(chosen)
+        self._owed |= dict.fromkeys(others, "it was stopped by a filter")
+        self._runs.drop(dict.fromkeys(others, "filtered out"))
+        self._start(
+            [test for test in chosen if test not in self._runs.running],
+            "filter",
+            since_ns=time.monotonic_ns(),
+        )
+
+    def _chosen(self, filters: Filters | None = None) -> list[str]:
+        """Ids of the tests that options and filters leave."""
+        filters = self.filters if filters is None else filters
+        known = self._project.tests.values()
+        chosen = filters.chosen(known, self._project.request, self.verdicts.failing)
+        return [test.test_id for test in chosen]
+
+    def _on_accept(self) -> None:
+        """Make the latest traces the baselines of the comparisons that fail."""
+        from clnrm_nb.api.reviewing import ReviewDesk
+
+        differing = self.verdicts.differing()
+        if not differing:
+            self._note("info", "no comparison fails: there is nothing to accept")
+            return
+        desk = ReviewDesk(self._here, message="accepted while watching")
+        for review_id in differing:
+            desk.accept(review_id)
+        self._note("info", f"accepted: {', '.join(differing)}")
+
+    def _on_remark(self, remark: Remark) -> None:
+        hint = f" ({remark.hint})" if remark.hint else ""
+        self._note(_LEVELS.get(remark.kind, "info"), f"{remark.message}{hint}")
+
+    # -------------------------------------------------------------------------------------------- telling
+
+    def _note(self, level: str, text: str) -> None:
+        self._emit("watch.note", data={"level": level, "text": text})
+
+    def _emit(self, name: EventName, **fields: Any) -> None:
+        self._publish(Event(name, self.id, **fields))
+
+
+def _heed_no_more() -> None:
+    """An interrupt has been understood: what is awaited from here on is the clean-up."""
+    task = asyncio.current_task()
+    while task is not None and task.cancelling():
+        task.uncancel()
+
+
+def _sentence(error: ClnrmError) -> str:
+    return f"{error} ({error.hint})" if error.hint else str(error)
+
+
+def _since_ms(since_ns: int) -> float:
+    return round((time.monotonic_ns() - since_ns) / _NS_PER_MS, 3)
