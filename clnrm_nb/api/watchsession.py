@@ -20,6 +20,7 @@ from clnrm_nb.api.watchruns import Runs
 from clnrm_nb.api.watchverdicts import Verdicts
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.executor.events import Event, guarded
+from clnrm_nb.pipeline.reaction import Reaction
 from clnrm_nb.state import new_run_id
 from clnrm_nb.watch import Planner, Settle
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.events import EventName, Listener
     from clnrm_nb.executor.outcome import TestOutcome
     from clnrm_nb.pipeline.load import Variables
-    from clnrm_nb.pipeline.run import RunRequest
+    from clnrm_nb.pipeline.request import RunRequest
     from clnrm_nb.report.results import RunResult
     from clnrm_nb.watch import Batch, Change, FileWatcher, Reason, Remark
 
@@ -102,6 +103,8 @@ class Session:
         """Tests of the last run."""
         self._n_changes = self._n_runs = 0
         self._is_over = False
+        self._reaction: Reaction | None = None
+        """To what came since the last run was started."""
 
     # ---------------------------------------------------------------------------------------- its life
 
@@ -222,6 +225,12 @@ class Session:
         files = [{"file": relative(change.path), "change": change.kind} for change in batch.changes]
         self._n_changes += self._settle.due_ns is None
         self._emit("watch.change", data={"number": self._n_changes, "files": files, "means": batch.means})
+        if self._reaction is None:
+            self._reaction = _reaction_to(batch, [each["file"] for each in files])
+        with self._reaction.checking():
+            self._check(batch)
+
+    def _check(self, batch: Batch) -> None:
         changes = self._understood(batch.changes)
         self._settle.event(changes, batch.noticed_ns)
         running = self._runs.running
@@ -310,6 +319,7 @@ class Session:
         edge = self._settle.tick(time.monotonic_ns())
         if edge is None:
             return
+        reaction, self._reaction = self._reaction, None
         running = self._runs.running
         plan = self._planner.trailing(edge.changes, running)
         reasons = {test: self._because(why) or "it was given up" for test, why in plan.run.items()}
@@ -317,7 +327,7 @@ class Session:
             reasons.setdefault(test, "it has no verdict yet")
         names = ", ".join(self._here.project.relative(change.path) for change in edge.changes[:3])
         rest = f"does not depend on {names}" if names else "what was changed was changed back"
-        self._start(sorted(reasons), "change", reasons, since_ns=edge.since_ns, rest=rest)
+        self._start(sorted(reasons), "change", reasons, since_ns=edge.since_ns, rest=rest, reaction=reaction)
 
     def _start(
         self,
@@ -327,6 +337,7 @@ class Session:
         *,
         since_ns: int,
         rest: str = "",
+        reaction: Reaction | None = None,
         **how: Any,
     ) -> None:
         """Run those of `tests`, and of what is owed, that are valid and wanted; say what is not run."""
@@ -363,7 +374,9 @@ class Session:
             self._last = [test.test_id for test in run]
             self._n_runs += 1
             self._planner.ran(self._last)
-            self._runs.start(run, self._project.request, self._here, since_ns=since_ns, **how)
+            self._runs.start(
+                run, self._project.request, self._here, since_ns=since_ns, reaction=reaction, **how
+            )
 
     def _tell_plan(
         self,
@@ -397,11 +410,19 @@ class Session:
         for outcome in taken:
             if outcome.status == "cached":
                 self._told[outcome.id] = f"not run: cached, {outcome.why or 'nothing changed'}"
-        self._tell_result(taken, run.since_ns, is_latest=run.number == self._runs.latest)
+        is_latest = run.number == self._runs.latest
+        self._tell_result(taken, run.since_ns, is_latest=is_latest, timings=run.timings)
         if not self._runs and not self._is_over:
             self._write(self.result() if self._wrote else None)
 
-    def _tell_result(self, outcomes: Sequence[TestOutcome], since_ns: int, *, is_latest: bool) -> None:
+    def _tell_result(
+        self,
+        outcomes: Sequence[TestOutcome],
+        since_ns: int,
+        *,
+        is_latest: bool,
+        timings: Mapping[str, Any] | None = None,
+    ) -> None:
         tests = [
             {
                 "id": outcome.id,
@@ -414,6 +435,8 @@ class Session:
         data: dict[str, Any] = {"tests": tests, "is_latest": is_latest}
         if outcomes:
             data["reaction_ms"] = _since_ms(since_ns)
+        if timings is not None:
+            data["timings"] = timings
         self._emit("watch.result", data=data)
 
     def _write(self, result: RunResult | None) -> None:
@@ -434,7 +457,7 @@ class Session:
         self._again([*self._last, *self._owed] or list(self._project.tests))
 
     def _again(self, tests: Sequence[str], why: str = "asked for", **how: Any) -> None:
-        edge = self._settle.flush()
+        edge, self._reaction = self._settle.flush(), None
         since_ns = time.monotonic_ns() if edge is None else edge.since_ns
         if edge is not None:
             plan = self._planner.trailing(edge.changes, self._runs.running)
@@ -519,6 +542,13 @@ def _heed_no_more() -> None:
 
 def _sentence(error: ClnrmError) -> str:
     return f"{error} ({error.hint})" if error.hint else str(error)
+
+
+def _reaction_to(batch: Batch, files: Sequence[str]) -> Reaction:
+    """What becomes of a batch, from the time its files say they were written."""
+    written_ns = [change.written_ns for change in batch.changes if change.written_ns is not None]
+    seen_ns = time.time_ns() - (time.monotonic_ns() - batch.noticed_ns)
+    return Reaction(files, written_ns=min(written_ns, default=None), seen_ns=seen_ns)
 
 
 def _since_ms(since_ns: int) -> float:

@@ -11,6 +11,7 @@ to; the span id of its parent, the test, stays, and a link names the real one
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -173,8 +174,8 @@ class RunSpan:
         )
 
     def snapshot(self) -> Span:
-        """As it is, with the present as its end."""
-        return self._phase.span()
+        """As it is, with the present as its end, and as the root it is for a test: the rest is not there."""
+        return replace(self._phase.span(), parent_span_id=None)
 
 
 def own_trace(run: Phase, tables: Iterable[SpanTable]) -> SpanTable:
