@@ -9,11 +9,14 @@ import sys
 import textwrap
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
+import jsonschema
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 import clnrm_nb
+import clnrm_nb.schemas
 from clnrm_nb import api
 from clnrm_nb.pipeline import exporting
 from clnrm_nb.pipeline.metrics import record_metrics
@@ -21,6 +24,7 @@ from clnrm_nb.spans.collector import Collector
 from clnrm_nb.spans.receiver import Receiver
 from clnrm_nb.state.measures import Measures
 
+SCHEMA = Path(clnrm_nb.schemas.__file__).parent / "report.v1.schema.json"
 SECRET = "sw0rd-of-gryffindor"
 TEST = """
 [meta]
@@ -98,6 +102,7 @@ def test_timings_are_told_where_they_are_asked_for(project):
     assert phases["clnrm.render"]["count"] == phases["clnrm.test"]["count"] == 2
     assert phases["clnrm.load"]["duration_ms"] >= phases["clnrm.render"]["duration_ms"]
     assert "where the time went" in repr(told)
+    jsonschema.validate(told.raw, json.loads(SCHEMA.read_text()))
 
 
 def test_a_run_in_which_all_is_cached_has_phases_and_no_tests(project):
@@ -125,6 +130,40 @@ def test_runs_are_told_together_by_stats(project):
     assert told["queue_wait_ms"]["n"] == 2
     assert "queue wait" in repr(stats)
     assert "save to" not in repr(stats)
+
+
+def test_a_save_is_one_trace_from_the_write_to_the_verdict(project):
+    heard = threading.Condition()
+    results = []
+
+    def listen(event):
+        if event.event == "watch.result":
+            with heard:
+                results.append(event)
+                heard.notify_all()
+
+    def await_results(count):
+        with heard:
+            assert heard.wait_for(lambda: len(results) >= count, 30)
+
+    watch = api.watch(".", detach=True, backend="process", listener=listen, timings=True)
+    try:
+        await_results(1)
+        (project / "a.clnrm.toml").write_text(TEST.format(name="a").replace("hello", "again"))
+        await_results(2)
+    finally:
+        watch.stop(30)
+
+    phases = results[1].data["timings"]["phases"]
+    above = {phase["name"]: phase["parent"] for phase in phases}
+    names = [phase["name"] for phase in phases]
+    assert names[0] == "clnrm.watch.change"
+    assert {name: names[parent] for name, parent in above.items() if parent == 0} == dict.fromkeys(
+        ["clnrm.watch.event", "clnrm.watch.check", "clnrm.watch.settle", "clnrm.run"], names[0]
+    )
+    assert phases[names.index("clnrm.test")]["count"] == 1
+    measures = api.stats().measures.iloc[0]
+    assert 0 < measures.reaction_ms <= measures.diagnostics_ms <= measures.start_ms < measures.verdict_ms
 
 
 # ------------------------------------------------------------------------------------------------ to others
