@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from clnrm_nb.api.watchproject import KnownTest
-    from clnrm_nb.pipeline.run import RunRequest
+    from clnrm_nb.pipeline.request import RunRequest
 
 __all__ = ["Filters"]
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from clnrm_nb.api.contexts import Context
     from clnrm_nb.executor.outcome import TestOutcome
     from clnrm_nb.pipeline.load import LoadedTest, Variables
-    from clnrm_nb.pipeline.run import RunRequest
+    from clnrm_nb.pipeline.request import RunRequest
     from clnrm_nb.scenario.model import TestFile
     from clnrm_nb.secrets import Masker
     from clnrm_nb.watch import Batch, Remark

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from clnrm_nb.api.contexts import Context
     from clnrm_nb.api.watchproject import KnownTest
     from clnrm_nb.executor.events import Event, Listener
-    from clnrm_nb.pipeline.run import RunRequest
+    from clnrm_nb.pipeline.request import RunRequest
     from clnrm_nb.report.results import RunResult
 
 __all__ = ["EndedRun", "Runs"]

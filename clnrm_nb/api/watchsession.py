@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.events import EventName, Listener
     from clnrm_nb.executor.outcome import TestOutcome
     from clnrm_nb.pipeline.load import Variables
-    from clnrm_nb.pipeline.run import RunRequest
+    from clnrm_nb.pipeline.request import RunRequest
     from clnrm_nb.report.results import RunResult
     from clnrm_nb.watch import Batch, Change, FileWatcher, Reason, Remark
 
@@ -426,14 +426,14 @@ class Session:
     # ------------------------------------------------------------------------------------ what people want
 
     def _on_all(self) -> None:
-        """Run everything again, whatever is known of it."""
+        """Run everything again, whether anything changed or not."""
         self._again(list(self._project.tests))
 
     def _on_again(self) -> None:
         """Run again what ran last."""
         self._again([*self._last, *self._owed] or list(self._project.tests))
 
-    def _again(self, tests: Sequence[str], why: str = "asked for", **how: Any) -> None:
+    def _again(self, tests: Sequence[str]) -> None:
         edge = self._settle.flush()
         since_ns = time.monotonic_ns() if edge is None else edge.since_ns
         if edge is not None:
@@ -442,7 +442,7 @@ class Session:
         chosen = set(self._chosen())
         wanted = [test for test in dict.fromkeys(tests) if test in chosen]
         self._runs.drop(dict.fromkeys(wanted, "obsolete: it was asked for again"))
-        self._start(wanted, why, since_ns=since_ns, rest="not asked for", **how)
+        self._start(wanted, "asked for", since_ns=since_ns, rest="not asked for", force=True)
 
     def _on_file(self, text: str) -> None:
         """Only files whose path holds a text."""

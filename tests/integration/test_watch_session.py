@@ -92,7 +92,7 @@ def watching(write, project):
     def start(**options):
         watched = Watched(**{"settle": 20, **options})
         started.append(watched)
-        watched.until(lambda said: any(one.event == "watch.result" for one in said))
+        watched.until(lambda said: said and said[-1].event == "watch.result" and not _open_runs(said))
         return watched
 
     yield start
@@ -136,6 +136,25 @@ def test_an_edited_macro_runs_its_users_and_no_other(watching, project):
     assert set(reasons(plan)) == {A, C}
 
 
+def test_a_comment_runs_nothing_and_says_why(watching, write):
+    watched = watching()
+
+    plan, verdicts = watched.after(lambda: write("a", comment="# nothing new\n"))
+    (test,) = [one for one in watched.events if one.event == "watch.result"][-1].data["tests"]
+
+    assert (plan["run"], verdicts) == ([A], {A: "cached"})
+    assert "1 line" in test["reason"]
+    assert watched.handle.why()[0] == f"{A}: not run: cached, {test['reason']}"
+
+
+def test_asked_for_again_it_really_runs_again(watching):
+    watched = watching()
+
+    _, all_again = watched.after(watched.handle.run_all, why="asked for")
+
+    assert all_again == {A: "passed", B: "passed", C: "failed"}
+
+
 def test_a_missing_include_runs_its_test_when_it_is_created(watching, write, project):
     write("d", head='{% include "_later.tera" %}')
     watched = watching()
@@ -158,7 +177,7 @@ def test_a_broken_edit_shows_what_is_wrong_where_and_runs_nothing_until_it_is_re
     (finding,) = next(one.data["findings"] for one in said if one.event == "watch.diagnostics")
     assert (finding["file"], finding["line"], finding["severity"]) == (A, 1, "error")
     assert (plan["run"], broken) == ([], {A: "error"})
-    assert (repaired["run"], verdicts) == ([A], {A: "passed"})
+    assert (repaired["run"], verdicts) == ([A], {A: "cached"})
     assert watched.handle.state.findings_of("error") == []
 
 
@@ -173,7 +192,7 @@ def test_a_save_during_a_run_stops_only_what_it_makes_obsolete(watching, write, 
 
     watched.until(begun, since)
     since = len(watched.events)
-    write("a", "true")
+    write("a", "echo other")
     watched.until(lambda said: any(one.event == "test.end" and one.status == "passed" for one in said), since)
     is_b_running = [test.id for test in watched.handle.state.running] == [B]
     (project / "may-end").touch()
