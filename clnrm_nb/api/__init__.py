@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from clnrm_nb.api.testfirst import redgreen
     from clnrm_nb.api.texts import dry_run, render, validate
     from clnrm_nb.executor.events import Event
-    from clnrm_nb.pipeline.load import Cell
+    from clnrm_nb.pipeline.request import Cell
     from clnrm_nb.template import parse_assignments
 
 __all__ = [
@@ -112,7 +112,7 @@ __all__ = [
 ]
 
 _HOME: Final = {
-    "Cell": "clnrm_nb.pipeline.load",
+    "Cell": "clnrm_nb.pipeline.request",
     "Context": "clnrm_nb.api.contexts",
     "Event": "clnrm_nb.executor.events",
     "Run": "clnrm_nb.api.running",

@@ -10,10 +10,10 @@ from clnrm_nb.executor.backends.protocol import Pooling
 from clnrm_nb.executor.events import Event
 from clnrm_nb.executor.kept import lent_backend
 from clnrm_nb.executor.masking import mask_outcome
-from clnrm_nb.executor.plan import make_plan
 from clnrm_nb.executor.pool import TestHistory, run_tests
 from clnrm_nb.pipeline.audit import audit
 from clnrm_nb.pipeline.evidence import Evidences
+from clnrm_nb.pipeline.inputs import Inputs, plan_of
 from clnrm_nb.pipeline.judge import errored, judge
 from clnrm_nb.pipeline.resume import Resumption, digests_of
 from clnrm_nb.pipeline.rounds import run_rounds
@@ -21,9 +21,11 @@ from clnrm_nb.pipeline.rounds import run_rounds
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, MutableMapping, Sequence
 
+    from clnrm_nb.cache import Key
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.executor.backends.protocol import Backend, PoolReport
+    from clnrm_nb.executor.control import Control
     from clnrm_nb.executor.events import Listener
     from clnrm_nb.executor.outcome import TestOutcome
     from clnrm_nb.executor.plan import TestPlan
@@ -51,8 +53,14 @@ class Execution:
         Takes each verdict; ``None`` for tests that run several times, which cannot be gone on with.
     resumption : Resumption
         Verdicts that are there already.
+    cached : mapping of str to TestOutcome
+        Tests that need not run, by what was found in the cache.
+    inputs : Inputs, optional
+        What tests depend on, as far as it was read to look them up.
     masker : Masker
         Hides secrets.
+    control : Control, optional
+        Lets somebody give up tests while the run goes on.
     """
 
     project: Project
@@ -67,10 +75,15 @@ class Execution:
     resumption: Resumption
     tables: MutableMapping[str, SpanTable] | None
     masker: Masker
+    cached: Mapping[str, TestOutcome] = field(default_factory=dict)
+    inputs: Inputs | None = None
+    control: Control | None = None
     evidence: list[Attempt] = field(default_factory=list)
     """What the tests that ran were reached from."""
     pool: PoolReport | None = None
     """What became of containers that are used again, where the backend has such."""
+    keys: Mapping[str, Key] = field(default_factory=dict)
+    """Confirmed keys of tests that ran."""
 
     async def run(self, chosen: Sequence[LoadedTest]) -> list[TestOutcome]:
         """One outcome a test, in the order of `chosen`."""
@@ -79,6 +92,8 @@ class Execution:
         outcomes |= self.resumption.outcomes
         for outcome in outcomes.values():
             mask_outcome(outcome, self.masker)
+        outcomes |= {test_id: one for test_id, one in self.cached.items() if test_id not in outcomes}
+        for outcome in outcomes.values():
             self._tell(outcome)
         open_tests = {test.test_id: test for test in chosen if test.test_id not in outcomes}
         if open_tests:
@@ -103,12 +118,11 @@ class Execution:
         self.listener(Event("test.end", self.run_id, test=outcome.id, status=outcome.status, data=data))
 
     async def _rounds(self, tests: Mapping[str, LoadedTest], backend: Backend) -> list[TestOutcome]:
-        evidences = Evidences(
-            project=self.project,
-            settings=self.settings,
-            backend=backend,
-            environ=self.environ or os.environ,
-        )
+        def make_inputs() -> Inputs:
+            environ = self.environ or os.environ
+            return Inputs(project=self.project, settings=self.settings, backend=backend.name, environ=environ)
+
+        evidences = Evidences(backend, make_inputs, self.inputs)
         self.evidence = evidences.attempts
         if self.ledger is not None and self.resumption.run is None:
             self.ledger.begin(digests_of(tests, self.settings))
@@ -116,13 +130,15 @@ class Execution:
         async def run_once(listener: Listener) -> list[TestOutcome]:
             return await self._one_round(tests, backend, listener, evidences)
 
-        return await run_rounds(
+        outcomes = await run_rounds(
             run_once,
             self.listener,
             repeat=self.repeat,
             until_fail=self.until_fail,
             settings=self.settings.executor,
         )
+        self.keys = evidences.keys
+        return outcomes
 
     async def _one_round(
         self,
@@ -132,7 +148,7 @@ class Execution:
         evidences: Evidences,
     ) -> list[TestOutcome]:
         plans = self._plans(tests)
-        await evidences.take(tests, plans)
+        await evidences.take(tests)
 
         def evaluate(plan: TestPlan, outcome: TestOutcome) -> None:
             judge(tests[plan.id], outcome)
@@ -150,6 +166,7 @@ class Execution:
             ended=self.ledger.add if self.ledger else None,
             environ=self.environ or os.environ,
             tables=self.tables,
+            control=self.control,
             masker=self.masker,
         )
         await evidences.confirm(outcomes)
@@ -181,16 +198,7 @@ class Execution:
 
     def _plans(self, tests: Mapping[str, LoadedTest]) -> list[TestPlan]:
         return [
-            make_plan(
-                test.test,
-                directory=test.directory,
-                project=self.project,
-                settings=self.settings,
-                test_id=test_id,
-                locate=test.locate,
-            )
-            for test_id, test in tests.items()
-            if test.test is not None
+            plan_of(test, self.project, self.settings) for test in tests.values() if test.test is not None
         ]
 
     def _history(self) -> dict[str, TestHistory]:

@@ -8,10 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clnrm_nb.errors import Diagnostic
-from clnrm_nb.report.diffs import TraceDiff
-from clnrm_nb.report.files import write_test_reports
 from clnrm_nb.report.results import RunResult
-from clnrm_nb.spans.loaders import write_otlp_json
 from clnrm_nb.state.evidence import Evidence
 
 if TYPE_CHECKING:
@@ -77,12 +74,17 @@ def record(
 
 def stored_spans(outcome: TestOutcome) -> bytes | None:
     """All spans of a test as they are kept; ``None`` where there are none."""
+    from clnrm_nb.spans.loaders import write_otlp_json
+
     return write_otlp_json(outcome.spans) if outcome.spans is not None and len(outcome.spans) else None
 
 
 def _write_reports(
     outcome: TestOutcome, test: TestFile, run: RunResult, project: Project, mask: Mask
 ) -> list[Diagnostic]:
+    from clnrm_nb.report.diffs import TraceDiff
+    from clnrm_nb.report.files import write_test_reports
+
     diff = TraceDiff(run.diff.of_test(outcome.id), leave=run.leave) if run.diff else None
     try:
         part = RunResult([outcome], leave=run.leave, diff=diff, mask=mask)

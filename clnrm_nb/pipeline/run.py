@@ -11,12 +11,8 @@ from typing import TYPE_CHECKING, Any
 from clnrm_nb.codes import EXIT_INTERRUPTED
 from clnrm_nb.errors import UsageError
 from clnrm_nb.executor.events import Event, guarded
-from clnrm_nb.pipeline.compare import ComparisonRequest, compare
-from clnrm_nb.pipeline.execution import Execution
-from clnrm_nb.pipeline.ledger import Ledger
-from clnrm_nb.pipeline.load import Sources, Variables, load
+from clnrm_nb.pipeline.load import load
 from clnrm_nb.pipeline.record import record
-from clnrm_nb.pipeline.resume import Resumption, digests_of, resume, superseded
 from clnrm_nb.pipeline.secrets import hiding, masker_of
 from clnrm_nb.pipeline.select import select
 from clnrm_nb.reaper.ownership import this_process
@@ -31,16 +27,20 @@ if TYPE_CHECKING:
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.executor.backends.protocol import PoolReport
+    from clnrm_nb.executor.control import Control
     from clnrm_nb.executor.events import EventName, Listener
     from clnrm_nb.executor.outcome import TestOutcome
+    from clnrm_nb.pipeline.ledger import Ledger
     from clnrm_nb.pipeline.load import Loaded, LoadedTest
+    from clnrm_nb.pipeline.request import RunRequest
+    from clnrm_nb.pipeline.resume import Resumption
     from clnrm_nb.report.results import Detail
     from clnrm_nb.report.text import Mask
     from clnrm_nb.secrets import Masker
     from clnrm_nb.spans.table import SpanTable
     from clnrm_nb.state.evidence import Attempt
 
-__all__ = ["LiveTables", "RunRequest", "run_pipeline"]
+__all__ = ["LiveTables", "run_pipeline"]
 
 
 class LiveTables(dict[str, "SpanTable"]):
@@ -55,42 +55,6 @@ class LiveTables(dict[str, "SpanTable"]):
     mask: Mask | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """What is asked for, beyond the settings.
-
-    Parameters
-    ----------
-    repeat : int
-        Times that each test is run.
-    until_fail : bool
-        Run all tests again and again until one fails the run.
-    resume : bool
-        Take over what the last broken-off run found out.
-    digest : bool
-        Show the trace digest of each scenario.
-    comparison : ComparisonRequest, optional
-        Compare with the accepted traces, and how.
-    """
-
-    sources: Sources
-    variables: Variables = field(default_factory=Variables)
-    tags: Sequence[str] = ()
-    only: Sequence[str] = ()
-    expression: str | None = None
-    shard: str | None = None
-    repeat: int = 1
-    until_fail: bool = False
-    resume: bool = False
-    digest: bool = False
-    comparison: ComparisonRequest | None = None
-
-    @property
-    def is_repeated(self) -> bool:
-        """Whether tests may run more than once."""
-        return self.repeat > 1 or self.until_fail
-
-
 async def run_pipeline(
     request: RunRequest,
     *,
@@ -98,6 +62,7 @@ async def run_pipeline(
     settings: Settings,
     listener: Listener | None = None,
     tables: LiveTables | None = None,
+    control: Control | None = None,
 ) -> RunResult:
     """Run the whole way of ``docs/architecture.md``: load, select, execute, judge, record.
 
@@ -107,6 +72,8 @@ async def run_pipeline(
         Takes every event of the run, on the engine's event loop.
     tables : LiveTables, optional
         Filled with each test's growing span table as it starts.
+    control : Control, optional
+        Lets somebody give up tests while the run goes on.
 
     Returns
     -------
@@ -139,6 +106,7 @@ async def run_pipeline(
             publish=guarded(listener),
             tables=tables,
             masker=masker,
+            control=control,
         )
         return await run.carry_out()
 
@@ -167,6 +135,7 @@ class _Run:
         publish: Listener,
         tables: LiveTables | None,
         masker: Masker,
+        control: Control | None,
     ) -> None:
         self._request = request
         self._project = project
@@ -176,7 +145,8 @@ class _Run:
         self._state = state
         self._publish = publish
         self._tables = tables
-        self._chosen = select(
+        self._control = control
+        chosen = select(
             loaded.tests,
             tags=request.tags,
             only=request.only,
@@ -184,6 +154,8 @@ class _Run:
             shard=request.shard,
             durations_ms=state.durations,
         )
+        wanted = request.ids
+        self._chosen = [test for test in chosen if wanted is None or test.test_id in wanted]
         self._valid = {test.test_id: test for test in self._chosen if test.test}
         self._tests = {test_id: test.test for test_id, test in self._valid.items() if test.test}
         self._masker = masker
@@ -198,6 +170,9 @@ class _Run:
 
     async def carry_out(self) -> RunResult:
         """Everything, in order."""
+        from clnrm_nb.pipeline.ledger import Ledger
+        from clnrm_nb.pipeline.resume import Resumption, superseded
+
         resumption = self._resumption() if self._request.resume else None
         self._tell_start(resumption)
         ledger = None if self._request.is_repeated else Ledger(self._journal, self._state, self._masker.text)
@@ -228,10 +203,14 @@ class _Run:
         self._tell("run.start", data=data)
 
     def _resumption(self) -> Resumption:
+        from clnrm_nb.pipeline.resume import digests_of, resume
+
         digests = digests_of(self._valid, self._settings)
         return resume(self._valid, digests, journal=self._journal, state=self._state)
 
     async def _execution(self, resumption: Resumption, ledger: Ledger | None) -> list[TestOutcome]:
+        from clnrm_nb.pipeline.execution import Execution
+
         execution = Execution(
             project=self._project,
             settings=self._settings,
@@ -245,6 +224,7 @@ class _Run:
             resumption=resumption,
             tables=self._tables,
             masker=self._masker,
+            control=self._control,
         )
         outcomes = await execution.run(self._chosen)
         self._evidence, self._pool = execution.evidence, execution.pool
@@ -256,6 +236,8 @@ class _Run:
     def _result(self, outcomes: list[TestOutcome]) -> RunResult:
         diff = None
         if self._request.comparison is not None:
+            from clnrm_nb.pipeline.compare import compare
+
             diff = compare(
                 outcomes,
                 self._request.comparison,
@@ -298,7 +280,7 @@ class _Run:
 
 def _suite(request: RunRequest, tests: Sequence[LoadedTest], project: Project) -> set[str] | None:
     """Ids of all tests and scenarios, if everything there is was asked for; else ``None``."""
-    is_chosen = request.tags or request.only or request.expression or request.shard
+    is_chosen = request.tags or request.only or request.expression or request.shard or request.ids is not None
     is_whole = any(path.resolve() == project.root.resolve() for path in request.sources.paths)
     if is_chosen or not is_whole:
         return None
