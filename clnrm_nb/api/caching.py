@@ -14,6 +14,7 @@ from clnrm_nb.cache.why import headline, sentences
 from clnrm_nb.config.nearest import did_you_mean
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.report.cached import CacheStats
+from clnrm_nb.report.text import number_text
 from clnrm_nb.state import State
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def cache_clear(
         records = _records(store.entries(chosen), {})
         n_gone = store.clear(chosen)
         _renew_export(store, here)
-        notes = [f"forgot {n_gone} {'result' if n_gone == 1 else 'results'}"]
+        notes = [f"forgot {number_text(n_gone, 'result')}"]
         return CacheStats(records, command="cache clear", notes=notes, findings=state.diagnostics)
 
 
@@ -136,7 +137,8 @@ def cache_verify(*, context: Context | None = None, **options: Any) -> CacheStat
         is_whole = not (found.damaged or found.missing or found.dropped)
         if found.dropped:
             _renew_export(store, here)
-        notes = [f"{found.entries} entries, {found.objects} objects: {'whole' if is_whole else 'not whole'}"]
+        counted = f"{_counted(found.entries, 'entry', 'entries')}, {number_text(found.objects, 'object')}"
+        notes = [f"{counted}: {'whole' if is_whole else 'not whole'}"]
         notes += [f"object `{digest}` is missing" for digest in found.missing]
         return CacheStats(
             _records([before[key] for key in found.dropped if key in before], {}),
@@ -183,7 +185,12 @@ def cache_why(id: str, *, context: Context | None = None, **options: Any) -> Cac
         known = {*store.decisions(), *(entry.test_id for entry in store.entries())}
         chosen = _tests_named(id, known, here)
         found = explain_tests(
-            chosen, variables, no_template=no_template, project=here.project, settings=here.settings, state=state
+            chosen,
+            variables,
+            no_template=no_template,
+            project=here.project,
+            settings=here.settings,
+            state=state,
         )
         if not found:
             raise _no_such_test(id, known)
@@ -272,10 +279,18 @@ def _record(entry: Entry, decision: Decision | None) -> dict[str, Any]:
 def _reason(entry: Entry, decision: Decision | None) -> str | None:
     if entry.verdict is None:
         return "did not pass when it was judged again; its spans are judged anew the next time"
-    if decision is not None:
-        return "; ".join(sentences(decision)) or None
+    if decision is not None and decision.answer in _NOT_RUN and (said := sentences(decision)):
+        return "; ".join(said)
     writer = entry.more.get("shared_by")
     return f"from the shared cache, by {writer}" if writer else None
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 2**20:,.1f} MiB" if size_bytes >= 2**20 else f"{size_bytes / 2**10:,.1f} KiB"
 
 
 def _summary(stats: Stats) -> dict[str, Any]:
@@ -304,8 +319,8 @@ def _facts(stats: Stats, here: Context) -> dict[str, str]:
     figures, limits = _summary(stats), here.settings.cache
     rate, false_rate = figures["hit_rate"], figures["false_hit_rate"]
     return {
-        "entries": f"{stats.entries:,} of {stats.tests:,} tests (at most {limits.max_entries:,})",
-        "size": f"{stats.size / 2**20:,.1f} MiB (at most {limits.max_size_mb:,} MiB)",
+        "entries": f"{stats.entries:,}, of {number_text(stats.tests, 'test')} (at most {limits.max_entries:,})",
+        "size": f"{_size(stats.size)} (at most {limits.max_size_mb:,} MiB)",
         "hits": f"{figures['hits']:,}",
         "judged again": f"{figures['rejudged']:,} on stored spans, nothing was run",
         "misses": f"{figures['misses']:,}",
@@ -319,13 +334,13 @@ def _facts(stats: Stats, here: Context) -> dict[str, str]:
 
 
 def _explained_record(one: Explanation) -> dict[str, Any]:
-    entry, now = one.entry, one.now
+    entry, said = one.entry, one.last or one.now
     return {
         "test_id": one.test_id,
-        "hash": now.hash if now is not None else entry and entry.hash,
-        "status": "cached" if now is not None and now.answer in _NOT_RUN else None,
+        "hash": (said and said.hash) or (entry and entry.hash),
+        "status": "cached" if said is not None and said.answer in _NOT_RUN else None,
         "stored_status": "passed" if entry is not None and entry.verdict is not None else None,
-        "reason": "; ".join(sentences(now)) if now is not None else None,
+        "reason": "; ".join(sentences(said)) if said is not None else None,
         "duration_ms": entry and entry.duration_ms,
         "last_used": entry and entry.last_used,
         "updated": entry and entry.updated,
@@ -333,13 +348,14 @@ def _explained_record(one: Explanation) -> dict[str, Any]:
 
 
 def _told(one: Explanation) -> dict[str, Any]:
-    """The last time, and now where that is another thing."""
+    """What was decided the last time, and what would be now."""
     lines: list[str] = []
     if one.last is not None:
         lines += [f"the last time{_when(one.last)}: {_PAST[one.last.answer]}", *_indented(one.last)]
     if one.now is not None:
         lines += [f"now: {_PRESENT[one.now.answer]}", *_indented(one.now)]
-    title = headline(one.now or one.last) if one.now or one.last else f"{one.test_id}: nothing is known of it"
+    said = one.last or one.now
+    title = headline(said) if said is not None else f"{one.test_id}: nothing is known of it"
     return {"headline": title, "sentences": [*lines, *one.notes]}
 
 

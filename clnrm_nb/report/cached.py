@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from clnrm_nb.report.lines import Line, columns, line
+from clnrm_nb.report.lines import Line, line
 from clnrm_nb.report.signs import UNICODE, Signs
 from clnrm_nb.report.tables import Table
 from clnrm_nb.report.text import json_ready, one_line
@@ -104,9 +104,10 @@ class CacheStats(Table):
         """See the base."""
         from clnrm_nb.report.resulttext import finding_lines
 
-        if not self._facts and not self._explained:
+        if not self._facts and not self._explained and (self.rows or not self.notes):
             return super().lines(signs=signs, width=width, verbose=verbose)
-        lines = columns(("", ""), [list(fact) for fact in self._facts.items()])[1:] if self._facts else []
+        room = max(map(len, self._facts), default=0) + 2
+        lines = [line((name.ljust(room), "dim"), one_line(text)) for name, text in self._facts.items()]
         for one in self._explained:
             lines.append(line((one_line(one["headline"]), "bold")))
             lines += [line(f"  {one_line(sentence)}") for sentence in one["sentences"]]
