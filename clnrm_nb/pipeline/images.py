@@ -71,6 +71,4 @@ def images_now(names: Collection[str], backend: str, settings: Settings, state: 
     last = seen.last() if found is None else found
     known = {name: last[name] for name in names if last.get(name) is not None}
     place = "no engine answers, and when one did it" if found is None else "the engine"
-    return ImageIds(
-        known, {name: f"{place} had no image `{name}`" for name in names if name not in known}
-    )
+    return ImageIds(known, {name: f"{place} had no image `{name}`" for name in names if name not in known})

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KnownTest", "SourceFile", "Tests"]
 
-_WITHOUT_A_SAY: Final = {
+_WITHOUT_A_SAY: Final[dict[str, bool | set[str]]] = {
     "cli": True,
     "watch": True,
     "cache": True,
@@ -106,11 +106,12 @@ class SourceFile:
     change: Cause | None = None
     tests: Sequence[KnownTest | LoadedTest] = ()
     findings: Sequence[Diagnostic] = ()
+    is_read: bool = False
 
     @property
     def is_known(self) -> bool:
-        """Whether it was not read."""
-        return self.manifest is not None and self.change is None
+        """Whether its tests are known without reading it."""
+        return not self.is_read and self.manifest is not None and self.change is None
 
 
 class Tests:
@@ -127,6 +128,8 @@ class Tests:
     ----------
     files : list of SourceFile
         In path order.
+    root : Path
+        Of the project.
     """
 
     def __init__(
@@ -146,7 +149,7 @@ class Tests:
         requests, self._findings = file_requests(
             request.sources, request.variables, project=project, settings=settings
         )
-        self._root = project.root
+        self.root = project.root
         self._seal = LocalKey(project.state_dir / "key").seal
         self._of_settings = _settings_digest(settings, backend)
         self._given = _given_digest(request)
@@ -163,6 +166,11 @@ class Tests:
         return (test for file in self.files for test in file.tests)
 
     @property
+    def loaded(self) -> list[LoadedTest]:
+        """Those whose files were read."""
+        return [test for test in self if not isinstance(test, KnownTest)]
+
+    @property
     def diagnostics(self) -> list[Diagnostic]:
         """Findings that belong to no test."""
         return [*self._findings, *(finding for file in self.files for finding in file.findings)]
@@ -170,7 +178,7 @@ class Tests:
     def present(self, prints: Fingerprints) -> Present:
         """The inputs of all files as they are from now on."""
         return Present(
-            self._root,
+            self.root,
             self._environ,
             self._seal,
             settings=self._of_settings,
@@ -185,7 +193,22 @@ class Tests:
         with rare_collections():
             for file in files:
                 loaded = load_file(file.request, self._settings)
-                file.tests, file.findings = loaded.tests, loaded.diagnostics
+                file.tests, file.findings, file.is_read = loaded.tests, loaded.diagnostics, True
+
+    def file_of(self, test_id: str) -> SourceFile | None:
+        """The file that makes a test."""
+        return next((file for file in self.files if any(test_id == one.test_id for one in file.tests)), None)
+
+    def changed_lines(self, file: SourceFile) -> int | None:
+        """How many lines of the file that was found to differ from the manifest have changed."""
+        from clnrm_nb.cache.records import changed_lines, line_prints
+
+        change = file.change
+        if file.manifest is None or change is None or change.kind != "files":
+            return None
+        before = self._store.prints_of(file.manifest).get(change.name)
+        content = self._present.files.content(self._present.path(change.name))
+        return None if before is None else changed_lines(before, line_prints(content))
 
     def secrets(self) -> set[str]:
         """Values from outside that may be secrets of tests whose files were not read."""
@@ -288,7 +311,8 @@ def _has_reports(test: LoadedTest) -> bool:
 
 
 def _settings_digest(settings: Settings, backend: str) -> str:
-    return digest_of_values([backend, settings.model_dump(mode="json", exclude=_WITHOUT_A_SAY)])
+    dumped = settings.model_dump(mode="json", exclude=_WITHOUT_A_SAY)
+    return digest_of_values([backend, dumped])
 
 
 def _given_digest(request: RunRequest) -> str:

@@ -18,7 +18,7 @@ from clnrm_nb.template import combinations, render
 from clnrm_nb.validation import check
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from clnrm_nb.config.project import Project
@@ -28,7 +28,17 @@ if TYPE_CHECKING:
     from clnrm_nb.template import TemplateRequest
     from clnrm_nb.validation import Checked
 
-__all__ = ["Cell", "Loaded", "LoadedTest", "Sources", "Variables", "load", "load_file", "rare_collections", "template_request"]
+__all__ = [
+    "Cell",
+    "Loaded",
+    "LoadedTest",
+    "Sources",
+    "Variables",
+    "load",
+    "load_file",
+    "rare_collections",
+    "template_request",
+]
 
 
 @dataclass(frozen=True, slots=True)

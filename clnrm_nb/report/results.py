@@ -214,6 +214,11 @@ class RunResult(Judged):
         return float(self._raw["duration_ms"])
 
     @property
+    def head(self) -> dict[str, Any]:
+        """As ``raw``, its tests being :attr:`heads`."""
+        return self._raw
+
+    @property
     def heads(self) -> list[dict[str, Any]]:
         """The documents of the tests, without scenarios and expectations of those nobody has looked at."""
         heads: list[dict[str, Any]] = self._raw["data"].get("tests", [])

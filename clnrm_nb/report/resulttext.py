@@ -90,16 +90,18 @@ def _diff_lines(
     result: RunResult, test: Mapping[str, Any], signs: Signs, width: int, *, is_verbose: bool
 ) -> list[Line]:
     """What the traces of a test were compared with; findings stand among those of the run."""
+    if result.diff is None:
+        return []
     from clnrm_nb.report.difftext import compared_lines
 
     lines: list[Line] = []
-    for compared in result.diff.of_test(test["id"]) if result.diff else ():
+    for compared in result.diff.of_test(test["id"]):
         mine = compared_lines(
             compared,
             signs=signs,
             width=width,
             only_diffs=True,
-            depth=result.diff.depth if result.diff else 0,
+            depth=result.diff.depth,
             indent="  ",
             with_findings=False,
         )
