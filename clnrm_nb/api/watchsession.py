@@ -18,6 +18,7 @@ from clnrm_nb.api.watchfilters import Filters
 from clnrm_nb.api.watchproject import Looked, WatchedProject
 from clnrm_nb.api.watchruns import Runs
 from clnrm_nb.api.watchverdicts import Verdicts
+from clnrm_nb.api.watchwhy import decided
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.executor.events import Event, guarded
 from clnrm_nb.state import new_run_id
@@ -358,7 +359,7 @@ class Session:
         if invalid:
             for outcome in invalid:
                 self.verdicts.put(outcome)
-            self._tell_result(invalid, since_ns, is_latest=not run)
+            self._tell_result(invalid, since_ns, {}, is_latest=not run)
         if run:
             self._last = [test.test_id for test in run]
             self._n_runs += 1
@@ -394,19 +395,31 @@ class Session:
             self._note("error", f"{_sentence(run.error)}; watching goes on, Enter tries again")
             return
         taken = self.verdicts.take(run, self._project.tests, is_last=self._is_over)
+        causes = decided([outcome.id for outcome in taken], self._here)
         for outcome in taken:
+            cause = causes.get(outcome.id)
             if outcome.status == "cached":
-                self._told[outcome.id] = f"not run: cached, {outcome.why or 'nothing changed'}"
-        self._tell_result(taken, run.since_ns, is_latest=run.number == self._runs.latest)
+                self._told[outcome.id] = f"not run: cached, {cause or outcome.why or 'nothing changed'}"
+            elif cause:
+                self._told[outcome.id] = f"{self._told.get(outcome.id, 'run')} ({cause})"
+        self._tell_result(taken, run.since_ns, causes, is_latest=run.number == self._runs.latest)
         if not self._runs and not self._is_over:
             self._write(self.result() if self._wrote else None)
 
-    def _tell_result(self, outcomes: Sequence[TestOutcome], since_ns: int, *, is_latest: bool) -> None:
+    def _tell_result(
+        self,
+        outcomes: Sequence[TestOutcome],
+        since_ns: int,
+        causes: Mapping[str, str],
+        *,
+        is_latest: bool,
+    ) -> None:
         tests = [
             {
                 "id": outcome.id,
                 "status": outcome.status,
                 "reason": outcome.why if outcome.status != "passed" else None,
+                "cause": causes.get(outcome.id),
                 "duration_ms": round(outcome.duration_ms, 3),
             }
             for outcome in outcomes

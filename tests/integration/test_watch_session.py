@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 import threading
+from importlib import resources
 
 import pytest
 
 from clnrm_nb import api
 from clnrm_nb.errors import ConfigError, UsageError
 
-PATIENCE_S = 30.0
+PATIENCE_S = 20.0
+GREEN = "green.clnrm.toml.tera"
 
 
 class Watched:
@@ -143,8 +145,8 @@ def test_a_comment_runs_nothing_and_says_why(watching, write):
     (test,) = [one for one in watched.events if one.event == "watch.result"][-1].data["tests"]
 
     assert (plan["run"], verdicts) == ([A], {A: "cached"})
-    assert "1 line" in test["reason"]
-    assert watched.handle.why()[0] == f"{A}: not run: cached, {test['reason']}"
+    assert "1 line" in test["cause"]
+    assert watched.handle.why()[0] == f"{A}: not run: cached, {test['cause']}"
 
 
 def test_asked_for_again_it_really_runs_again(watching):
@@ -269,6 +271,40 @@ def test_a_broken_configuration_is_shown_and_the_old_one_stays(watching, project
 
 
 # -------------------------------------------------------------------------------------------- filters
+
+
+def test_a_baseline_that_is_accepted_elsewhere_judges_again_without_running(project, write):
+    with resources.as_file(resources.files("clnrm_nb.self_test")) as source:
+        shutil.copy(source / GREEN, project / GREEN)
+    watched = Watched(settle=20, baseline=True)
+    try:
+        watched.until(lambda said: said and said[-1].event == "watch.result")
+        plan, verdicts = watched.after(lambda: api.baseline_accept(accept_all=True))
+        ran = [one.test for one in watched.events if one.event == "test.start"]
+    finally:
+        result = watched.handle.stop(PATIENCE_S)
+
+    assert plan["run"] == [GREEN]
+    assert verdicts == {GREEN: "cached"}
+    assert ran == [GREEN]
+    assert result.diff is not None
+    assert {part.status for part in result.diff.comparisons} == {"same"}
+
+
+def test_accepting_makes_what_is_there_the_baseline_and_judges_again(project, write):
+    with resources.as_file(resources.files("clnrm_nb.self_test")) as source:
+        shutil.copy(source / GREEN, project / GREEN)
+    watched = Watched(settle=20, baseline=True)
+    try:
+        watched.until(lambda said: said and said[-1].event == "watch.result")
+        differing = watched.handle.differing()
+        _, verdicts = watched.after(watched.handle.accept)
+    finally:
+        watched.handle.stop(PATIENCE_S)
+
+    assert differing
+    assert verdicts == {GREEN: "cached"}
+    assert watched.handle.differing() == []
 
 
 def test_only_failing_tests_is_a_filter_that_stays_and_what_it_left_out_runs_later(watching, write):
