@@ -106,5 +106,5 @@ def _apply(outcomes: Sequence[TestOutcome], comparisons: Sequence[Comparison]) -
         outcome.diagnostics.extend(comparison.diagnostics)
         followed = [status for finding in comparison.diagnostics if (status := consequence(finding))]
         if followed:
-            # A result that was not run again is judged like any other; only where it holds is it still cached.
+            # A stored result is judged like any other; only one that holds is still `cached`.
             outcome.status = worst(["passed" if outcome.status == "cached" else outcome.status, *followed])
