@@ -18,6 +18,7 @@ from clnrm_nb.api.watchfilters import Filters
 from clnrm_nb.api.watchproject import Looked, WatchedProject
 from clnrm_nb.api.watchruns import Runs
 from clnrm_nb.api.watchverdicts import Verdicts
+from clnrm_nb.api.watchwhy import decided
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.executor.events import Event, guarded
 from clnrm_nb.pipeline.reaction import Reaction
@@ -369,7 +370,7 @@ class Session:
         if invalid:
             for outcome in invalid:
                 self.verdicts.put(outcome)
-            self._tell_result(invalid, since_ns, is_latest=not run)
+            self._tell_result(invalid, since_ns, {}, is_latest=not run)
         if run:
             self._last = [test.test_id for test in run]
             self._n_runs += 1
@@ -407,11 +408,15 @@ class Session:
             self._note("error", f"{_sentence(run.error)}; watching goes on, Enter tries again")
             return
         taken = self.verdicts.take(run, self._project.tests, is_last=self._is_over)
+        causes = decided([outcome.id for outcome in taken], self._here)
         for outcome in taken:
+            cause = causes.get(outcome.id)
             if outcome.status == "cached":
-                self._told[outcome.id] = f"not run: cached, {outcome.why or 'nothing changed'}"
+                self._told[outcome.id] = f"not run: cached, {cause or outcome.why or 'nothing changed'}"
+            elif cause:
+                self._told[outcome.id] = f"{self._told.get(outcome.id, 'run')} ({cause})"
         is_latest = run.number == self._runs.latest
-        self._tell_result(taken, run.since_ns, is_latest=is_latest, timings=run.timings)
+        self._tell_result(taken, run.since_ns, causes, is_latest=is_latest, timings=run.timings)
         if not self._runs and not self._is_over:
             self._write(self.result() if self._wrote else None)
 
@@ -419,6 +424,7 @@ class Session:
         self,
         outcomes: Sequence[TestOutcome],
         since_ns: int,
+        causes: Mapping[str, str],
         *,
         is_latest: bool,
         timings: Mapping[str, Any] | None = None,
@@ -428,6 +434,7 @@ class Session:
                 "id": outcome.id,
                 "status": outcome.status,
                 "reason": outcome.why if outcome.status != "passed" else None,
+                "cause": causes.get(outcome.id),
                 "duration_ms": round(outcome.duration_ms, 3),
             }
             for outcome in outcomes
@@ -449,14 +456,14 @@ class Session:
     # ------------------------------------------------------------------------------------ what people want
 
     def _on_all(self) -> None:
-        """Run everything again, whatever is known of it."""
+        """Run everything again, whether anything changed or not."""
         self._again(list(self._project.tests))
 
     def _on_again(self) -> None:
         """Run again what ran last."""
         self._again([*self._last, *self._owed] or list(self._project.tests))
 
-    def _again(self, tests: Sequence[str], why: str = "asked for", **how: Any) -> None:
+    def _again(self, tests: Sequence[str]) -> None:
         edge, self._reaction = self._settle.flush(), None
         since_ns = time.monotonic_ns() if edge is None else edge.since_ns
         if edge is not None:
@@ -465,7 +472,7 @@ class Session:
         chosen = set(self._chosen())
         wanted = [test for test in dict.fromkeys(tests) if test in chosen]
         self._runs.drop(dict.fromkeys(wanted, "obsolete: it was asked for again"))
-        self._start(wanted, why, since_ns=since_ns, rest="not asked for", **how)
+        self._start(wanted, "asked for", since_ns=since_ns, rest="not asked for", force=True)
 
     def _on_file(self, text: str) -> None:
         """Only files whose path holds a text."""

@@ -190,7 +190,9 @@ class WatchState:
         for test in event.data.get("tests", ()):
             line = self._test(test["id"])
             if test["status"] != "skipped":
-                line.status, line.why = test["status"], str(test.get("reason") or "")
+                line.status = test["status"]
+                cause = test.get("cause") if line.status == "cached" else None
+                line.why = str(cause or test.get("reason") or "")
                 line.duration_ms = test.get("duration_ms")
         if event.data.get("is_latest", True) and "reaction_ms" in event.data:
             self.reaction.judged_ms = event.data.get("reaction_ms")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 import threading
+from importlib import resources
 
 import pytest
 
 from clnrm_nb import api
 from clnrm_nb.errors import ConfigError, UsageError
 
-PATIENCE_S = 30.0
+PATIENCE_S = 20.0
+GREEN = "green.clnrm.toml.tera"
 
 
 class Watched:
@@ -92,7 +94,7 @@ def watching(write, project):
     def start(**options):
         watched = Watched(**{"settle": 20, **options})
         started.append(watched)
-        watched.until(lambda said: any(one.event == "watch.result" for one in said))
+        watched.until(lambda said: said and said[-1].event == "watch.result" and not _open_runs(said))
         return watched
 
     yield start
@@ -136,6 +138,25 @@ def test_an_edited_macro_runs_its_users_and_no_other(watching, project):
     assert set(reasons(plan)) == {A, C}
 
 
+def test_a_comment_runs_nothing_and_says_why(watching, write):
+    watched = watching()
+
+    plan, verdicts = watched.after(lambda: write("a", comment="# nothing new\n"))
+    (test,) = [one for one in watched.events if one.event == "watch.result"][-1].data["tests"]
+
+    assert (plan["run"], verdicts) == ([A], {A: "cached"})
+    assert "1 line" in test["cause"]
+    assert watched.handle.why()[0] == f"{A}: not run: cached, {test['cause']}"
+
+
+def test_asked_for_again_it_really_runs_again(watching):
+    watched = watching()
+
+    _, all_again = watched.after(watched.handle.run_all, why="asked for")
+
+    assert all_again == {A: "passed", B: "passed", C: "failed"}
+
+
 def test_a_missing_include_runs_its_test_when_it_is_created(watching, write, project):
     write("d", head='{% include "_later.tera" %}')
     watched = watching()
@@ -158,7 +179,7 @@ def test_a_broken_edit_shows_what_is_wrong_where_and_runs_nothing_until_it_is_re
     (finding,) = next(one.data["findings"] for one in said if one.event == "watch.diagnostics")
     assert (finding["file"], finding["line"], finding["severity"]) == (A, 1, "error")
     assert (plan["run"], broken) == ([], {A: "error"})
-    assert (repaired["run"], verdicts) == ([A], {A: "passed"})
+    assert (repaired["run"], verdicts) == ([A], {A: "cached"})
     assert watched.handle.state.findings_of("error") == []
 
 
@@ -173,7 +194,7 @@ def test_a_save_during_a_run_stops_only_what_it_makes_obsolete(watching, write, 
 
     watched.until(begun, since)
     since = len(watched.events)
-    write("a", "true")
+    write("a", "echo other")
     watched.until(lambda said: any(one.event == "test.end" and one.status == "passed" for one in said), since)
     is_b_running = [test.id for test in watched.handle.state.running] == [B]
     (project / "may-end").touch()
@@ -250,6 +271,40 @@ def test_a_broken_configuration_is_shown_and_the_old_one_stays(watching, project
 
 
 # -------------------------------------------------------------------------------------------- filters
+
+
+def test_a_baseline_that_is_accepted_elsewhere_judges_again_without_running(project, write):
+    with resources.as_file(resources.files("clnrm_nb.self_test")) as source:
+        shutil.copy(source / GREEN, project / GREEN)
+    watched = Watched(settle=20, baseline=True)
+    try:
+        watched.until(lambda said: said and said[-1].event == "watch.result")
+        plan, verdicts = watched.after(lambda: api.baseline_accept(accept_all=True))
+        ran = [one.test for one in watched.events if one.event == "test.start"]
+    finally:
+        result = watched.handle.stop(PATIENCE_S)
+
+    assert plan["run"] == [GREEN]
+    assert verdicts == {GREEN: "cached"}
+    assert ran == [GREEN]
+    assert result.diff is not None
+    assert {part.status for part in result.diff.comparisons} == {"same"}
+
+
+def test_accepting_makes_what_is_there_the_baseline_and_judges_again(project, write):
+    with resources.as_file(resources.files("clnrm_nb.self_test")) as source:
+        shutil.copy(source / GREEN, project / GREEN)
+    watched = Watched(settle=20, baseline=True)
+    try:
+        watched.until(lambda said: said and said[-1].event == "watch.result")
+        differing = watched.handle.differing()
+        _, verdicts = watched.after(watched.handle.accept)
+    finally:
+        watched.handle.stop(PATIENCE_S)
+
+    assert differing
+    assert verdicts == {GREEN: "cached"}
+    assert watched.handle.differing() == []
 
 
 def test_only_failing_tests_is_a_filter_that_stays_and_what_it_left_out_runs_later(watching, write):
