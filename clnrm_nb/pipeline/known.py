@@ -16,6 +16,7 @@ from clnrm_nb.cache.localkey import LocalKey
 from clnrm_nb.cache.manifest import Inputs as ManifestInputs
 from clnrm_nb.cache.manifest import Manifest, ManifestTest, Present, digest_of_values, request_of
 from clnrm_nb.pipeline.files import file_requests
+from clnrm_nb.pipeline.garbage import rare_collections
 from clnrm_nb.report.text import json_ready
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ class Tests:
 
     def load(self, files: Collection[SourceFile]) -> None:
         """Read some files; their tests are replaced."""
-        from clnrm_nb.pipeline.load import load_file, rare_collections
+        from clnrm_nb.pipeline.load import load_file
 
         with rare_collections():
             for file in files:
