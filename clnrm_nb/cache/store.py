@@ -286,8 +286,15 @@ class CacheStore:
         return upkeep.clear(self._state, paths)
 
     def verify(self) -> Verification:
-        """Check every object against its digest; what is damaged is set aside, entries without objects go."""
-        return upkeep.verify(self._state, self.entries())
+        """Check every object against its digest; what is damaged is set aside, entries without objects go.
+
+        Raises
+        ------
+        ClnrmError
+            CLN001: the objects cannot be listed.
+        """
+        rows = self._state.read("SELECT test_id, hash, document, last_used FROM cache_entries")
+        return upkeep.verify(self._state, [(row[0], row[1]) for row in rows], self._entries(rows))
 
     # ------------------------------------------------------------------------------------------- rows
 
