@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from clnrm_nb.cache.fingerprint import Fingerprints
 from clnrm_nb.cache.localkey import LocalKey
 from clnrm_nb.cache.manifest import Inputs as ManifestInputs
-from clnrm_nb.cache.manifest import Manifest, ManifestTest, Present, digest_of_values, request_of
+from clnrm_nb.cache.manifest import Manifest, ManifestTest, digest_of_values, request_of
+from clnrm_nb.cache.present import Present
 from clnrm_nb.pipeline.files import file_requests
 from clnrm_nb.pipeline.garbage import rare_collections
 from clnrm_nb.report.text import json_ready
