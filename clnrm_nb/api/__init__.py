@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from clnrm_nb.api.caching import cache_clear, cache_list, cache_stats, cache_verify, cache_why
     from clnrm_nb.api.comparing import (
         baseline_accept,
         baseline_history,
@@ -68,6 +69,11 @@ __all__ = [
     "baseline_show",
     "baseline_undo",
     "baseline_verify",
+    "cache_clear",
+    "cache_list",
+    "cache_stats",
+    "cache_verify",
+    "cache_why",
     "context",
     "coverage",
     "diff",
@@ -120,6 +126,11 @@ _HOME: Final = {
     "baseline_show": "clnrm_nb.api.comparing",
     "baseline_undo": "clnrm_nb.api.comparing",
     "baseline_verify": "clnrm_nb.api.comparing",
+    "cache_clear": "clnrm_nb.api.caching",
+    "cache_list": "clnrm_nb.api.caching",
+    "cache_stats": "clnrm_nb.api.caching",
+    "cache_verify": "clnrm_nb.api.caching",
+    "cache_why": "clnrm_nb.api.caching",
     "context": "clnrm_nb.api.contexts",
     "coverage": "clnrm_nb.api.covering",
     "diff": "clnrm_nb.api.comparing",

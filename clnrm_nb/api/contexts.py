@@ -130,20 +130,26 @@ def variables_from(options: MutableMapping[str, Any]) -> Variables:
     from clnrm_nb.pipeline.request import Variables
 
     given: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+
+    def take(values: dict[str, Any], origin: str) -> None:
+        given.update(values)
+        origins.update(dict.fromkeys(values, origin))
+
     files, assignments = _many(options.pop("vars_file", ())), _many(options.pop("map", ()))
     if files or assignments:
         from clnrm_nb.template import parse_assignments, read_vars_file
 
         for file in files:
-            given |= read_vars_file(Path(file))
-        given |= parse_assignments(list(assignments))
-    given |= dict(options.pop("vars", None) or {})
+            take(read_vars_file(Path(file)), f"--vars {file}")
+        take(parse_assignments(list(assignments)), "-m")
+    take(dict(options.pop("vars", None) or {}), "the call")
     parameters = options.pop("parameters", None) or {}
     if not isinstance(parameters, dict):
         from clnrm_nb.template import parse_assignments
 
         parameters = parse_assignments(list(parameters))
-    return Variables(given=given, parameters=parameters, environ=dict(os.environ))
+    return Variables(given=given, parameters=parameters, environ=dict(os.environ), origins=origins)
 
 
 def _many(value: Any) -> Sequence[Any]:

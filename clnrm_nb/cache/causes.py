@@ -55,7 +55,7 @@ def between(before: Mapping[str, Any], after: Mapping[str, Any], sight: Sight = 
         if _is_same(old, new):
             continue
         found += _of_part(kind, old, new, sight)
-    # What a variable has changed in the scenario is no second cause, but it says what became of it.
+    found = [cause for cause in found if not _follows(cause, found)]
     return sorted(found, key=_by_weight)[:MOST_CAUSES]
 
 
@@ -126,6 +126,16 @@ def _of_verdict(path: KeyPath, old: Any, new: Any, sight: Sight) -> Cause:
         model = (*sight.scenario_named(str(name)), "expect", *inner)
     written = sight.path_of(model)
     return Cause("expectations", dotted(written), *_shown(old, new), sight.place_of(written))
+
+
+def _follows(cause: Cause, causes: list[Cause]) -> bool:
+    """Whether it only says that a standard variable comes from elsewhere now, which another one says."""
+    if cause.kind != "environment" or None not in (cause.before, cause.after):
+        return False
+    from clnrm_nb.template.variables import STANDARD
+
+    behind = {name for name, (environment, _) in STANDARD.items() if environment == cause.name}
+    return any(one.kind == "variables" and one.name in behind for one in causes)
 
 
 def _by_weight(cause: Cause) -> int:

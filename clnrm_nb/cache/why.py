@@ -173,12 +173,18 @@ def _digests(noun: str) -> Callable[[Cause], str]:
     return told
 
 
+def _failed(cause: Cause) -> str:
+    return "it did not pass the last time" + (f" ({cause.before})" if cause.before else "")
+
+
 def _cosmetic(cause: Cause) -> str:
     lines = f" ({cause.lines} line{'s' if cause.lines != 1 else ''})" if cause.lines is not None else ""
     if cause.kind == "files":
         return (
             f"{cause.name} changed{lines}: comments and spelling only, the scenario it renders to is the same"
         )
+    if cause.kind in ("given", "settings"):
+        return f"{_SPECIAL[cause.kind](cause)}, and the scenario is the same"
     if cause.kind == "variables":
         return f"variable {cause.name} changed, and nothing reads it"
     if cause.kind == "environment":
@@ -198,8 +204,6 @@ _NOUNS: Final = {
     "more": "input",
     "matrix": "matrix",
     "expectations": "expectation",
-    "given": "the variables given from outside",
-    "settings": "the settings",
 }
 
 _SPECIAL: Final[dict[str, Callable[[Cause], str]]] = {
@@ -208,16 +212,19 @@ _SPECIAL: Final[dict[str, Callable[[Cause], str]]] = {
     "files": _file,
     "mounts": _mount,
     "images": _image,
+    "given": _fixed("other variables are given from outside"),
+    "settings": _fixed("settings that count changed"),
     "macros": _fixed("the macro library of clnrm_nb changed"),
     "baseline": _digests("baseline"),
     "baselines": _digests("baseline"),
     "rules": _digests("tolerance rules"),
     "no-entry": _fixed("this is its first run, or its last result is not stored any more"),
     "first": _fixed("it has not passed before: this is its first run"),
-    "evicted": _fixed("its result made room for newer ones"),
+    "evicted": _fixed("no result of these inputs is stored: evicted, cleared, or its run kept none"),
+    "unjudged": _fixed("its stored spans did not pass the last time they were judged"),
     "no-manifest": _fixed("nothing is known of its inputs"),
     "object": _fixed("what was stored of its run is missing or damaged"),
-    "failed": _fixed("it did not pass the last time"),
+    "failed": _failed,
     "forced": _fixed("--force was given"),
     "no-cache": _fixed("the cache is switched off (--no-cache, or cache.enabled = false)"),
     "audit": _fixed("it was chosen by --audit to be run all the same"),

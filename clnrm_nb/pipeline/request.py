@@ -35,12 +35,15 @@ class Variables:
         The environment templates may read.
     determinism : mapping
         Seed and clock of a recorded run, which win over those of the files.
+    origins : mapping of str to str
+        How variables were given, by name, for people: ``-m``, ``--vars prod.toml``.
     """
 
     given: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     determinism: Mapping[str, Any] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

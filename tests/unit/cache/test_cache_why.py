@@ -307,7 +307,7 @@ def test_an_edit_that_does_not_count_is_told_as_cosmetic():
         (Cause("forced"), "--force"),
         (Cause("no-cache"), "--no-cache"),
         (Cause("no-entry"), "first run"),
-        (Cause("evicted"), "room"),
+        (Cause("evicted"), "evicted, cleared, or its run kept none"),
         (Cause("object"), "missing or damaged"),
         (Cause("failed"), "did not pass"),
         (Cause("audit"), "--audit"),
