@@ -16,6 +16,7 @@ from clnrm_nb.executor.outcome import TestOutcome, fails_run
 from clnrm_nb.pipeline.caching import Caching
 from clnrm_nb.pipeline.exporting import tell_others
 from clnrm_nb.pipeline.flight import run_or_wait
+from clnrm_nb.pipeline.garbage import rare_collections
 from clnrm_nb.pipeline.known import KnownTest
 from clnrm_nb.pipeline.measuring import measured
 from clnrm_nb.pipeline.record import record
@@ -127,7 +128,7 @@ async def _carried_out(
     tables: LiveTables | None,
     control: Control | None,
 ) -> RunResult:
-    with State.open(project.state_dir) as state:
+    with rare_collections(), State.open(project.state_dir) as state:
         with phase("clnrm.load"):
             caching = Caching(
                 request,
