@@ -14,15 +14,15 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from clnrm_nb.api.watchagenda import Agenda
 from clnrm_nb.api.watchfilters import Filters
-from clnrm_nb.api.watchproject import Looked, WatchedProject
+from clnrm_nb.api.watchproject import WatchedProject
 from clnrm_nb.api.watchruns import Runs
+from clnrm_nb.api.watchtelling import Teller
 from clnrm_nb.api.watchverdicts import Verdicts
 from clnrm_nb.api.watchwhy import decided
 from clnrm_nb.errors import ClnrmError
-from clnrm_nb.executor.events import Event, guarded
 from clnrm_nb.pipeline.reaction import Reaction
-from clnrm_nb.state import new_run_id
 from clnrm_nb.watch import Planner, Settle
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from clnrm_nb.api.contexts import Context
     from clnrm_nb.api.watchproject import KnownTest
     from clnrm_nb.api.watchruns import EndedRun
-    from clnrm_nb.executor.events import EventName, Listener
-    from clnrm_nb.executor.outcome import TestOutcome
+    from clnrm_nb.executor.events import Listener
     from clnrm_nb.pipeline.load import Variables
     from clnrm_nb.pipeline.request import RunRequest
     from clnrm_nb.report.results import RunResult
@@ -42,9 +41,6 @@ __all__ = ["Session"]
 
 _log = logging.getLogger(__name__)
 
-_NS_PER_MS: Final = 1_000_000
-_WINDOW: Final = 200
-"""Most findings, and most tests that were not run, in one event."""
 _READ_BY_RENDERING: Final = frozenset({"scenario", "template", "missing", "variables"})
 _LEVELS: Final = {"no-events": "warning", "limit": "warning", "unreadable": "warning", "root-gone": "error"}
 
@@ -80,11 +76,10 @@ class Session:
         once: bool = False,
         wrote: Callable[[RunResult], object] | None = None,
     ) -> None:
-        self.id = new_run_id()
         self.verdicts = Verdicts()
         self.filters = Filters()
         self._here = here
-        self._publish = guarded(listener)
+        self._tell = Teller(listener)
         self._variables = variables
         self._once = once
         self._wrote = wrote
@@ -92,16 +87,11 @@ class Session:
         self._planner = Planner(self._project.graph, self._project.belongs)
         watch = here.settings.watch
         self._settle = Settle(watch.settle_ms, watch.debounce_ms)
-        self._runs = Runs(watch.max_concurrent, self._publish, lambda run: self.tell("ended", run))
+        self._runs = Runs(watch.max_concurrent, self._tell.publish, lambda run: self.tell("ended", run))
         self._inbox: asyncio.Queue[tuple[str, tuple[Any, ...]]] = asyncio.Queue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watcher: FileWatcher | None = None
-        self._owed: dict[str, str] = {}
-        """Tests whose inputs changed since their last verdict and that have not been run, with the reason."""
-        self._told: dict[str, str] = {}
-        """Why each test was run last, or why not."""
-        self._last: list[str] = []
-        """Tests of the last run."""
+        self._agenda = Agenda()
         self._n_changes = self._n_runs = 0
         self._is_over = False
         self._reaction: Reaction | None = None
@@ -127,9 +117,7 @@ class Session:
             await self._end(is_gentle=reason != "interrupted")
         result = self.result(interrupted=reason == "interrupted")
         self._write(result)
-        told = {"reason": reason, "exit_code": result.exit_code}
-        counts = {"changes": self._n_changes, "runs": self._n_runs}
-        self._emit("watch.end", status="passed" if result.ok else "failed", data={**told, **counts})
+        self._tell.end(result, reason, changes=self._n_changes, runs=self._n_runs)
         return result
 
     async def _begin(self) -> None:
@@ -142,18 +130,19 @@ class Session:
         looked = self._project.read_all()
         self._refresh()
         watch = self._here.settings.watch
-        data = {
-            "paths": self._project.paths,
-            "tests": len(self._project.tests),
-            "mode": self._watcher.means if self._watcher else "once",
-            "settle_ms": watch.settle_ms,
-            "debounce_ms": watch.debounce_ms,
-        }
-        self._emit("watch.start", data=data)
-        self._tell_diagnostics(looked)
+        self._tell.start(
+            {
+                "paths": self._project.paths,
+                "tests": len(self._project.tests),
+                "mode": self._watcher.means if self._watcher else "once",
+                "settle_ms": watch.settle_ms,
+                "debounce_ms": watch.debounce_ms,
+            }
+        )
+        self._tell.diagnostics(looked, len(self._project.tests))
         if not self._project.tests:
-            self._note("warning", "there are no scenario files yet; the first one that appears is run")
-        self._start(self._chosen(), "start", since_ns=time.monotonic_ns())
+            self._tell.note("warning", "there are no scenario files yet; the first one that appears is run")
+        self._start(self._chosen(), "start", since_ns=time.monotonic_ns(), rest="")
 
     async def _live(self) -> str:
         """Take messages until one of them ends it; why it ended."""
@@ -172,10 +161,10 @@ class Session:
         try:
             getattr(self, f"_on_{name}")(*given)
         except ClnrmError as error:
-            self._note("error", _sentence(error))
+            self._tell.note("error", _sentence(error))
         except Exception as error:  # noqa: BLE001  # Whatever one message meets, the next is answered.
             _log.exception("watching goes on after an internal error")
-            self._note("error", f"internal error, please report: {type(error).__name__}: {error}")
+            self._tell.note("error", f"internal error, please report: {type(error).__name__}: {error}")
 
     async def _end(self, *, is_gentle: bool) -> None:
         """Stop what runs, without grace; gently: it counts as not run instead of interrupted."""
@@ -215,8 +204,7 @@ class Session:
 
     def why(self) -> list[str]:
         """Why each test of the last reaction was run or not; those that ran first."""
-        order = dict.fromkeys([*self._last, *self._told])
-        return [f"{test}: {self._told[test]}" for test in order if test in self._told]
+        return self._agenda.why()
 
     # ------------------------------------------------------------------------------------ the first edge
 
@@ -225,9 +213,9 @@ class Session:
         relative = self._here.project.relative
         files = [{"file": relative(change.path), "change": change.kind} for change in batch.changes]
         self._n_changes += self._settle.due_ns is None
-        self._emit("watch.change", data={"number": self._n_changes, "files": files, "means": batch.means})
+        self._tell.change(self._n_changes, files, batch.means)
         if self._reaction is None:
-            self._reaction = _reaction_to(batch, [each["file"] for each in files])
+            self._reaction = Reaction.to(batch, [each["file"] for each in files])
         with self._reaction.checking():
             self._check(batch)
 
@@ -241,10 +229,8 @@ class Session:
         self._refresh()
         self._give_up(plan.obsolete, plan.run, running)
         self.verdicts.drop(looked.gone)
-        for test in looked.gone:
-            self._owed.pop(test, None)
-            self._told.pop(test, None)
-        self._tell_diagnostics(looked, batch.noticed_ns)
+        self._agenda.forget(looked.gone)
+        self._tell.diagnostics(looked, len(self._project.tests), batch.noticed_ns)
 
     def _give_up(
         self,
@@ -257,7 +243,7 @@ class Session:
             if self._is_other(test, reasons.get(test, ()), running[test]):
                 stale[test] = f"obsolete: {self._because(reasons.get(test, ())) or 'its file is gone'}"
             else:
-                self._told[test] = "it goes on: what changed means the same"
+                self._agenda.told[test] = "it goes on: what changed means the same"
         self._planner.ran(set(obsolete) - stale.keys())
         self._runs.drop(stale)
 
@@ -292,7 +278,7 @@ class Session:
                 self._project.read_variables(self._variables())
         except ClnrmError as error:
             for finding in error.diagnostics or [error.diagnostic]:
-                self._note("error", f"{finding}; what held before still holds")
+                self._tell.note("error", f"{finding}; what held before still holds")
             return [change for change in changes if change.path not in broken]
         return list(changes)
 
@@ -300,18 +286,12 @@ class Session:
         """The configuration changed."""
         here = self._here.again()
         if not here.settings.watch.enabled:
-            self._note("warning", "`watch.enabled` is false now: the next `clnrm watch` will refuse")
+            self._tell.note("warning", "`watch.enabled` is false now: the next `clnrm watch` will refuse")
         self._here = self._project.here = here
         watch = here.settings.watch
         self._settle.settle_ms, self._settle.debounce_ms = watch.settle_ms, watch.debounce_ms
         for finding in here.settings.diagnostics:
-            self._note(finding.severity, str(finding))
-
-    def _tell_diagnostics(self, looked: Looked, since_ns: int | None = None) -> None:
-        data = {"tests": len(self._project.tests), **looked.to_json(_WINDOW)}
-        if since_ns is not None:
-            data["reaction_ms"] = _since_ms(since_ns)
-        self._emit("watch.diagnostics", data=data)
+            self._tell.note(finding.severity, str(finding))
 
     # ----------------------------------------------------------------------------------- the second edge
 
@@ -328,75 +308,38 @@ class Session:
             reasons.setdefault(test, "it has no verdict yet")
         names = ", ".join(self._here.project.relative(change.path) for change in edge.changes[:3])
         rest = f"does not depend on {names}" if names else "what was changed was changed back"
-        self._start(sorted(reasons), "change", reasons, since_ns=edge.since_ns, rest=rest, reaction=reaction)
+        wanted = dict(sorted(reasons.items()))
+        self._start(wanted, "change", since_ns=edge.since_ns, rest=rest, reaction=reaction)
 
-    def _start(
-        self,
-        tests: Iterable[str],
-        why: str,
-        reasons: Mapping[str, str] | None = None,
-        *,
-        since_ns: int,
-        rest: str = "",
-        reaction: Reaction | None = None,
-        **how: Any,
-    ) -> None:
-        """Run those of `tests`, and of what is owed, that are valid and wanted; say what is not run."""
-        known, running, chosen = self._project.tests, self._runs.running, set(self._chosen())
-        run: list[KnownTest] = []
-        invalid: list[TestOutcome] = []
-        not_run: dict[str, str] = {}
-        wanted = {test: (reasons or {}).get(test) or self._owed.get(test) or why for test in tests}
-        for test_id, reason in {**self._owed, **wanted}.items():
-            test = known.get(test_id)
-            self._owed.pop(test_id, None)
-            if test is None:
-                continue
-            if test_id not in chosen:
-                self._owed[test_id] = reason
-                not_run[test_id] = f"filtered out, though {reason}" if why == "change" else "filtered out"
-            elif test_id in running:
-                not_run[test_id] = self._told.get(test_id, "it runs already")
-            elif test.errored is not None:
-                invalid.append(test.errored)
-                not_run[test_id] = "its file holds errors"
-            else:
-                run.append(test)
-        for test_id in known.keys() - wanted.keys() - running.keys() - not_run.keys():
-            not_run[test_id] = "filtered out" if test_id not in chosen else rest or why
-        self._told |= {test: f"not run: {reason}" for test, reason in sorted(not_run.items())}
-        self._told |= {test.test_id: f"run: {wanted.get(test.test_id, why)}" for test in run}
-        self._tell_plan(why, run, wanted, not_run, since_ns)
-        if invalid:
-            for outcome in invalid:
-                self.verdicts.put(outcome)
-            self._tell_result(invalid, since_ns, {}, is_latest=not run)
-        if run:
-            self._last = [test.test_id for test in run]
+    def _start(self, tests: Iterable[str], why: str, *, since_ns: int, rest: str, **how: Any) -> None:
+        """Run those of `tests`, and of what is owed, that are valid and wanted; say what is not run.
+
+        Parameters
+        ----------
+        tests : iterable of str, or mapping
+            Ids, in a mapping with the reason of each.
+        why : str
+            Of the whole reaction.
+        rest : str
+            Why the other tests are not run.
+        **how
+            What the run is a part of (``reaction``), and further fields of the request.
+        """
+        reasons = (
+            tests if isinstance(tests, dict) else {test: self._agenda.owed.get(test) or why for test in tests}
+        )
+        decided = self._agenda.decide(
+            reasons, self._project.tests, set(self._chosen()), self._runs.running, rest=rest
+        )
+        self._tell.plan(why, decided, since_ns)
+        for outcome in decided.invalid:
+            self.verdicts.put(outcome)
+        if decided.invalid:
+            self._tell.result(decided.invalid, {}, since_ns, is_latest=not decided.run)
+        if decided.run:
             self._n_runs += 1
-            self._planner.ran(self._last)
-            self._runs.start(
-                run, self._project.request, self._here, since_ns=since_ns, reaction=reaction, **how
-            )
-
-    def _tell_plan(
-        self,
-        why: str,
-        run: Sequence[KnownTest],
-        reasons: Mapping[str, str],
-        not_run: Mapping[str, str],
-        since_ns: int,
-    ) -> None:
-        told = sorted(not_run.items())[:_WINDOW]
-        data = {
-            "why": why,
-            "run": [test.test_id for test in run],
-            "reasons": {test.test_id: reasons[test.test_id] for test in run if test.test_id in reasons},
-            "not_run": [{"test": test, "reason": reason} for test, reason in told],
-            "not_run_total": len(not_run),
-            "reaction_ms": _since_ms(since_ns),
-        }
-        self._emit("watch.plan", data=data)
+            self._planner.ran(self._agenda.last)
+            self._runs.start(decided.run, self._project.request, self._here, since_ns=since_ns, **how)
 
     # -------------------------------------------------------------------------------------- what came of it
 
@@ -404,54 +347,30 @@ class Session:
         """A run is over."""
         if run.error is not None:
             self.verdicts.trouble = run.error
-            self._owed |= {test: "it could not be run" for test in run.tests if test not in run.dropped}
-            self._note("error", f"{_sentence(run.error)}; watching goes on, Enter tries again")
+            self._agenda.owe((test for test in run.tests if test not in run.dropped), "it could not be run")
+            self._tell.note("error", f"{_sentence(run.error)}; watching goes on, Enter tries again")
             return
         taken = self.verdicts.take(run, self._project.tests, is_last=self._is_over)
         causes = decided([outcome.id for outcome in taken], self._here)
         for outcome in taken:
             cause = causes.get(outcome.id)
             if outcome.status == "cached":
-                self._told[outcome.id] = f"not run: cached, {cause or outcome.why or 'nothing changed'}"
+                self._agenda.told[outcome.id] = (
+                    f"not run: cached, {cause or outcome.why or 'nothing changed'}"
+                )
             elif cause:
-                self._told[outcome.id] = f"{self._told.get(outcome.id, 'run')} ({cause})"
+                self._agenda.told[outcome.id] = f"{self._agenda.told.get(outcome.id, 'run')} ({cause})"
         is_latest = run.number == self._runs.latest
-        self._tell_result(taken, run.since_ns, causes, is_latest=is_latest, timings=run.timings)
+        self._tell.result(taken, causes, run.since_ns, is_latest=is_latest, timings=run.timings)
         if not self._runs and not self._is_over:
             self._write(self.result() if self._wrote else None)
-
-    def _tell_result(
-        self,
-        outcomes: Sequence[TestOutcome],
-        since_ns: int,
-        causes: Mapping[str, str],
-        *,
-        is_latest: bool,
-        timings: Mapping[str, Any] | None = None,
-    ) -> None:
-        tests = [
-            {
-                "id": outcome.id,
-                "status": outcome.status,
-                "reason": outcome.why if outcome.status != "passed" else None,
-                "cause": causes.get(outcome.id),
-                "duration_ms": round(outcome.duration_ms, 3),
-            }
-            for outcome in outcomes
-        ]
-        data: dict[str, Any] = {"tests": tests, "is_latest": is_latest}
-        if outcomes:
-            data["reaction_ms"] = _since_ms(since_ns)
-        if timings is not None:
-            data["timings"] = timings
-        self._emit("watch.result", data=data)
 
     def _write(self, result: RunResult | None) -> None:
         if self._wrote is not None and result is not None:
             try:
                 self._wrote(result)
             except ClnrmError as error:
-                self._note("error", _sentence(error))
+                self._tell.note("error", _sentence(error))
 
     # ------------------------------------------------------------------------------------ what people want
 
@@ -461,14 +380,15 @@ class Session:
 
     def _on_again(self) -> None:
         """Run again what ran last."""
-        self._again([*self._last, *self._owed] or list(self._project.tests))
+        self._again([*self._agenda.last, *self._agenda.owed] or list(self._project.tests))
 
     def _again(self, tests: Sequence[str]) -> None:
         edge, self._reaction = self._settle.flush(), None
         since_ns = time.monotonic_ns() if edge is None else edge.since_ns
         if edge is not None:
             plan = self._planner.trailing(edge.changes, self._runs.running)
-            self._owed |= {test: self._because(reasons) for test, reasons in plan.run.items()}
+            for test, reasons in plan.run.items():
+                self._agenda.owe([test], self._because(reasons))
         chosen = set(self._chosen())
         wanted = [test for test in dict.fromkeys(tests) if test in chosen]
         self._runs.drop(dict.fromkeys(wanted, "obsolete: it was asked for again"))
@@ -494,18 +414,15 @@ class Session:
         """Take on filters, which may be malformed; what they leave out stops at once, the rest is run."""
         before, chosen = self.filters, self._chosen(filters)
         self.filters = filters
-        self._emit("watch.filter", data=filters.to_json())
+        self._tell.filters(filters)
         if filters == before or not filters:
             self._start((), "filters cleared", since_ns=time.monotonic_ns(), rest="nothing changed")
             return
         others = self._runs.running.keys() - set(chosen)
-        self._owed |= dict.fromkeys(others, "it was stopped by a filter")
+        self._agenda.owe(others, "it was stopped by a filter")
         self._runs.drop(dict.fromkeys(others, "filtered out"))
-        self._start(
-            [test for test in chosen if test not in self._runs.running],
-            "filter",
-            since_ns=time.monotonic_ns(),
-        )
+        wanted = [test for test in chosen if test not in self._runs.running]
+        self._start(wanted, "filter", since_ns=time.monotonic_ns(), rest="")
 
     def _chosen(self, filters: Filters | None = None) -> list[str]:
         """Ids of the tests that options and filters leave."""
@@ -520,24 +437,16 @@ class Session:
 
         differing = self.verdicts.differing()
         if not differing:
-            self._note("info", "no comparison fails: there is nothing to accept")
+            self._tell.note("info", "no comparison fails: there is nothing to accept")
             return
         desk = ReviewDesk(self._here, message="accepted while watching")
         for review_id in differing:
             desk.accept(review_id)
-        self._note("info", f"accepted: {', '.join(differing)}")
+        self._tell.note("info", f"accepted: {', '.join(differing)}")
 
     def _on_remark(self, remark: Remark) -> None:
         hint = f" ({remark.hint})" if remark.hint else ""
-        self._note(_LEVELS.get(remark.kind, "info"), f"{remark.message}{hint}")
-
-    # -------------------------------------------------------------------------------------------- telling
-
-    def _note(self, level: str, text: str) -> None:
-        self._emit("watch.note", data={"level": level, "text": text})
-
-    def _emit(self, name: EventName, **fields: Any) -> None:
-        self._publish(Event(name, self.id, **fields))
+        self._tell.note(_LEVELS.get(remark.kind, "info"), f"{remark.message}{hint}")
 
 
 def _heed_no_more() -> None:
@@ -549,14 +458,3 @@ def _heed_no_more() -> None:
 
 def _sentence(error: ClnrmError) -> str:
     return f"{error} ({error.hint})" if error.hint else str(error)
-
-
-def _reaction_to(batch: Batch, files: Sequence[str]) -> Reaction:
-    """What becomes of a batch, from the time its files say they were written."""
-    written_ns = [change.written_ns for change in batch.changes if change.written_ns is not None]
-    seen_ns = time.time_ns() - (time.monotonic_ns() - batch.noticed_ns)
-    return Reaction(files, written_ns=min(written_ns, default=None), seen_ns=seen_ns)
-
-
-def _since_ms(since_ns: int) -> float:
-    return round((time.monotonic_ns() - since_ns) / _NS_PER_MS, 3)
