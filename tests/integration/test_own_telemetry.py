@@ -102,6 +102,7 @@ def test_timings_are_told_where_they_are_asked_for(project):
     assert phases["clnrm.render"]["count"] == phases["clnrm.test"]["count"] == 2
     assert phases["clnrm.load"]["duration_ms"] >= phases["clnrm.render"]["duration_ms"]
     assert "where the time went" in repr(told)
+    assert "where the time went" in told.html()
     jsonschema.validate(told.raw, json.loads(SCHEMA.read_text()))
 
 
