@@ -319,7 +319,8 @@ def _facts(stats: Stats, here: Context) -> dict[str, str]:
     figures, limits = _summary(stats), here.settings.cache
     rate, false_rate = figures["hit_rate"], figures["false_hit_rate"]
     return {
-        "entries": f"{stats.entries:,}, of {number_text(stats.tests, 'test')} (at most {limits.max_entries:,})",
+        "entries": f"{stats.entries:,}, of {number_text(stats.tests, 'test')} "
+        f"(at most {limits.max_entries:,})",
         "size": f"{_size(stats.size)} (at most {limits.max_size_mb:,} MiB)",
         "hits": f"{figures['hits']:,}",
         "judged again": f"{figures['rejudged']:,} on stored spans, nothing was run",

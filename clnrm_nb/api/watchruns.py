@@ -7,6 +7,7 @@ and what was changed starts at once in a run of its own.
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from clnrm_nb.api.contexts import Context
     from clnrm_nb.api.watchproject import KnownTest
     from clnrm_nb.executor.events import Event, Listener
+    from clnrm_nb.pipeline.reaction import Reaction
     from clnrm_nb.pipeline.request import RunRequest
     from clnrm_nb.report.results import RunResult
 
@@ -37,6 +39,7 @@ class _Going:
     tests: Mapping[str, KnownTest]
     control: Control
     since_ns: int
+    reaction: Reaction | None = None
     open: set[str] = field(default_factory=set)
     """Tests that have no end yet and were not dropped."""
     dropped: dict[str, str] = field(default_factory=dict)
@@ -66,6 +69,11 @@ class EndedRun:
     dropped: Mapping[str, str]
     result: RunResult | None = None
     error: ClnrmError | None = None
+
+    @property
+    def timings(self) -> Mapping[str, Any] | None:
+        """Where the time went, if that was asked for."""
+        return None if self.result is None else self.result.head["data"].get("timings")
 
 
 class Runs:
@@ -100,7 +108,14 @@ class Runs:
         return bool(self._going)
 
     def start(
-        self, tests: Iterable[KnownTest], request: RunRequest, here: Context, *, since_ns: int, **how: Any
+        self,
+        tests: Iterable[KnownTest],
+        request: RunRequest,
+        here: Context,
+        *,
+        since_ns: int,
+        reaction: Reaction | None = None,
+        **how: Any,
     ) -> int:
         """Begin a run; its number.
 
@@ -108,12 +123,19 @@ class Runs:
         ----------
         request : RunRequest
             Of the whole session: what is chosen of it is said by `tests`.
+        reaction : Reaction, optional
+            What the run is a part of.
         **how
             Further fields of the request.
         """
         known = {test.test_id: test for test in tests}
         run = _Going(
-            next(self._numbers), known, Control(slots=self._slots), since_ns=since_ns, open=set(known)
+            next(self._numbers),
+            known,
+            Control(slots=self._slots),
+            since_ns=since_ns,
+            reaction=reaction,
+            open=set(known),
         )
         files = sorted({Path(test.file) for test in known.values()})
         chosen = replace(
@@ -165,14 +187,15 @@ class Runs:
         result: RunResult | None = None
         error: ClnrmError | None = None
         try:
-            result = await run_pipeline(
-                request,
-                project=here.project,
-                settings=here.settings,
-                listener=listen,
-                tables=LiveTables(),
-                control=run.control,
-            )
+            with run.reaction.running() if run.reaction else nullcontext():
+                result = await run_pipeline(
+                    request,
+                    project=here.project,
+                    settings=here.settings,
+                    listener=listen,
+                    tables=LiveTables(),
+                    control=run.control,
+                )
         except ClnrmError as failure:
             error = failure
         except Exception as failure:  # noqa: BLE001  # A watcher goes on, whatever one run meets.

@@ -22,6 +22,7 @@ from clnrm_nb.api.watchtelling import Teller
 from clnrm_nb.api.watchverdicts import Verdicts
 from clnrm_nb.api.watchwhy import decided
 from clnrm_nb.errors import ClnrmError
+from clnrm_nb.pipeline.reaction import Reaction
 from clnrm_nb.watch import Planner, Settle
 
 if TYPE_CHECKING:
@@ -93,6 +94,8 @@ class Session:
         self._agenda = Agenda()
         self._n_changes = self._n_runs = 0
         self._is_over = False
+        self._reaction: Reaction | None = None
+        """To what came since the last run was started."""
 
     # ---------------------------------------------------------------------------------------- its life
 
@@ -211,6 +214,13 @@ class Session:
         files = [{"file": relative(change.path), "change": change.kind} for change in batch.changes]
         self._n_changes += self._settle.due_ns is None
         self._tell.change(self._n_changes, files, batch.means)
+        if self._reaction is None:
+            self._reaction = _reaction_to(batch, [each["file"] for each in files])
+        with self._reaction.checking():
+            self._check(batch)
+
+    def _check(self, batch: Batch) -> None:
+        """Read what the changes concern."""
         changes = self._understood(batch.changes)
         self._settle.event(changes, batch.noticed_ns)
         running = self._runs.running
@@ -291,6 +301,7 @@ class Session:
         edge = self._settle.tick(time.monotonic_ns())
         if edge is None:
             return
+        reaction, self._reaction = self._reaction, None
         running = self._runs.running
         plan = self._planner.trailing(edge.changes, running)
         reasons = {test: self._because(why) or "it was given up" for test, why in plan.run.items()}
@@ -298,7 +309,8 @@ class Session:
             reasons.setdefault(test, "it has no verdict yet")
         names = ", ".join(self._here.project.relative(change.path) for change in edge.changes[:3])
         rest = f"does not depend on {names}" if names else "what was changed was changed back"
-        self._start(dict(sorted(reasons.items())), "change", since_ns=edge.since_ns, rest=rest)
+        wanted = dict(sorted(reasons.items()))
+        self._start(wanted, "change", since_ns=edge.since_ns, rest=rest, reaction=reaction)
 
     def _start(self, tests: Iterable[str], why: str, *, since_ns: int, rest: str, **how: Any) -> None:
         """Run those of `tests`, and of what is owed, that are valid and wanted; say what is not run.
@@ -312,7 +324,7 @@ class Session:
         rest : str
             Why the other tests are not run.
         **how
-            Further fields of the request.
+            Further fields of the request, and what the run is a part of (`reaction`).
         """
         reasons = (
             tests if isinstance(tests, dict) else {test: self._agenda.owed.get(test) or why for test in tests}
@@ -349,7 +361,8 @@ class Session:
                 )
             elif cause:
                 self._agenda.told[outcome.id] = f"{self._agenda.told.get(outcome.id, 'run')} ({cause})"
-        self._tell.result(taken, causes, run.since_ns, is_latest=run.number == self._runs.latest)
+        is_latest = run.number == self._runs.latest
+        self._tell.result(taken, causes, run.since_ns, is_latest=is_latest, timings=run.timings)
         if not self._runs and not self._is_over:
             self._write(self.result() if self._wrote else None)
 
@@ -371,7 +384,7 @@ class Session:
         self._again([*self._agenda.last, *self._agenda.owed] or list(self._project.tests))
 
     def _again(self, tests: Sequence[str]) -> None:
-        edge = self._settle.flush()
+        edge, self._reaction = self._settle.flush(), None
         since_ns = time.monotonic_ns() if edge is None else edge.since_ns
         if edge is not None:
             plan = self._planner.trailing(edge.changes, self._runs.running)
@@ -446,3 +459,10 @@ def _heed_no_more() -> None:
 
 def _sentence(error: ClnrmError) -> str:
     return f"{error} ({error.hint})" if error.hint else str(error)
+
+
+def _reaction_to(batch: Batch, files: Sequence[str]) -> Reaction:
+    """What becomes of a batch, from the time its files say they were written."""
+    written_ns = [change.written_ns for change in batch.changes if change.written_ns is not None]
+    seen_ns = time.time_ns() - (time.monotonic_ns() - batch.noticed_ns)
+    return Reaction(files, written_ns=min(written_ns, default=None), seen_ns=seen_ns)

@@ -71,6 +71,7 @@ class Teller:
         since_ns: int,
         *,
         is_latest: bool,
+        timings: Mapping[str, Any] | None = None,
     ) -> None:
         """Verdicts of a run; `is_latest`: no other one has been started since."""
         tests = [
@@ -83,8 +84,8 @@ class Teller:
             }
             for outcome in outcomes
         ]
-        reaction = _reaction(since_ns if outcomes else None)
-        self._emit("watch.result", data={"tests": tests, "is_latest": is_latest, **reaction})
+        more = _reaction(since_ns if outcomes else None) | ({"timings": timings} if timings else {})
+        self._emit("watch.result", data={"tests": tests, "is_latest": is_latest, **more})
 
     def filters(self, filters: Filters) -> None:
         """What is left out from now on."""
@@ -103,7 +104,7 @@ class Teller:
         self.publish(Event(name, self.session, **fields))
 
 
-def _reaction(since_ns: int | None) -> dict[str, float]:
+def _reaction(since_ns: int | None) -> dict[str, Any]:
     if since_ns is None:
         return {}
     return {"reaction_ms": round((time.monotonic_ns() - since_ns) / _NS_PER_MS, 3)}

@@ -110,7 +110,7 @@ def _report(error: BaseException) -> int:
 def carry_out(call: Call) -> int:
     """Call the function of a command, show its result on stdout, and tell the exit status."""
     from clnrm_nb import api
-    from clnrm_nb.cli.logs import log_on_stderr
+    from clnrm_nb.api.logs import log_on_stderr
     from clnrm_nb.cli.show import Screen
 
     options: dict[str, Any] = dict(call.options)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.executor.backends import open_backend
 from clnrm_nb.executor.backends.protocol import Waking
+from clnrm_nb.spans.phases import phase
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -141,11 +142,12 @@ async def lent_backend(name: str, settings: Settings) -> AsyncIterator[Backend]:
         CLN802: no backend has this name.
     """
     key = _key(name, settings)
-    lent = await _keeper.take(key)
-    if lent is None:
-        lent = _Lent(key, await open_backend(name, settings))
-        lent.use()
-        _keeper.keep(lent)
+    with phase("clnrm.open"):
+        lent = await _keeper.take(key)
+        if lent is None:
+            lent = _Lent(key, await open_backend(name, settings))
+            lent.use()
+            _keeper.keep(lent)
     try:
         yield lent.backend
     finally:

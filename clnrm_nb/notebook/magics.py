@@ -82,7 +82,7 @@ class ClnrmMagics(Magics):
 
             assert self.shell is not None
             return end_unless_guarded(call, options, self.shell)
-        result = self._carry_out(call, options)
+        result = self._logged(call, options)
         if save_as:
             self._names[save_as] = result
             return None
@@ -143,10 +143,18 @@ class ClnrmMagics(Magics):
         if parameters:
             options["parameters"] = parameters
 
-    def _carry_out(self, call: Call, options: dict[str, Any]) -> Any:
+    def _logged(self, call: Call, options: dict[str, Any]) -> Any:
+        """Carry it out; what is logged meanwhile stands in the output of the cell."""
         from clnrm_nb import api
+        from clnrm_nb.api.logs import log_on_stderr
 
         context = api.context(options, needs_configuration=call.command.needs_configuration)
+        with log_on_stderr(context):
+            return self._carry_out(call, options, context)
+
+    def _carry_out(self, call: Call, options: dict[str, Any], context: Context) -> Any:
+        from clnrm_nb import api
+
         arguments = () if options.get("cell") else call.arguments
         is_watch = call.command.name == "run" and _asks_to_watch(context)
         if call.command.name == "watch" or is_watch:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING, Final
+from collections import Counter
+from typing import TYPE_CHECKING
 
 from clnrm_nb.cache.lease import Leases
 from clnrm_nb.cache.store import CacheStore
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Caching"]
 
-_RESUMED: Final = "resumed"
-
 
 class Caching:
     """The cache of one run. To be closed: tests that it has reserved for itself are free then.
@@ -46,6 +45,8 @@ class Caching:
         Name of the backend that tests run on; ``auto`` is decided.
     tests : Tests
         All there are to choose from.
+    answers : Counter
+        How often the cache said ``hit``, ``rejudged``, ``miss`` or ``uncacheable``.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Caching:
         self._leases: Leases | None = None
         self._lookup: Lookup | None = None
         self._has_changed = False
+        self.answers: Counter[str] = Counter()
         self.backend = resolved_backend(settings)
         self.tests = Tests(
             request,
@@ -110,17 +112,22 @@ class Caching:
             backend=self.backend,
             run_id=self._run_id,
             at=self._at,
+            given=self._request.variables.origins,
             masker=masker,
         )
         if not self._asks:
             await asyncio.to_thread(self._lookup.prepare, "forced", chosen)
             return list(chosen), Found()
-        return await asyncio.to_thread(self._lookup.decide, chosen)
+        decided = await asyncio.to_thread(self._lookup.decide, chosen)
+        self.answers += self._lookup.answers()
+        return decided
 
     async def look_up_again(self, tests: Sequence[LoadedTest]) -> Found:
         """The same for tests that another run has had in hand meanwhile."""
         assert self._lookup is not None
-        return await asyncio.to_thread(self._lookup.decide_again, tests)
+        found = await asyncio.to_thread(self._lookup.decide_again, tests)
+        self.answers += self._lookup.answers()
+        return found
 
     def reserve(self, hashes: Mapping[str, str]) -> set[str]:
         """Tests that are this run's to run; the others some other run has in hand at this moment."""

@@ -14,18 +14,21 @@ from typing import TYPE_CHECKING, Any, Final
 from clnrm_nb.cache.fingerprint import Fingerprints
 from clnrm_nb.cache.localkey import LocalKey
 from clnrm_nb.cache.manifest import Inputs as ManifestInputs
-from clnrm_nb.cache.manifest import Manifest, ManifestTest, Present, digest_of_values, request_of
+from clnrm_nb.cache.manifest import Manifest, ManifestTest, digest_of_values, request_of
+from clnrm_nb.cache.present import Present
 from clnrm_nb.pipeline.files import file_requests
+from clnrm_nb.pipeline.garbage import rare_collections
 from clnrm_nb.report.text import json_ready
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from clnrm_nb.cache import CacheStore, Cause
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.errors import Diagnostic
-    from clnrm_nb.pipeline.inputs import Inputs
+    from clnrm_nb.pipeline.inputs import Inputs, TestInputs
     from clnrm_nb.pipeline.load import LoadedTest
     from clnrm_nb.pipeline.request import RunRequest
     from clnrm_nb.report.text import Mask
@@ -128,7 +131,7 @@ class Tests:
     ----------
     files : list of SourceFile
         In path order.
-    root : Path
+    root, state_dir : Path
         Of the project.
     """
 
@@ -150,6 +153,7 @@ class Tests:
             request.sources, request.variables, project=project, settings=settings
         )
         self.root = project.root
+        self.state_dir = project.state_dir
         self._seal = LocalKey(project.state_dir / "key").seal
         self._of_settings = _settings_digest(settings, backend)
         self._given = _given_digest(request)
@@ -188,7 +192,7 @@ class Tests:
 
     def load(self, files: Collection[SourceFile]) -> None:
         """Read some files; their tests are replaced."""
-        from clnrm_nb.pipeline.load import load_file, rare_collections
+        from clnrm_nb.pipeline.load import load_file
 
         with rare_collections():
             for file in files:
@@ -198,17 +202,6 @@ class Tests:
     def file_of(self, test_id: str) -> SourceFile | None:
         """The file that makes a test."""
         return next((file for file in self.files if any(test_id == one.test_id for one in file.tests)), None)
-
-    def changed_lines(self, file: SourceFile) -> int | None:
-        """How many lines of the file that was found to differ from the manifest have changed."""
-        from clnrm_nb.cache.records import changed_lines, line_prints
-
-        change = file.change
-        if file.manifest is None or change is None or change.kind != "files":
-            return None
-        before = self._store.prints_of(file.manifest).get(change.name)
-        content = self._present.files.content(self._present.path(change.name))
-        return None if before is None else changed_lines(before, line_prints(content))
 
     def secrets(self) -> set[str]:
         """Values from outside that may be secrets of tests whose files were not read."""
@@ -269,11 +262,7 @@ class Tests:
                     files={name: digest for one in read for name, digest in one.files.items()},
                     missing=sorted({name for one in read for name in one.missing_files}),
                     environment=sorted({name for one in mine for name in one.environment}),
-                    mounts={
-                        f"{index}:{name}": path
-                        for index, one in enumerate(mine)
-                        for name, path in one.mounts.items()
-                    },
+                    mounts=_all_mounts(mine),
                 ),
                 [_manifest_test(test, inputs, mask) for test in tests],
                 present,
@@ -281,6 +270,15 @@ class Tests:
             )
         except Exception:  # noqa: BLE001  # Whatever cannot be written down is found out anew the next time.
             return None
+
+
+def _all_mounts(tests: Sequence[TestInputs]) -> dict[str, Path]:
+    """What all tests of a file mount; combinations may mount different things under one name."""
+    found: dict[str, Path] = {}
+    for index, one in enumerate(tests):
+        for name, path in one.mounts.items():
+            found[name if found.get(name, path) == path else f"{name} of combination {index + 1}"] = path
+    return found
 
 
 def _manifest_test(test: LoadedTest, inputs: Inputs, mask: Mask) -> ManifestTest:

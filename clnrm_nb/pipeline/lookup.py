@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from clnrm_nb.cache.entry import Cause, Decision
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from clnrm_nb.cache import Answer, CacheStore, Entry, Key
-    from clnrm_nb.cache.sight import Sight
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.executor.outcome import TestOutcome
     from clnrm_nb.pipeline.images import ImageIds
     from clnrm_nb.pipeline.inputs import Inputs
     from clnrm_nb.pipeline.known import Tests
     from clnrm_nb.pipeline.load import LoadedTest
+    from clnrm_nb.pipeline.reasons import Reasons
     from clnrm_nb.secrets import Masker
     from clnrm_nb.state import State
 
@@ -73,6 +74,8 @@ class Lookup:
         Name of the backend.
     run_id, at : str
         The run that asks, and when.
+    given : mapping of str to str
+        How variables came from outside, by name.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class Lookup:
         backend: str,
         run_id: str,
         at: str,
+        given: Mapping[str, str],
         masker: Masker,
     ) -> None:
         self._tests = tests
@@ -96,6 +100,7 @@ class Lookup:
         self._backend = backend
         self._run_id = run_id
         self._at = at
+        self._given = given
         self._masker = masker
         self._decisions: dict[str, Decision] = {}
         self._counts: Counter[str] = Counter()
@@ -131,6 +136,11 @@ class Lookup:
         self._by_hash(tests, self._images(tests), found)
         self._settle(found)
         return found
+
+    def answers(self) -> Counter[str]:
+        """How often each answer was given by the last look-up."""
+        words = {"rejudge": "rejudged"}
+        return Counter(words.get(each.answer, each.answer) for each in self._decisions.values())
 
     def prepare(self, reason: str, chosen: Sequence[AnyTest]) -> None:
         """Ask nothing, and be ready to store what comes of the tests.
@@ -218,14 +228,13 @@ class Lookup:
                 self._note(test_id, "miss", key, causes=(Cause("object"),))
             elif entry.verdict == key.verdict:
                 findings = [json_ready(one.to_json(), self._masker.text) for one in test.diagnostics]
-                self._hit(entry, findings, found, causes=self._cosmetic(test_id))
+                self._hit(entry, findings, found, causes=self._reasons.of_a_hit(test))
             else:
                 self._judge_again(test, entry, key, found)
-        latest = self._store.latest(misses) if misses else {}
-        for test_id in misses:
-            self._note(
-                test_id, "miss", keys[test_id], causes=self._causes(tests[test_id], keys, latest.get(test_id))
-            )
+        if misses:
+            found_missing = self._reasons.of_misses({name: tests[name] for name in misses}, keys)
+            for test_id, causes in found_missing.items():
+                self._note(test_id, "miss", keys[test_id], causes=causes)
 
     def _whole(self, keys: Iterable[tuple[str, str]]) -> dict[str, Entry]:
         """Entries whose objects are there, by test."""
@@ -261,37 +270,19 @@ class Lookup:
         if outcome is None:
             self._note(test.test_id, "miss", key, causes=(Cause("object"),))
             return
+        causes = self._reasons.of_another_verdict(test, entry, key)
         mask_outcome(outcome, self._masker)
         self._store.rejudge(entry, key.verdict if outcome.status == "cached" else None, key)
-        from clnrm_nb.cache.causes import between_verdicts
-
-        before = self._store.key_of(entry) if entry.verdict is not None else None
-        causes = between_verdicts(before.expectations, key.expectations, self._sight(test)) if before else []
         found.outcomes[test.test_id], found.entries[test.test_id] = outcome, entry
-        self._note(test.test_id, "rejudge", key, causes=tuple(causes) or (Cause("failed"),), entry=entry)
+        self._note(test.test_id, "rejudge", key, causes=causes, entry=entry)
 
     # ------------------------------------------------------------------------------------------- reasons
 
-    def _causes(self, test: LoadedTest, keys: Mapping[str, Key], latest: Entry | None) -> tuple[Cause, ...]:
-        from clnrm_nb.cache.causes import between
+    @cached_property
+    def _reasons(self) -> Reasons:
+        from clnrm_nb.pipeline.reasons import Reasons
 
-        before = None if latest is None else self._store.key_of(latest)
-        if before is None:
-            return (Cause("no-entry"),)
-        key = keys[test.test_id]
-        return tuple(between(before.parts, key.parts, self._sight(test))) or (Cause("version"),)
-
-    def _sight(self, test: LoadedTest) -> Sight:
-        from clnrm_nb.cache.sight import Sight
-
-        return Sight(test.checked, self._tests.root)
-
-    def _cosmetic(self, test_id: str) -> tuple[Cause, ...]:
-        """What differs from the manifest although the hash is the same."""
-        file = self._tests.file_of(test_id)
-        if file is None or file.change is None:
-            return ()
-        return (replace(file.change, is_cosmetic=True, lines=self._tests.changed_lines(file)),)
+        return Reasons(self._tests, store=self._store, state=self._state, given=self._given)
 
     def _note(
         self,

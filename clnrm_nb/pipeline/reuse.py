@@ -57,7 +57,7 @@ class CachedOutcome(TestOutcome):
         self.hash, self.hash_reason = entry.hash, None
         self.reason = f"unchanged since run {entry.run}"
         self.complete, self.trace_digest = True, entry.trace_digest
-        self.taken_over_from = None
+        self.taken_over_from = self.was_ready = None
 
     @property
     def entry(self) -> Entry:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from clnrm_nb.report.lines import to_plain
 from clnrm_nb.report.signs import UNICODE, Signs
 from clnrm_nb.report.text import duration_text, number_text, one_line
+from clnrm_nb.report.timings import timing_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -75,7 +77,10 @@ def _result(data: Mapping[str, Any], signs: Signs) -> list[str]:
         tail = f"  {test['reason']}" if test.get("reason") else ""
         lines.append(one_line(f"{sign} {test['status']} {test['id']}{tail}"))
     took = data.get("reaction_ms")
-    return [*lines, *([f"verdict after {duration_text(took)}"] if took is not None else [])]
+    lines += [f"verdict after {duration_text(took)}"] if took is not None else []
+    if timings := data.get("timings"):
+        lines += to_plain(timing_lines(timings)).splitlines()
+    return lines
 
 
 def _filter(data: Mapping[str, Any]) -> list[str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TextIO
 from clnrm_nb.report.lines import Line, line
 from clnrm_nb.report.signs import ASCII, STYLES, UNICODE, Signs
 from clnrm_nb.report.text import clipped, duration_text, number_text, one_line
+from clnrm_nb.report.timings import timing_lines
 from clnrm_nb.report.watchlines import event_lines, names_text, place_text
 from clnrm_nb.report.watchstate import WatchState
 
@@ -75,7 +76,7 @@ def screen_lines(
     body = [_head(state, signs), *_filters(state, signs)]
     wrong = _findings(state, signs) + _failures(state, signs)
     rest = [*_notes(state), *[line((one_line(text), "")) for text in told]]
-    rest += [*_reaction(state, signs), *_running(state, signs), *_totals(state)]
+    rest += [*_reaction(state, signs), *_running(state, signs), *_totals(state), *_timings(state)]
     room = max(height, _LEAST_LINES) - len(body) - len(foot)
     # At least a third of the screen says what the change did, however much is wrong.
     kept = max(room - len(wrong), room // 3, 1)
@@ -201,6 +202,10 @@ def _running(state: WatchState, signs: Signs) -> list[Line]:
 def _totals(state: WatchState) -> list[Line]:
     counts = state.counts()
     return [line(("state    ", "dim"), counts)] if counts else []
+
+
+def _timings(state: WatchState) -> list[Line]:
+    return timing_lines(state.reaction.timings) if state.reaction.timings else []
 
 
 def _foot(prompt: str | None, *, has_keys: bool, help_is_shown: bool) -> list[Line]:

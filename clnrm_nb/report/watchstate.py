@@ -52,6 +52,8 @@ class Reaction:
     diagnosed_ms: float | None = None
     planned_ms: float | None = None
     judged_ms: float | None = None
+    timings: Mapping[str, Any] | None = None
+    """Where the time went, if that was asked for."""
     ran: list[str] = field(default_factory=list)
     """Ids of tests that were to run; how they ended is in their :class:`TestLine`."""
     not_run: list[tuple[str, str]] = field(default_factory=list)
@@ -194,6 +196,7 @@ class WatchState:
                 line.duration_ms = test.get("duration_ms")
         if event.data.get("is_latest", True) and "reaction_ms" in event.data:
             self.reaction.judged_ms = event.data.get("reaction_ms")
+            self.reaction.timings = event.data.get("timings")
         self._rest()
 
     def _watch_filter(self, event: Event) -> None:
