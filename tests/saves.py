@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import heapq
 import itertools
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
@@ -264,9 +263,7 @@ def _judge(world: World) -> None:
 
 def shown(world: World) -> str:
     """What was played, in one line."""
-    ended = sum(run.how == "ended" for run in world.runs) ways = len({save.way for save in world.saves})
-    cancelled = len(world.runs) - ended return f"{len(world.saves)} saves in {ways} ways: {ended} runs ended,
-    {cancelled} cancelled as obsolete, 0 missed, 0 doubled"
-
-
-
+    ended = sum(run.how == "ended" for run in world.runs)
+    ways = len({save.way for save in world.saves})
+    cancelled = len(world.runs) - ended
+    return f"{len(world.saves)} saves in {ways} ways: {ended} runs ended, {cancelled} cancelled as obsolete"

@@ -201,8 +201,7 @@ class FileWatcher:
         """One turn; whatever goes wrong in it is told, and watching goes on."""
         try:
             self._once()
-        except Exception as error:  # noqa: BLE001  # A watcher that dies in silence looks like one that sees
-        nothing.
+        except Exception as error:  # noqa: BLE001  # Dying in silence would look like seeing nothing.
             self._give_up_events(
                 Remark("unwatchable", f"watching by events broke down ({error!r}); files are polled instead")
             )
