@@ -285,7 +285,7 @@ class FileWatcher:
             self._rules.forget()
             return True
         return any(
-            os.path.islink(path) if self._counts(path) else self._tree.is_concerned(path)
+            self._tree.is_concerned(path) or (os.path.islink(path) and self._counts(path))
             for _kind, path in raw
         )
 
