@@ -102,6 +102,14 @@ def scenario(root, name, text="first"):
     return str(path)
 
 
+def edit(path, text):
+    Path(path).write_text(text)
+
+
+def rename(path, new):
+    Path(path).rename(new)
+
+
 async def test_five_hundred_saves_in_ten_ways_are_run_once_each(root, editors):
     files = [scenario(root, f"tests/t{number}/f.clnrm.toml") for number in range(FILES)]
     graph = Graph()
@@ -162,7 +170,7 @@ async def test_a_macro_reruns_its_dependents_and_says_why(root):
         graph.put(Facts(name, scenario(root, f"tests/{name}.clnrm.toml"), templates=uses))
 
     async with session(root, graph) as watching:
-        Path(macro).write_text("second")
+        edit(macro, "second")
         plan = await watching.run()
 
     assert sorted(plan.run) == ["a", "b"]
@@ -192,7 +200,7 @@ async def test_a_mounted_directory_outside_the_project_is_watched_whole(tmp_path
     graph.put(Facts("a", scenario(root, "a.clnrm.toml"), mounts=frozenset({str(data)})))
 
     async with session(root, graph) as watching:
-        Path(seed).write_text("second")
+        edit(seed, "second")
         first = await watching.run()
         scenario(data, "new/more.sql")
         second = await watching.run()
@@ -230,7 +238,7 @@ async def test_new_and_deleted_scenario_files_are_told_as_such(root):
     graph.put(Facts("a", file))
 
     async with session(root, graph) as watching:
-        Path(file).rename(root / "tests" / "b.clnrm.toml")
+        rename(file, root / "tests" / "b.clnrm.toml")
         plan = await watching.run()
 
     assert plan.removed == (file,)
@@ -248,7 +256,7 @@ async def test_a_dependency_that_is_new_to_the_graph_is_watched_from_then_on(roo
         graph.put(Facts("a", file, variables=frozenset({outside})))
         watching.watcher.refresh()
         await watching.quiet(0.05)
-        Path(outside).write_text("second")
+        edit(outside, "second")
         plan = await watching.run()
 
     shutil.rmtree(root.parent / "outside")
@@ -264,14 +272,14 @@ async def test_writing_through_a_symlink_and_beside_it_is_noticed(root):
     graph.put(Facts("a", str(link)))
 
     async with session(root, graph) as watching:
-        Path(real).write_text("second")
+        edit(real, "second")
         first = await watching.run()
         other = scenario(root, "versions/2.toml", "third")
         (root / "next").symlink_to(other)
         (root / "next").rename(link)
         second = await watching.run()
         await watching.quiet(0.05)
-        Path(other).write_text("fourth")
+        edit(other, "fourth")
         third = await watching.run()
 
     assert [list(plan.run) for plan in (first, second, third)] == [["a"], ["a"], ["a"]]
