@@ -158,14 +158,13 @@ class FileWatcher:
     # What counts
 
     def _counts(self, path: str) -> bool:
-        if self._graph.names(path):
+        if self._graph.names(path) or self._counts_by_name(path):
             return True
-        if self._rules.is_own(path) or is_passing(os.path.basename(path)):
-            return False
-        return self._graph.covers(path) or self._counts_by_name(path)
+        is_nothing = self._rules.is_own(path) or is_passing(os.path.basename(path))
+        return not is_nothing and self._graph.covers(path)
 
     def _counts_by_name(self, path: str) -> bool:
-        return self._rules.counts(path) and any(_lies_in(path, root) for root in self._roots)
+        return self._rules.counts(path) and _lies_in_any(path, self._roots)
 
     def _enters(self, directory: str, is_whole: bool) -> bool:  # noqa: FBT001  # Called by position.
         return self._rules.enters(directory, whole=is_whole)
@@ -234,9 +233,7 @@ class FileWatcher:
         self._identity.learn(wanted.names)
         paths = self._look()
         self._identity.learn(
-            path
-            for path in paths
-            if not self._counts_by_name(path) and not any(_lies_in(path, place) for place in whole)
+            path for path in paths if not (self._counts_by_name(path) or _lies_in_any(path, whole))
         )
         return paths | read
 
@@ -376,7 +373,11 @@ class FileWatcher:
             self._tell(remark)
 
 
-def _lies_in(path: str, root: Place) -> bool:
-    if root.recursive:
-        return path.startswith(root.path if root.path.endswith("/") else f"{root.path}/")
-    return os.path.dirname(path) == root.path
+def _lies_in_any(path: str, places: Iterable[Place]) -> bool:
+    for place in places:
+        if place.recursive:
+            if path.startswith(place.path if place.path.endswith("/") else f"{place.path}/"):
+                return True
+        elif os.path.dirname(path) == place.path:
+            return True
+    return False

@@ -121,8 +121,9 @@ def test_exactly_the_dependents_are_found(put, dropped, touched):
     model = {}
     for one in put:
         built.put(one)
-        model.pop(one.test, None)
-        model[one.test] = one
+        if model.get(one.test) != one:
+            model.pop(one.test, None)
+            model[one.test] = one
     for test in dropped:
         built.drop(test)
         model.pop(test, None)
