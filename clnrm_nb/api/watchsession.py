@@ -220,6 +220,10 @@ class Session:
             self._check(batch)
 
     def _check(self, batch: Batch) -> None:
+<<<<<<< HEAD
+=======
+        """Read what the changes concern."""
+>>>>>>> E
         changes = self._understood(batch.changes)
         self._settle.event(changes, batch.noticed_ns)
         running = self._runs.running
@@ -323,7 +327,11 @@ class Session:
         rest : str
             Why the other tests are not run.
         **how
+<<<<<<< HEAD
             What the run is a part of (``reaction``), and further fields of the request.
+=======
+            Further fields of the request, and what the run is a part of (`reaction`).
+>>>>>>> E
         """
         reasons = (
             tests if isinstance(tests, dict) else {test: self._agenda.owed.get(test) or why for test in tests}
@@ -458,3 +466,13 @@ def _heed_no_more() -> None:
 
 def _sentence(error: ClnrmError) -> str:
     return f"{error} ({error.hint})" if error.hint else str(error)
+<<<<<<< HEAD
+=======
+
+
+def _reaction_to(batch: Batch, files: Sequence[str]) -> Reaction:
+    """What becomes of a batch, from the time its files say they were written."""
+    written_ns = [change.written_ns for change in batch.changes if change.written_ns is not None]
+    seen_ns = time.time_ns() - (time.monotonic_ns() - batch.noticed_ns)
+    return Reaction(files, written_ns=min(written_ns, default=None), seen_ns=seen_ns)
+>>>>>>> E

@@ -84,10 +84,15 @@ class Teller:
             }
             for outcome in outcomes
         ]
+<<<<<<< HEAD
         reaction: dict[str, Any] = {**_reaction(since_ns if outcomes else None)}
         if timings is not None:
             reaction["timings"] = timings
         self._emit("watch.result", data={"tests": tests, "is_latest": is_latest, **reaction})
+=======
+        more = _reaction(since_ns if outcomes else None) | ({"timings": timings} if timings else {})
+        self._emit("watch.result", data={"tests": tests, "is_latest": is_latest, **more})
+>>>>>>> E
 
     def filters(self, filters: Filters) -> None:
         """What is left out from now on."""
@@ -106,7 +111,7 @@ class Teller:
         self.publish(Event(name, self.session, **fields))
 
 
-def _reaction(since_ns: int | None) -> dict[str, float]:
+def _reaction(since_ns: int | None) -> dict[str, Any]:
     if since_ns is None:
         return {}
     return {"reaction_ms": round((time.monotonic_ns() - since_ns) / _NS_PER_MS, 3)}

@@ -10,7 +10,7 @@ to act; `Planner` says what to validate, run and cancel.
 from __future__ import annotations
 
 from clnrm_nb.watch.canary import Canary
-from clnrm_nb.watch.changes import Batch, Change, Place, Remark
+from clnrm_nb.watch.changes import Batch, Change, Place, Reading, Remark
 from clnrm_nb.watch.graph import Facts, Graph, Reason
 from clnrm_nb.watch.ignore import Rules
 from clnrm_nb.watch.pace import Pace
@@ -30,6 +30,7 @@ __all__ = [
     "Place",
     "Plan",
     "Planner",
+    "Reading",
     "Reason",
     "Remark",
     "Rules",

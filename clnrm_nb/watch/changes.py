@@ -7,9 +7,12 @@ symlink keeps its name.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-__all__ = ["Batch", "Change", "Kind", "Means", "Place", "Remark"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Batch", "Change", "Kind", "Means", "Place", "Reading", "Remark"]
 
 Kind = Literal["created", "changed", "deleted"]
 Means = Literal["events", "polling"]
@@ -29,6 +32,9 @@ class Change:
         Where it led and leads to, if it is or was a symlink.
     written_ns : int or None
         Its modification time, in nanoseconds since 1970; None if it is gone.
+    readers : tuple of str
+        The tests it concerns, if not all that depend on the file: they have read it in the middle of a save,
+        and all others know what it holds.
     """
 
     path: str
@@ -36,6 +42,7 @@ class Change:
     after: str | None
     targets: tuple[str, ...] = ()
     written_ns: int | None = None
+    readers: tuple[str, ...] = ()
 
     @property
     def kind(self) -> Kind:
@@ -62,6 +69,28 @@ class Batch:
     changes: tuple[Change, ...]
     noticed_ns: int
     means: Means = "events"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What files held when they were read.
+
+    What became of them since is a change, also if they became again what they were: a test that began in the
+    middle of a save has seen something else than what is there in the end.
+
+    Parameters
+    ----------
+    contents : Mapping
+        SHA-256 in hex by path; None: looked for and not there.
+    since_ns : int
+        ``time.monotonic_ns()`` before the first of them was read; 0 if that is not known.
+    test : str
+        Id of the test that read them; empty if they were read for all that depend on them.
+    """
+
+    contents: Mapping[str, str | None]
+    since_ns: int = 0
+    test: str = ""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -54,7 +54,8 @@ def open_notify(directories: Sequence[str]) -> Notify:
     """Watch directories, without those below them."""
     from watchfiles._rust_notify import RustNotify
 
-    return RustNotify(list(directories), False, False, 300, False, True)
+    # Ignoring denied permissions, watchfiles 1.3 would pass over every other error too, limits included.
+    return RustNotify(list(directories), False, False, 300, False, False)
 
 
 @dataclass(slots=True)

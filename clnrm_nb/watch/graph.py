@@ -171,7 +171,7 @@ class Graph:
         for change in changes:
             if change.path in self.configuration:
                 reason = Reason("configuration", change.path, change.kind)
-                for test in self._facts:
+                for test in change.readers or self._facts:
                     found.setdefault(test, set()).add(reason)
             for test, role in self._concerned(change):
                 found.setdefault(test, set()).add(Reason(role, change.path, change.kind))
@@ -183,6 +183,11 @@ class Graph:
 
     def _concerned(self, change: Change) -> Iterator[tuple[str, Role]]:
         """Tests by the path itself, by where a symlink leads, and by mounted directories around it."""
+        for test, role in self._all_concerned(change):
+            if not change.readers or test in change.readers:
+                yield test, role
+
+    def _all_concerned(self, change: Change) -> Iterator[tuple[str, Role]]:
         seen: set[str] = set()
         for path in (change.path, *change.targets):
             for test, role in self._users.get(path, {}).items():

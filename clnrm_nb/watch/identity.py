@@ -10,13 +10,16 @@ import errno
 import hashlib
 import os
 import stat
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.watch.changes import Change
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
+
+    from clnrm_nb.watch.changes import Reading
 
 __all__ = ["Identity", "Sight", "look_at"]
 
@@ -26,6 +29,9 @@ _REFUSED: Final = frozenset({errno.EACCES, errno.EPERM})
 _EMPTY: Final = hashlib.sha256(b"").hexdigest()
 # Larger files are known by size and times: hashing 16 MiB takes as long as a save may take to be noticed.
 _LARGEST_BYTES: Final = 16 * 1024 * 1024
+
+# So many changes of a file are remembered, to tell what readers can have seen.
+_TELLINGS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,8 @@ class Identity:
     def __init__(self, see: Callable[[str], Sight] | None = None) -> None:
         self._see = see or look_at
         self._known: dict[str, Sight] = {}
+        self._doubts: dict[str, dict[str, str | None]] = {}
+        self._tellings: dict[str, deque[tuple[int, str | None, str | None]]] = {}
 
     def __contains__(self, path: str) -> bool:
         """Whether anything is known of it, be it that it is gone."""
@@ -86,14 +94,19 @@ class Identity:
                 if not sight.is_unknown:
                     self._known[path] = sight
 
-    def expect(self, contents: Mapping[str, str | None]) -> None:
-        """Take it that files have been seen with these contents (SHA-256 in hex; None: not there).
-
-        For files that somebody else has just read: what they became since then is a change.
-        """
-        for path, content in contents.items():
+    def expect(self, reading: Reading) -> None:
+        """Somebody has read files; if they held what was never told, what they hold is a change for him."""
+        for path, content in reading.contents.items():
             if path not in self._known:
                 self._known[path] = Sight(content)
+            elif content not in self._told_since(path, reading.since_ns):
+                self._doubts.setdefault(path, {})[reading.test] = content
+
+    def _told_since(self, path: str, since_ns: int) -> list[str | None]:
+        """What a file held at some time, as far as it was told, and what it became since."""
+        later = [telling for telling in self._tellings.get(path, ()) if telling[0] >= since_ns]
+        at_first = later[0][1] if later else self._known[path].content
+        return [at_first, *(after for _told_ns, _before, after in later)]
 
     def look(self, path: str) -> tuple[Change | None, Sight]:
         """What became of a file since it was remembered (None: nothing), and how it looks now."""
@@ -101,16 +114,23 @@ class Identity:
         new = self._see(path)
         if new.is_unknown:
             return None, new
-        if old.content == new.content:
-            if old != new and path in self._known:
-                self._known[path] = new
-            return None, new
         targets = tuple(dict.fromkeys(sight.target for sight in (old, new) if sight.target is not None))
-        return Change(path, old.content, new.content, targets, new.written_ns), new
+        if old.content != new.content:
+            return Change(path, old.content, new.content, targets, new.written_ns), new
+        if old != new and path in self._known:
+            self._known[path] = new
+        doubts = self._doubts.get(path)
+        if doubts is None:
+            return None, new
+        readers = () if "" in doubts else tuple(sorted(doubts))
+        return Change(path, next(iter(doubts.values())), new.content, targets, new.written_ns, readers), new
 
-    def remember(self, path: str, sight: Sight) -> None:
-        """A change was told: from now on the file is this."""
+    def remember(self, path: str, sight: Sight, now_ns: int) -> None:
+        """A change was told at this time: from now on the file is this."""
+        before = self._known.get(path, _NOTHING).content
+        self._tellings.setdefault(path, deque(maxlen=_TELLINGS)).append((now_ns, before, sight.content))
         self._known[path] = sight
+        self._doubts.pop(path, None)
 
 
 def look_at(path: str) -> Sight:

@@ -109,8 +109,9 @@ class Rules:
 
     def is_own(self, path: str) -> bool:
         """Whether this program writes it: state that nobody commits, and reports."""
-        if any(_is_in(path, output) for output in self.outputs):
-            return True
+        for output in self.outputs:
+            if _is_in(path, output):
+                return True
         if not _is_in(path, self.state_dir):
             return False
         below = path[len(self.state_dir) + 1 :]

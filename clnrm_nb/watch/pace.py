@@ -32,7 +32,7 @@ class Pace:
     """
 
     lively_ms: int = 2
-    calm_ms: int = 6
+    calm_ms: int = 5
     idle_ms: int = 40
     lively_s: float = 5.0
     idle_after_s: float = 60.0

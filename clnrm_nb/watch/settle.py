@@ -8,7 +8,7 @@ no change.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Settle:
 
     settle_ms: int = 50
     debounce_ms: int = 300
-    _pending: dict[str, Change] = field(default_factory=dict, repr=False)
+    _pending: dict[tuple[str, tuple[str, ...]], Change] = field(default_factory=dict, repr=False)
     _first_ns: int | None = field(default=None, repr=False)
     _last_ns: int = field(default=0, repr=False)
 
@@ -69,8 +69,9 @@ class Settle:
         if not changes:
             return None
         for change in changes:
-            earlier = self._pending.get(change.path)
-            self._pending[change.path] = change if earlier is None else joined(earlier, change)
+            key = change.path, change.readers
+            earlier = self._pending.get(key)
+            self._pending[key] = change if earlier is None else joined(earlier, change)
         self._last_ns = now_ns
         if self._first_ns is not None:
             return None
@@ -103,4 +104,4 @@ class Settle:
 def joined(earlier: Change, later: Change) -> Change:
     """Two changes of a file one after the other, as one."""
     targets = tuple(dict.fromkeys((*earlier.targets, *later.targets)))
-    return type(later)(later.path, earlier.before, later.after, targets, later.written_ns)
+    return replace(later, before=earlier.before, targets=targets)

@@ -49,7 +49,7 @@ class Sieve:
                 self._held.pop(path, None)
             elif not sight.is_unfinished or now_ns - self._held.setdefault(path, now_ns) >= HOLD_MS * _MS:
                 self._held.pop(path, None)
-                self.identity.remember(path, sight)
+                self.identity.remember(path, sight, now_ns)
                 changes.append(change)
         return tuple(changes)
 

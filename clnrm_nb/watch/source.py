@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.watch.changes import Batch, Place, Remark
@@ -24,10 +24,10 @@ from clnrm_nb.watch.tree import Tree
 from clnrm_nb.watch.trust import Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable
 
     from clnrm_nb.watch.canary import Canary
-    from clnrm_nb.watch.changes import Means
+    from clnrm_nb.watch.changes import Means, Reading
     from clnrm_nb.watch.events import Raw
     from clnrm_nb.watch.graph import Graph
     from clnrm_nb.watch.ignore import Rules
@@ -42,11 +42,17 @@ _TROUBLE_NS: Final = 1_000 * _MS
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What to watch: places, single files, and what some files are known to have held."""
+    """What to watch: places and single files; and what others have read."""
 
     places: tuple[Place, ...] = ()
     names: tuple[str, ...] = ()
-    known: Mapping[str, str | None] = field(default_factory=dict)
+    readings: tuple[Reading, ...] = ()
+
+    def expect(self, identity: Identity) -> set[str]:
+        """Take note of what was read; gives the files."""
+        for reading in self.readings:
+            identity.expect(reading)
+        return {path for reading in self.readings for path in reading.contents}
 
 
 class FileWatcher:
@@ -108,25 +114,30 @@ class FileWatcher:
         self._next_look_ns = 0
         self._thread = threading.Thread(target=self._run, name="clnrm-watch", daemon=True)
 
-    def start(self, known: Mapping[str, str | None] | None = None) -> None:
+    def start(self, *readings: Reading) -> None:
         """Begin, and return when no later change can be missed.
 
         Parameters
         ----------
-        known : Mapping, optional
-            What files held when they were last read (SHA-256 in hex; None: looked for and not there), by
-            path: a change since then is delivered first. All other files are taken as they are now.
+        *readings : Reading
+            What was read of files so far: a change since then is delivered first. All other files are taken
+            as they are now.
         """
-        self._want(known)
+        self._want(readings)
         self._thread.start()
         self._ready.wait()
 
-    def refresh(self, known: Mapping[str, str | None] | None = None) -> None:
-        """The graph has other facts than before: watch where they are; `known` as in `start`.
+    def refresh(self, *readings: Reading) -> None:
+        """The graph has other facts than before, or files were read.
 
         Returns at once. Call it in the thread that changes the graph.
+
+        Parameters
+        ----------
+        *readings : Reading
+            As in `start`; of tests that began to run, too.
         """
-        self._want(known)
+        self._want(readings)
 
     def close(self) -> None:
         """End; nothing is delivered any more."""
@@ -135,26 +146,25 @@ class FileWatcher:
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join()
 
-    def _want(self, known: Mapping[str, str | None] | None) -> None:
+    def _want(self, readings: Iterable[Reading]) -> None:
         places = {*self._roots, *self._graph.places(), Place(self._rules.root)}
         if self._trust.canary is not None:
             places.add(Place(self._trust.canary.directory))
         with self._lock:
-            known = {**self._wanted.known, **(known or {})}
-            self._wanted = _Wanted(tuple(sorted(places)), tuple(self._graph.paths()), known)
+            readings = (*self._wanted.readings, *readings)
+            self._wanted = _Wanted(tuple(sorted(places)), tuple(self._graph.paths()), readings)
             self._attention.set()
 
     # What counts
 
     def _counts(self, path: str) -> bool:
-        if self._graph.names(path):
+        if self._graph.names(path) or self._counts_by_name(path):
             return True
-        if self._rules.is_own(path) or is_passing(os.path.basename(path)):
-            return False
-        return self._graph.covers(path) or self._counts_by_name(path)
+        is_nothing = self._rules.is_own(path) or is_passing(os.path.basename(path))
+        return not is_nothing and self._graph.covers(path)
 
     def _counts_by_name(self, path: str) -> bool:
-        return self._rules.counts(path) and any(_lies_in(path, root) for root in self._roots)
+        return self._rules.counts(path) and _lies_in_any(path, self._roots)
 
     def _enters(self, directory: str, is_whole: bool) -> bool:  # noqa: FBT001  # Called by position.
         return self._rules.enters(directory, whole=is_whole)
@@ -176,12 +186,12 @@ class FileWatcher:
         self._pace.changed(time.monotonic_ns())
         wanted = self._take()
         self._tree.places = wanted.places
-        self._identity.expect(wanted.known)
+        read = wanted.expect(self._identity)
         paths = self._look(is_forced=True)
         while not self._tree.directories and not self._attention.wait(_TROUBLE_NS / 1e9):
             paths = self._look(is_forced=True)
         self._identity.learn((*wanted.names, *paths))
-        paths.update(wanted.known)
+        paths.update(read)
         if self.means == "events":
             self._trust.begin(time.monotonic_ns())
         self._confirm(paths)
@@ -190,7 +200,7 @@ class FileWatcher:
         """One turn; whatever goes wrong in it is told, and watching goes on."""
         try:
             self._once()
-        except Exception as error:  # noqa: BLE001  # A watcher that dies in silence looks like one that sees nothing.
+        except Exception as error:  # noqa: BLE001  # Dying in silence would look like seeing nothing.
             self._give_up_events(
                 Remark("unwatchable", f"watching by events broke down ({error!r}); files are polled instead")
             )
@@ -219,17 +229,15 @@ class FileWatcher:
         wanted = self._take()
         whole = [place for place in self._tree.places if place.whole]
         self._tree.places = wanted.places
-        self._identity.expect(wanted.known)
+        read = wanted.expect(self._identity)
         self._identity.learn(wanted.names)
         paths = self._look()
         # Asked to look up from waiting, watchfiles forgets what it had heard, the canary too.
         self._trust.again(time.monotonic_ns())
         self._identity.learn(
-            path
-            for path in paths
-            if not self._counts_by_name(path) and not any(_lies_in(path, place) for place in whole)
+            path for path in paths if not (self._counts_by_name(path) or _lies_in_any(path, whole))
         )
-        return paths | wanted.known.keys()
+        return paths | read
 
     def _by_events(self) -> Iterable[str]:
         now = time.monotonic_ns()
@@ -275,7 +283,10 @@ class FileWatcher:
         if any(path.endswith(IGNORE_FILES) for _kind, path in raw):
             self._rules.forget()
             return True
-        return any(not self._counts(path) and self._tree.is_concerned(path) for _kind, path in raw)
+        return any(
+            self._tree.is_concerned(path) or (os.path.islink(path) and self._counts(path))
+            for _kind, path in raw
+        )
 
     def _has_lost_directory(self, raw: Raw) -> bool:
         """Whether a watch is void: another directory may stand in the place, with the same number."""
@@ -364,7 +375,11 @@ class FileWatcher:
             self._tell(remark)
 
 
-def _lies_in(path: str, root: Place) -> bool:
-    if root.recursive:
-        return path.startswith(root.path if root.path.endswith("/") else f"{root.path}/")
-    return os.path.dirname(path) == root.path
+def _lies_in_any(path: str, places: Iterable[Place]) -> bool:
+    for place in places:
+        if place.recursive:
+            if path.startswith(place.path if place.path.endswith("/") else f"{place.path}/"):
+                return True
+        elif os.path.dirname(path) == place.path:
+            return True
+    return False

@@ -1,6 +1,8 @@
 """Runs with a cache: what has changed is run, what has not is not, and what is told is what is true."""
 
+import contextlib
 import json
+import random
 import subprocess
 import sys
 
@@ -387,3 +389,94 @@ def test_two_runs_at_once_run_each_test_once(traced):
 
     assert sorted(answer["data"]["tests"][0]["status"] for answer in answers) == ["cached", "passed"]
     assert traced.runs == 1
+
+
+def test_whenever_a_run_is_killed_the_next_one_shows_what_is_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".clnrm").mkdir()
+    file, dice = tmp_path / "echo.clnrm.toml", random.Random(6)
+    command = [sys.executable, "-m", "clnrm_nb", "run", file.name, "--backend", "process"]
+    shown = []
+    for number in [1, 2, 1, 3, 2, 1, 3, 4, 1, 2]:
+        file.write_text(ECHO.replace("NUMBER", str(number)))
+        killed = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            killed.wait(timeout=dice.uniform(0.2, 1.2))
+        killed.kill()
+        killed.wait()
+        test = told(clnrm_nb.run([file.name], backend="process"))
+        shown.append((test["status"] in ("passed", "cached"), test["scenarios"][0]["commands"][0]["stdout"]))
+
+    assert shown == [(True, f"{number}\n") for number in [1, 2, 1, 3, 2, 1, 3, 4, 1, 2]]
+
+
+# -------------------------------------------------------------------------------------------- engines
+
+ECHO = """
+[meta]
+name = "echo"
+version = "1"
+
+[[scenario]]
+name = "s"
+run = "echo NUMBER"
+"""
+
+SERVED = """
+[meta]
+name = "served"
+version = "1"
+
+[services.app]
+plugin = "generic_container"
+image = "{image}"
+args = ["sleep", "60"]
+wait_strategy = "none"
+
+[[scenario]]
+name = "s"
+run = [{ command = ["true"], service = "app" }]
+"""
+
+
+@pytest.fixture
+def moving(engine, busybox_image, volume_image, tmp_path, monkeypatch):
+    """A tag that is this test's own, and a function that lets it mean the other image."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".clnrm").mkdir()
+    name = f"clnrm-moving-{tmp_path.name.replace('_', '-')}"[:60].rstrip("-").lower()
+    engine.client.tag(busybox_image, name, "1")
+    (tmp_path / "served.clnrm.toml").write_text(SERVED.replace("{image}", f"{name}:1"))
+    yield lambda: engine.client.tag(volume_image, name, "1")
+    engine.client.remove_image(f"{name}:1")
+
+
+def served(engine, **options):
+    return told(clnrm_nb.run(["served.clnrm.toml"], docker_host=engine.url, **options))
+
+
+@pytest.mark.docker
+def test_an_image_that_moves_under_its_tag_is_never_a_hit(engine, moving):
+    assert served(engine)["status"] == "passed"
+    assert served(engine)["status"] == "cached"
+
+    moving()
+
+    assert served(engine)["status"] == "passed"
+    assert served(engine)["status"] == "cached"
+
+
+@pytest.mark.docker
+def test_without_an_engine_images_are_what_they_were_when_one_was_last_seen(engine, moving, fault_proxy):
+    assert served(fault_proxy)["status"] == "passed"
+    fault_proxy.close()
+
+    assert served(fault_proxy)["status"] == "cached"
+
+
+@pytest.mark.docker
+def test_an_image_that_is_pulled_each_time_is_never_a_hit(engine, moving, tmp_path):
+    assert served(engine)["status"] == "passed"
+    (tmp_path / "cleanroom.toml").write_text('[containers]\npull_policy = "always"\n')
+
+    assert served(engine)["status"] != "cached"
