@@ -215,15 +215,12 @@ class Session:
         self._n_changes += self._settle.due_ns is None
         self._tell.change(self._n_changes, files, batch.means)
         if self._reaction is None:
-            self._reaction = Reaction.to(batch, [each["file"] for each in files])
+            self._reaction = _reaction_to(batch, [each["file"] for each in files])
         with self._reaction.checking():
             self._check(batch)
 
     def _check(self, batch: Batch) -> None:
-<<<<<<< HEAD
-=======
         """Read what the changes concern."""
->>>>>>> E
         changes = self._understood(batch.changes)
         self._settle.event(changes, batch.noticed_ns)
         running = self._runs.running
@@ -327,11 +324,7 @@ class Session:
         rest : str
             Why the other tests are not run.
         **how
-<<<<<<< HEAD
-            What the run is a part of (``reaction``), and further fields of the request.
-=======
             Further fields of the request, and what the run is a part of (`reaction`).
->>>>>>> E
         """
         reasons = (
             tests if isinstance(tests, dict) else {test: self._agenda.owed.get(test) or why for test in tests}
@@ -466,8 +459,6 @@ def _heed_no_more() -> None:
 
 def _sentence(error: ClnrmError) -> str:
     return f"{error} ({error.hint})" if error.hint else str(error)
-<<<<<<< HEAD
-=======
 
 
 def _reaction_to(batch: Batch, files: Sequence[str]) -> Reaction:
@@ -475,4 +466,3 @@ def _reaction_to(batch: Batch, files: Sequence[str]) -> Reaction:
     written_ns = [change.written_ns for change in batch.changes if change.written_ns is not None]
     seen_ns = time.time_ns() - (time.monotonic_ns() - batch.noticed_ns)
     return Reaction(files, written_ns=min(written_ns, default=None), seen_ns=seen_ns)
->>>>>>> E

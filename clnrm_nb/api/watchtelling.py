@@ -84,15 +84,8 @@ class Teller:
             }
             for outcome in outcomes
         ]
-<<<<<<< HEAD
-        reaction: dict[str, Any] = {**_reaction(since_ns if outcomes else None)}
-        if timings is not None:
-            reaction["timings"] = timings
-        self._emit("watch.result", data={"tests": tests, "is_latest": is_latest, **reaction})
-=======
         more = _reaction(since_ns if outcomes else None) | ({"timings": timings} if timings else {})
         self._emit("watch.result", data={"tests": tests, "is_latest": is_latest, **more})
->>>>>>> E
 
     def filters(self, filters: Filters) -> None:
         """What is left out from now on."""

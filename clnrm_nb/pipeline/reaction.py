@@ -24,8 +24,6 @@ from clnrm_nb.spans.phases import Phase, begun
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from clnrm_nb.watch import Batch
-
 __all__ = ["CHANGE", "CHECK", "Reaction", "is_written"]
 
 CHANGE: Final = "clnrm.watch.change"
@@ -59,13 +57,6 @@ class Reaction:
         self.change = Phase(CHANGE, start_ns=start_ns, attributes=about)
         self.change.note("clnrm.watch.event", start_ns, seen_ns)
         self._idle_ns = seen_ns
-
-    @classmethod
-    def to(cls, batch: Batch, files: Sequence[str]) -> Reaction:
-        """To changes as a watcher noticed them."""
-        written_ns = [change.written_ns for change in batch.changes if change.written_ns is not None]
-        seen_ns = time.time_ns() - (time.monotonic_ns() - batch.noticed_ns)
-        return cls(files, written_ns=min(written_ns, default=None), seen_ns=seen_ns)
 
     @contextmanager
     def checking(self) -> Iterator[Phase]:
