@@ -276,18 +276,29 @@ class Database:
 
     def _open_read_only(self) -> sqlite3.Connection | None:
         """What was recorded before, on a disk that takes no more; only if its schema is the one known."""
-        try:
-            # Without a writable directory there is no shared memory for WAL: the file is read as it is.
-            uri = f"{self.path.absolute().as_uri()}?mode=ro&immutable=1"
-            connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-        except (OSError, sqlite3.Error):
-            return None
-        connection.row_factory = sqlite3.Row
-        with suppress(sqlite3.Error):
-            if _version(connection) == len(MIGRATIONS):
-                return connection
-        connection.close()
+        # Without a writable directory there is no shared memory for WAL: then the file is read as it is,
+        # unless some of what was recorded stands in the journal only. Half of it may be worse than nothing.
+        as_it_is = () if self._has_journal() else ("&immutable=1",)
+        for how in ("", *as_it_is):
+            try:
+                uri = f"{self.path.absolute().as_uri()}?mode=ro{how}"
+                connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+            except (OSError, sqlite3.Error):
+                return None
+            connection.row_factory = sqlite3.Row
+            with suppress(sqlite3.Error):
+                if _version(connection) == len(MIGRATIONS):
+                    return connection
+            connection.close()
         return None
+
+    def _has_journal(self) -> bool:
+        try:
+            return self.path.with_name(f"{self.path.name}-wal").stat().st_size > 0
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
 
     @staticmethod
     def _open_memory() -> sqlite3.Connection:
