@@ -224,7 +224,7 @@ class Database:
     def _retrying(self, work: Callable[[sqlite3.Connection], list[sqlite3.Row]]) -> list[sqlite3.Row]:
         try:
             return work(self._connect())
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             if not _is_damage(error):
                 raise
             self._set_aside(error)
@@ -242,7 +242,7 @@ class Database:
         for _ in range(2):
             try:
                 return self._open()
-            except sqlite3.DatabaseError as error:
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
                 why = str(error)
                 if not _is_damage(error):
                     break
@@ -309,7 +309,7 @@ class Database:
 
     # ------------------------------------------------------------------------------------- setting aside
 
-    def _set_aside(self, error: sqlite3.DatabaseError) -> None:
+    def _set_aside(self, error: Exception) -> None:
         """Make room for a fresh file, unless another process has done so already."""
         self.close()
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
@@ -338,7 +338,10 @@ def _exclusive(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
+def _is_damage(error: Exception) -> bool:
+    if isinstance(error, UnicodeDecodeError):
+        # SQLite quotes the schema that it cannot make sense of.
+        return True
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
 
 
