@@ -150,11 +150,11 @@ def project(tmp_path_factory):
             for name in names
         ]
         store.settle(manifests=made)
-        yield tmp_path, store, made, entries, environ
+        yield tmp_path, store, made, entries
 
 
 def test_bench_a_thousand_unchanged_tests_are_known_at_once(project):
-    root, store, made, entries, environ = project
+    root, store, made, entries = project
     requests, keys = [one.request for one in made], [entry.key for entry in entries]
     seal = LocalKey(root / ".clnrm" / "key").seal
     seal("")
@@ -173,9 +173,8 @@ def test_bench_a_thousand_unchanged_tests_are_known_at_once(project):
 
     def peer():
         for name in [*(one.file for one in made), "_m.tera"]:
-            os.stat(root / name)
-        with open(export) as file:
-            assert len(json.load(file)) == TESTS
+            (root / name).stat()
+        assert len(json.loads(export.read_text())) == TESTS
 
     export = root / "peer.json"
     export.write_text(json.dumps({entry.test_id: entry.values() for entry in entries}))
@@ -194,7 +193,7 @@ def test_bench_a_thousand_unchanged_tests_are_known_at_once(project):
 
 
 def test_bench_one_look_up_and_update(project):
-    _, store, _, entries, _ = project
+    _, store, _, entries = project
     spent = []
     for n in range(100):
         result = deposit(f"t/new{n}.clnrm.toml")
