@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from clnrm_nb.api.caching import cache_clear, cache_list, cache_stats, cache_verify, cache_why
     from clnrm_nb.api.comparing import (
         baseline_accept,
         baseline_history,
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from clnrm_nb.api.testfirst import redgreen
     from clnrm_nb.api.texts import dry_run, render, validate
     from clnrm_nb.executor.events import Event
-    from clnrm_nb.pipeline.load import Cell
+    from clnrm_nb.pipeline.request import Cell
     from clnrm_nb.template import parse_assignments
 
 __all__ = [
@@ -68,6 +69,11 @@ __all__ = [
     "baseline_show",
     "baseline_undo",
     "baseline_verify",
+    "cache_clear",
+    "cache_list",
+    "cache_stats",
+    "cache_verify",
+    "cache_why",
     "context",
     "coverage",
     "diff",
@@ -106,7 +112,7 @@ __all__ = [
 ]
 
 _HOME: Final = {
-    "Cell": "clnrm_nb.pipeline.load",
+    "Cell": "clnrm_nb.pipeline.request",
     "Context": "clnrm_nb.api.contexts",
     "Event": "clnrm_nb.executor.events",
     "Run": "clnrm_nb.api.running",
@@ -120,6 +126,11 @@ _HOME: Final = {
     "baseline_show": "clnrm_nb.api.comparing",
     "baseline_undo": "clnrm_nb.api.comparing",
     "baseline_verify": "clnrm_nb.api.comparing",
+    "cache_clear": "clnrm_nb.api.caching",
+    "cache_list": "clnrm_nb.api.caching",
+    "cache_stats": "clnrm_nb.api.caching",
+    "cache_verify": "clnrm_nb.api.caching",
+    "cache_why": "clnrm_nb.api.caching",
     "context": "clnrm_nb.api.contexts",
     "coverage": "clnrm_nb.api.covering",
     "diff": "clnrm_nb.api.comparing",

@@ -21,7 +21,7 @@ from clnrm_nb.errors import ConfigError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
 
-    from clnrm_nb.pipeline.load import Variables
+    from clnrm_nb.pipeline.request import Variables
 
 __all__ = ["Context", "context", "context_of", "paths_of", "refuse_unknown", "variables_from"]
 
@@ -127,18 +127,29 @@ def variables_from(options: MutableMapping[str, Any]) -> Variables:
     ``vars`` (a mapping, from Python) and ``map`` (``K=V`` words) win over ``vars_file``; all three win over
     ``parameters`` (``format.md`` 3.2).
     """
-    from clnrm_nb.pipeline.load import Variables
-    from clnrm_nb.template import parse_assignments, read_vars_file
+    from clnrm_nb.pipeline.request import Variables
 
     given: dict[str, Any] = {}
-    for file in _many(options.pop("vars_file", ())):
-        given |= read_vars_file(Path(file))
-    given |= parse_assignments(list(_many(options.pop("map", ()))))
-    given |= dict(options.pop("vars", None) or {})
+    origins: dict[str, str] = {}
+
+    def take(values: dict[str, Any], origin: str) -> None:
+        given.update(values)
+        origins.update(dict.fromkeys(values, origin))
+
+    files, assignments = _many(options.pop("vars_file", ())), _many(options.pop("map", ()))
+    if files or assignments:
+        from clnrm_nb.template import parse_assignments, read_vars_file
+
+        for file in files:
+            take(read_vars_file(Path(file)), f"--vars {file}")
+        take(parse_assignments(list(assignments)), "-m")
+    take(dict(options.pop("vars", None) or {}), "the call")
     parameters = options.pop("parameters", None) or {}
     if not isinstance(parameters, dict):
+        from clnrm_nb.template import parse_assignments
+
         parameters = parse_assignments(list(parameters))
-    return Variables(given=given, parameters=parameters, environ=dict(os.environ))
+    return Variables(given=given, parameters=parameters, environ=dict(os.environ), origins=origins)
 
 
 def _many(value: Any) -> Sequence[Any]:

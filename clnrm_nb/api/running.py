@@ -12,12 +12,10 @@ from clnrm_nb.api.contexts import Context, context_of, paths_of, refuse_unknown,
 from clnrm_nb.codes import EXIT_INTERRUPTED
 from clnrm_nb.errors import UsageError
 from clnrm_nb.executor.loop import Interrupted, Job, run_blocking, run_here, submit
-from clnrm_nb.pipeline.compare import ComparisonRequest
-from clnrm_nb.pipeline.load import Sources
-from clnrm_nb.pipeline.run import LiveTables, RunRequest, run_pipeline
-from clnrm_nb.report.files import write_report
+from clnrm_nb.pipeline.request import ComparisonRequest, RunRequest, Sources
+from clnrm_nb.pipeline.run import LiveTables, run_pipeline
 from clnrm_nb.report.mime import bundle
-from clnrm_nb.report.results import RunResult, Trace
+from clnrm_nb.report.results import RunResult
 from clnrm_nb.report.text import number_text
 
 if TYPE_CHECKING:
@@ -26,8 +24,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from clnrm_nb.executor.events import Event, Listener
-    from clnrm_nb.pipeline.load import Cell
+    from clnrm_nb.pipeline.request import Cell
     from clnrm_nb.report.render import Format
+    from clnrm_nb.report.trace import Trace
 
 __all__ = ["Prepared", "Run", "arun", "carry_out", "finished", "prepare", "run", "stream"]
 
@@ -78,11 +77,11 @@ class Run:
     @property
     def spans(self) -> Trace:
         """All spans received so far."""
-        return (
-            self.result.spans
-            if self._job.done.done()
-            else Trace(list(self._live.tables.items()), is_live=True, mask=self._live.tables.mask)
-        )
+        if self._job.done.done():
+            return self.result.spans
+        from clnrm_nb.report.trace import Trace
+
+        return Trace(list(self._live.tables.items()), is_live=True, mask=self._live.tables.mask)
 
     @property
     def events(self) -> list[Event]:
@@ -256,6 +255,7 @@ def prepare(paths: Paths, cell: Cell | None, context: Context | None, options: d
         shard=options.get("shard"),
         repeat=max(1, int(options.get("repeat") or 1)),
         until_fail=bool(options.get("until_fail")),
+        force=bool(options.get("force")),
         resume=bool(options.get("resume")),
         digest=bool(options.get("digest")),
         comparison=_comparison(here, update=bool(options.get("update_baseline"))),
@@ -267,6 +267,8 @@ def prepare(paths: Paths, cell: Cell | None, context: Context | None, options: d
     }
 
     def write(result: RunResult) -> None:
+        from clnrm_nb.report.files import write_report
+
         for kind, file in files.items():
             if file:
                 try:

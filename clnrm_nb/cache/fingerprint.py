@@ -11,6 +11,7 @@ import hashlib
 import os
 import stat
 import time
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -35,6 +36,7 @@ MOST_BYTES: Final = 1024**3
 FRESH_NS: Final = 2_000_000_000
 """A file that changed within this time may change again without a trace: some disks count in seconds."""
 
+_MOST_MEMBERS: Final = 5_000
 _CHUNK_BYTES: Final = 1024 * 1024
 _BYTECODE: Final = "__pycache__"
 """Interpreters write it beside the sources it is made of, also in the middle of a run."""
@@ -85,6 +87,7 @@ class Fingerprints:
     def __init__(self, ignore: Collection[Path] = ()) -> None:
         self._ignore = frozenset(os.path.realpath(path) for path in ignore)
         self._taken: dict[Path, TreePrint] = {}
+        self._members: dict[Path, dict[str, int]] = {}
 
     def of(self, path: Path) -> str | None:
         """Digest of a file or directory as it was when it was first asked for; ``None``: there is nothing.
@@ -127,6 +130,19 @@ class Fingerprints:
             return False
         return self._taken[path].digest == before.digest
 
+    def members(self, path: Path) -> dict[str, int]:
+        """CRC-32 of each file of a tree by its name below it: enough to say later which of them changed.
+
+        Empty for what is not there, cannot be read, or holds too many files to remember each.
+        """
+        if path not in self._members:
+            try:
+                self._take(path, time.time_ns(), self._list(path))
+            except UnreadableError:
+                return {}
+        members = self._members[path]
+        return members if len(members) <= _MOST_MEMBERS else {}
+
     def now(self, path: Path) -> str | None:
         """The digest as it is now; ``None`` where nothing is, or what cannot be read."""
         try:
@@ -150,14 +166,16 @@ class Fingerprints:
     def _list(self, path: Path) -> list[_Entry]:
         return list(self._entries(path))
 
-    @staticmethod
-    def _take(path: Path, at_ns: int, entries: list[_Entry]) -> TreePrint:
+    def _take(self, path: Path, at_ns: int, entries: list[_Entry]) -> TreePrint:
         if sum(entry.size for entry in entries) > MOST_BYTES:
             raise UnreadableError(f"`{path.name}` holds more than {MOST_BYTES // 1024**2} MiB")
         whole = hashlib.sha256()
+        members = self._members[path] = {}
         for entry in entries:
             head = f"{entry.name}\0{entry.mode:o}\0".encode("utf-8", "surrogateescape")
-            whole.update(len(head).to_bytes(8, "big") + head + _content(entry))
+            content = _content(entry)
+            whole.update(len(head).to_bytes(8, "big") + head + content)
+            members[entry.name] = zlib.crc32(head + content)
         newest_ns = max(entry.newest_ns for entry in entries)
         return TreePrint(whole.hexdigest(), _digest_of(entries), newest_ns < at_ns - FRESH_NS)
 

@@ -27,9 +27,18 @@ if TYPE_CHECKING:
 
     from clnrm_nb.cache.present import Present
 
-__all__ = ["Inputs", "Manifest", "ManifestTest", "Mount", "digest_of_values", "request_of"]
+__all__ = [
+    "MANIFEST_VERSION",
+    "Inputs",
+    "Manifest",
+    "ManifestTest",
+    "Mount",
+    "digest_of_values",
+    "members_of",
+    "request_of",
+]
 
-_VERSION: Final = f"{__version__}/{KEY_VERSION}/1"
+MANIFEST_VERSION: Final = f"{__version__}/{KEY_VERSION}/1"
 """Of everything that makes tests of files, and of how a manifest is written."""
 
 
@@ -41,6 +50,11 @@ def digest_of_values(value: Any) -> str:
 def request_of(file: str, given: str) -> str:
     """What a manifest is looked up by: a file and a digest of what was given for it beside its own text."""
     return hashlib.sha256(f"{given}\0{file}".encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def members_of(mount: str) -> str:
+    """The name among the prints of what a mount holds."""
+    return f"mount {mount}"
 
 
 class ManifestTest(NamedTuple):
@@ -124,8 +138,8 @@ class Manifest:
         One a matrix combination, in order.
     diagnostics : tuple of mapping
         What validation found, as JSON.
-    prints : mapping of str to list of int
-        Line prints of its template files; not read back with the rest
+    prints : mapping of str to list of int or mapping
+        Line prints of its template files, and the members of its mounts; not read back with the rest
         (:meth:`~clnrm_nb.cache.CacheStore.prints_of`).
     """
 
@@ -139,8 +153,8 @@ class Manifest:
     given: str
     tests: tuple[ManifestTest, ...]
     diagnostics: tuple[Mapping[str, Any], ...] = ()
-    version: str = _VERSION
-    prints: Mapping[str, list[int]] = field(default_factory=dict, repr=False, compare=False)
+    version: str = MANIFEST_VERSION
+    prints: Mapping[str, list[int] | dict[str, int]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(
@@ -168,7 +182,9 @@ class Manifest:
             A mount cannot be read whole.
         """
         files: dict[str, FileRecord] = {}
-        prints: dict[str, list[int]] = {}
+        prints: dict[str, list[int] | dict[str, int]] = {
+            members_of(name): present.prints.members(path) for name, path in inputs.mounts.items()
+        }
         for name, digest in inputs.files.items():
             record = present.files.now(present.path(name))
             if record is None or record.digest != digest:
@@ -199,7 +215,7 @@ class Manifest:
 
     def _by_value(self, present: Present) -> Cause | None:
         for kind, before, now in (
-            ("version", self.version, _VERSION),
+            ("version", self.version, MANIFEST_VERSION),
             ("settings", self.settings, present.settings),
             ("given", self.given, present.given),
         ):

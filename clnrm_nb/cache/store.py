@@ -234,8 +234,8 @@ class CacheStore:
         )
         return next(iter(self._documents(rows, "document", Manifest.unpacked)), None)
 
-    def prints_of(self, manifest: Manifest) -> dict[str, list[int]]:
-        """Line prints of the template files of a manifest (:func:`~clnrm_nb.cache.changed_lines`)."""
+    def prints_of(self, manifest: Manifest) -> dict[str, Any]:
+        """:attr:`Manifest.prints`: of the lines of its files and the members of its mounts."""
         rows = self._state.read("SELECT prints FROM cache_manifests WHERE request = ?", (manifest.request,))
         return next(iter(self._documents(rows, "prints", unpack_large)), {})
 

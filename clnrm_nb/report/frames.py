@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "REVIEWS",
     "baselines_frame",
+    "cache_frame",
     "diagnostics_frame",
     "edits_frame",
     "expectations_frame",
@@ -122,6 +123,16 @@ _STATISTICS: Final[Mapping[str, Dtype]] = {
     "evidence": "object",
     "reason": "string",
 }
+_CACHE: Final[Mapping[str, Dtype]] = {
+    "test_id": "string",
+    "hash": "string",
+    "status": STATUSES,
+    "stored_status": STATUSES,
+    "reason": "string",
+    "duration_ms": "Float64",
+    "last_used": "dt",
+    "updated": "dt",
+}
 _EDITS: Final[Mapping[str, Dtype]] = {
     "test_id": "string",
     "scenario": "string",
@@ -222,6 +233,11 @@ def diagnostics_frame(findings: Iterable[Mapping[str, Any]]) -> DataFrame:
 def history_frame(rows: Sequence[Mapping[str, Any]]) -> DataFrame:
     """One row a test of an earlier run."""
     return frame_of(_HISTORY, rows)
+
+
+def cache_frame(rows: Sequence[Mapping[str, Any]]) -> DataFrame:
+    """One row a stored result."""
+    return frame_of(_CACHE, rows)
 
 
 def statistics_frame(rows: Sequence[Mapping[str, Any]]) -> DataFrame:

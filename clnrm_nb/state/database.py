@@ -147,6 +147,14 @@ MIGRATIONS: Final = (
         beat INTEGER NOT NULL
     );
     """,
+    """
+    CREATE TABLE images_seen (
+        engine TEXT NOT NULL,
+        name TEXT NOT NULL,
+        id TEXT,
+        PRIMARY KEY (engine, name)
+    );
+    """,
 )
 """Each lifts the schema by one version; ``PRAGMA user_version`` counts those applied."""
 
