@@ -234,9 +234,18 @@ def _shown(old: Any, new: Any) -> tuple[str | None, str | None]:
 def _text(value: Any) -> str | None:
     if value is _ABSENT or value is None:
         return None
-    text = canonical_json(value)
+    text = canonical_json(_without_nothing(value))
     # A seal says that something is there and not what, and neither do the words around it.
     return f"hmac:{hashlib.sha256(text.encode()).hexdigest()[:16]}" if '"hmac:' in text else text
+
+
+def _without_nothing(value: Any) -> Any:
+    """Without the fields nobody has set, which a model is full of."""
+    if isinstance(value, dict):
+        return {key: _without_nothing(inner) for key, inner in value.items() if inner not in (None, [], {})}
+    if isinstance(value, list):
+        return [_without_nothing(inner) for inner in value]
+    return value
 
 
 def _window(text: str | None, start: int) -> str | None:

@@ -10,17 +10,13 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from clnrm_nb.cache.absence import why_absent
-from clnrm_nb.cache.causes import between, between_verdicts
-from clnrm_nb.cache.edits import cosmetic, edits_since, lines_of, mounted_of
 from clnrm_nb.cache.entry import Cause, Decision
-from clnrm_nb.cache.fingerprint import Fingerprints
-from clnrm_nb.cache.sight import Sight
 from clnrm_nb.cache.store import CacheStore
 from clnrm_nb.pipeline.images import images_now, resolved_backend
 from clnrm_nb.pipeline.inputs import Inputs
 from clnrm_nb.pipeline.known import Tests
 from clnrm_nb.pipeline.load import LoadedTest
+from clnrm_nb.pipeline.reasons import Reasons
 from clnrm_nb.pipeline.request import RunRequest, Sources
 
 if TYPE_CHECKING:
@@ -30,7 +26,6 @@ if TYPE_CHECKING:
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.pipeline.images import ImageIds
-    from clnrm_nb.pipeline.known import SourceFile
     from clnrm_nb.pipeline.request import Variables
     from clnrm_nb.state import State
 
@@ -133,7 +128,6 @@ class _Explainer:
         self._settings = settings
         self._state = state
         self._store = store
-        self._given = request.variables.origins
         self._backend = backend
         self._tests = Tests(
             request,
@@ -149,29 +143,32 @@ class _Explainer:
     def explained(self, names: Sequence[str]) -> list[Explanation]:
         """Of the tests that there are."""
         chosen = [
-            (file, test)
+            test
             for file in self._tests.files
             for test in file.tests
             if isinstance(test, LoadedTest) and (test.test_id in names or file.request.file in names)
         ]
-        self._inputs.take({test.test_id: test for _, test in chosen if test.test is not None})
+        self._inputs.take({test.test_id: test for test in chosen if test.test is not None})
         images = images_now(
             {name for one in self._inputs.values() for name in one.images},
             self._backend,
             self._settings,
             self._state,
         )
+        reasons = Reasons(self._tests, store=self._store, state=self._state, prints=self._inputs.prints)
         keys = self._keys(images)
-        ids = [test.test_id for _, test in chosen]
+        ids = [test.test_id for test in chosen]
         stored = self._store.find([(test_id, key.hash) for test_id, key in keys.items()])
         latest, decisions = self._store.latest(ids), self._store.decisions(ids)
         found = []
-        for file, test in chosen:
+        for test in chosen:
             key = keys.get(test.test_id)
             entry = stored.get((test.test_id, key.hash)) if key is not None else None
             before = latest.get(test.test_id)
             now = (
-                self._refused(test, images) if key is None else self._decided(test, file, key, entry, before)
+                self._refused(test, images)
+                if key is None
+                else self._decided(test, key, entry, before, reasons)
             )
             last = decisions.get(test.test_id)
             found.append(Explanation(test.test_id, last, now, entry or before, self._notes()))
@@ -201,54 +198,22 @@ class _Explainer:
         return Decision(test.test_id, "uncacheable", reason=mine.reason or images.why_unknown(mine.images))
 
     def _decided(
-        self, test: LoadedTest, file: SourceFile, key: Key, entry: Entry | None, before: Entry | None
+        self, test: LoadedTest, key: Key, entry: Entry | None, before: Entry | None, reasons: Reasons
     ) -> Decision:
-        edits = self._edits(file)
-        sight = Sight(
-            test.checked,
-            self._project.root,
-            given=self._given,
-            lines=lines_of(edits),
-            mounted=mounted_of(edits),
-        )
         answer: Answer
         causes: Sequence[Cause]
         if entry is None:
-            answer, causes = "miss", self._of_a_miss(test.test_id, key, before, sight)
+            name = test.test_id
+            found = reasons.of_misses({name: test}, {name: key}, {} if before is None else {name: before})
+            answer, causes = "miss", found[name]
         elif not self._store.are_whole([entry]):
             answer, causes = "miss", (Cause("object"),)
         elif entry.verdict == key.verdict:
-            answer, causes = "hit", cosmetic(edits)
+            answer, causes = "hit", reasons.of_a_hit(test.test_id)
         else:
-            answer, causes = "rejudge", self._of_a_verdict(entry, key, sight)
+            answer, causes = "rejudge", reasons.of_a_verdict(test, entry, self._store.key_of(entry), key)
         stored_run = entry.run if entry is not None else None
         return Decision(test.test_id, answer, key.hash, key.verdict, tuple(causes), stored_run=stored_run)
-
-    def _of_a_miss(self, test_id: str, key: Key, before: Entry | None, sight: Sight) -> Sequence[Cause]:
-        absent = why_absent(self._state, {test_id: key.hash}).get(test_id)
-        if absent is not None:
-            return (absent,)
-        if before is None:
-            return (Cause("first"),)
-        old = self._store.key_of(before)
-        if old is None:
-            return (Cause("object"),)
-        return between(old.parts, key.parts, sight) or (Cause("version"),)
-
-    def _of_a_verdict(self, entry: Entry, key: Key, sight: Sight) -> Sequence[Cause]:
-        old = self._store.key_of(entry)
-        if entry.verdict is None or old is None:
-            return (Cause("unjudged"),)
-        return between_verdicts(old.expectations, key.expectations, sight)
-
-    def _edits(self, file: SourceFile) -> list[Cause]:
-        """What has been edited since the last manifest of a file, if there is any."""
-        manifest = self._store.manifests([file.name]).get(file.name)
-        manifest = manifest or self._store.manifest_of(file.request.file)
-        if manifest is None:
-            return []
-        present = self._tests.present(Fingerprints(ignore=[self._project.state_dir]))
-        return edits_since(manifest, self._store.prints_of(manifest), present)
 
 
 def _file_of(name: str) -> str:

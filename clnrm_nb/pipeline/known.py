@@ -128,6 +128,8 @@ class Tests:
     ----------
     files : list of SourceFile
         In path order.
+    origins : mapping of str to str
+        How variables were given, by name.
     root : Path
         Of the project.
     """
@@ -150,6 +152,7 @@ class Tests:
             request.sources, request.variables, project=project, settings=settings
         )
         self.root = project.root
+        self.origins = request.variables.origins
         self._seal = LocalKey(project.state_dir / "key").seal
         self._of_settings = _settings_digest(settings, backend)
         self._given = _given_digest(request)
@@ -194,21 +197,6 @@ class Tests:
             for file in files:
                 loaded = load_file(file.request, self._settings)
                 file.tests, file.findings, file.is_read = loaded.tests, loaded.diagnostics, True
-
-    def file_of(self, test_id: str) -> SourceFile | None:
-        """The file that makes a test."""
-        return next((file for file in self.files if any(test_id == one.test_id for one in file.tests)), None)
-
-    def changed_lines(self, file: SourceFile) -> int | None:
-        """How many lines of the file that was found to differ from the manifest have changed."""
-        from clnrm_nb.cache.records import changed_lines, line_prints
-
-        change = file.change
-        if file.manifest is None or change is None or change.kind != "files":
-            return None
-        before = self._store.prints_of(file.manifest).get(change.name)
-        content = self._present.files.content(self._present.path(change.name))
-        return None if before is None else changed_lines(before, line_prints(content))
 
     def secrets(self) -> set[str]:
         """Values from outside that may be secrets of tests whose files were not read."""

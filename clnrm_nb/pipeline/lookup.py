@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from clnrm_nb.cache.entry import Cause, Decision
@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from clnrm_nb.cache import Answer, CacheStore, Entry, Key
-    from clnrm_nb.cache.sight import Sight
+    from clnrm_nb.cache.shared import SharedCache
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.executor.outcome import TestOutcome
     from clnrm_nb.pipeline.images import ImageIds
     from clnrm_nb.pipeline.inputs import Inputs
     from clnrm_nb.pipeline.known import Tests
     from clnrm_nb.pipeline.load import LoadedTest
+    from clnrm_nb.pipeline.reasons import Reasons
     from clnrm_nb.secrets import Masker
     from clnrm_nb.state import State
 
@@ -73,6 +74,8 @@ class Lookup:
         Name of the backend.
     run_id, at : str
         The run that asks, and when.
+    shared : SharedCache, optional
+        Is asked for what is not stored here.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Lookup:
         run_id: str,
         at: str,
         masker: Masker,
+        shared: SharedCache | None = None,
     ) -> None:
         self._tests = tests
         self._store = store
@@ -97,8 +101,9 @@ class Lookup:
         self._run_id = run_id
         self._at = at
         self._masker = masker
+        self._shared = shared
         self._decisions: dict[str, Decision] = {}
-        self._counts: Counter[str] = Counter()
+        self._why: Reasons | None = None
         self.inputs: Inputs | None = None
         """What tests of files that were read depend on."""
 
@@ -126,7 +131,7 @@ class Lookup:
         """As :meth:`decide`, for tests that are there as they are to be run, some time later."""
         found = Found()
         self._decisions.clear()
-        self.inputs = None
+        self.inputs = self._why = None
         self._take(tests)
         self._by_hash(tests, self._images(tests), found)
         self._settle(found)
@@ -208,6 +213,9 @@ class Lookup:
     def _compare(self, tests: Mapping[str, LoadedTest], keys: Mapping[str, Key], found: Found) -> None:
         asked = [(test_id, keys[test_id].hash) for test_id in tests]
         stored = self._store.find(asked)
+        if self._shared is not None:
+            missing = {name: keys[name] for name, value in asked if (name, value) not in stored}
+            stored |= self._fetched(missing)
         whole = self._store.are_whole(stored.values())
         misses: list[str] = []
         for test_id, test in tests.items():
@@ -218,14 +226,21 @@ class Lookup:
                 self._note(test_id, "miss", key, causes=(Cause("object"),))
             elif entry.verdict == key.verdict:
                 findings = [json_ready(one.to_json(), self._masker.text) for one in test.diagnostics]
-                self._hit(entry, findings, found, causes=self._cosmetic(test_id))
+                self._hit(entry, findings, found, causes=self._reasons().of_a_hit(test_id))
             else:
                 self._judge_again(test, entry, key, found)
-        latest = self._store.latest(misses) if misses else {}
-        for test_id in misses:
-            self._note(
-                test_id, "miss", keys[test_id], causes=self._causes(tests[test_id], keys, latest.get(test_id))
-            )
+        if misses:
+            missed = {test_id: tests[test_id] for test_id in misses}
+            reasons = self._reasons().of_misses(missed, keys, self._store.latest(misses))
+            for test_id, causes in reasons.items():
+                self._note(test_id, "miss", keys[test_id], causes=causes)
+
+    def _fetched(self, wanted: Mapping[str, Key]) -> dict[tuple[str, str], Entry]:
+        """Entries that others have made; they are kept, and then as good as our own."""
+        assert self._shared is not None
+        deposits = self._shared.fetch_all(wanted)
+        self._store.put(deposits.values())
+        return self._store.find([deposit.entry.key for deposit in deposits.values()])
 
     def _whole(self, keys: Iterable[tuple[str, str]]) -> dict[str, Entry]:
         """Entries whose objects are there, by test."""
@@ -250,6 +265,7 @@ class Lookup:
             entry.hash,
             entry.verdict,
             causes,
+            f"taken from the shared cache, by {writer}" if (writer := entry.more.get("shared_by")) else None,
             by=by,
             at=self._at,
             run=self._run_id,
@@ -262,36 +278,22 @@ class Lookup:
             self._note(test.test_id, "miss", key, causes=(Cause("object"),))
             return
         mask_outcome(outcome, self._masker)
+        causes = self._reasons().of_a_verdict(test, entry, self._store.key_of(entry), key)
         self._store.rejudge(entry, key.verdict if outcome.status == "cached" else None, key)
-        from clnrm_nb.cache.causes import between_verdicts
-
-        before = self._store.key_of(entry) if entry.verdict is not None else None
-        causes = between_verdicts(before.expectations, key.expectations, self._sight(test)) if before else []
         found.outcomes[test.test_id], found.entries[test.test_id] = outcome, entry
-        self._note(test.test_id, "rejudge", key, causes=tuple(causes) or (Cause("failed"),), entry=entry)
+        self._note(test.test_id, "rejudge", key, causes=causes, entry=entry)
 
     # ------------------------------------------------------------------------------------------- reasons
 
-    def _causes(self, test: LoadedTest, keys: Mapping[str, Key], latest: Entry | None) -> tuple[Cause, ...]:
-        from clnrm_nb.cache.causes import between
+    def _reasons(self) -> Reasons:
+        from clnrm_nb.pipeline.reasons import Reasons
 
-        before = None if latest is None else self._store.key_of(latest)
-        if before is None:
-            return (Cause("no-entry"),)
-        key = keys[test.test_id]
-        return tuple(between(before.parts, key.parts, self._sight(test))) or (Cause("version"),)
-
-    def _sight(self, test: LoadedTest) -> Sight:
-        from clnrm_nb.cache.sight import Sight
-
-        return Sight(test.checked, self._tests.root)
-
-    def _cosmetic(self, test_id: str) -> tuple[Cause, ...]:
-        """What differs from the manifest although the hash is the same."""
-        file = self._tests.file_of(test_id)
-        if file is None or file.change is None:
-            return ()
-        return (replace(file.change, is_cosmetic=True, lines=self._tests.changed_lines(file)),)
+        if self._why is None:
+            assert self.inputs is not None
+            self._why = Reasons(
+                self._tests, store=self._store, state=self._state, prints=self.inputs.prints
+            )
+        return self._why
 
     def _note(
         self,
