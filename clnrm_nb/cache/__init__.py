@@ -29,11 +29,11 @@ if TYPE_CHECKING:
         Manifest,
         ManifestTest,
         Mount,
-        Present,
         digest_of_values,
         request_of,
     )
     from clnrm_nb.cache.parts import Surroundings, parts_of, plain, why_uncacheable
+    from clnrm_nb.cache.present import Present
     from clnrm_nb.cache.records import FileRecord, changed_lines, line_prints
     from clnrm_nb.cache.store import CacheStore
     from clnrm_nb.cache.upkeep import Verification
@@ -95,7 +95,7 @@ _HOME: Final = {
     "Manifest": "manifest",
     "ManifestTest": "manifest",
     "Mount": "manifest",
-    "Present": "manifest",
+    "Present": "present",
     "Stats": "entry",
     "Surroundings": "parts",
     "TreePrint": "fingerprint",

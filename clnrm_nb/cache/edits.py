@@ -18,7 +18,8 @@ from clnrm_nb.cache.records import changed_lines, line_prints
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from clnrm_nb.cache.manifest import Manifest, Mount, Present
+    from clnrm_nb.cache.manifest import Manifest, Mount
+    from clnrm_nb.cache.present import Present
 
 __all__ = ["cosmetic", "edits_since", "lines_of", "mounted_of"]
 

@@ -56,12 +56,12 @@ class Entry:
         Environment values that count, sealed but for those in clear; ``None``: not set.
     files : mapping of str to (str or None)
         SHA-256 of the files that the rendering read; ``None``: not there.
-    updated, last_used : str
-        RFC 3339 in UTC. Filled in by the store.
-    size : int
-        Bytes it takes on disk. Filled in by the store.
     more : mapping
         What else its reader may want, as JSON.
+    size : int
+        Bytes it takes on disk. Filled in by the store.
+    updated, last_used : str
+        RFC 3339 in UTC. Filled in by the store.
     """
 
     test_id: str
@@ -83,9 +83,9 @@ class Entry:
     record: str = ""
     spans: str | None = None
     stamps: Mapping[str, Stamp] = field(default_factory=dict)
+    size: int = 0
     updated: str = ""
     last_used: str = ""
-    size: int = 0
 
     @property
     def key(self) -> tuple[str, str]:
@@ -96,6 +96,10 @@ class Entry:
     def objects(self) -> tuple[str, ...]:
         """Digests of its objects."""
         return (self.record,) if self.spans is None else (self.record, self.spans)
+
+    def values(self) -> list[Any]:
+        """All fields but the last, in order: a later version may only add some behind them."""
+        return [getattr(self, name) for name in _STORED]
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +235,9 @@ class Stats:
     oldest: str | None
     newest: str | None
     counters: Mapping[str, int]
+
+
+_STORED: Final = tuple(each.name for each in fields(Entry))[:-1]
 
 
 def _spoken(record: Cause | Decision) -> dict[str, Any]:

@@ -5,6 +5,7 @@ A pure function of the store: equal stores make equal bytes, and a file that hol
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,7 +37,7 @@ def export_path(project: Project, settings: Cache) -> Path:
 
 def write_export(store: CacheStore, path: Path) -> str | None:
     """Write the latest entry of each test; why that cannot be done, else ``None``."""
-    content = orjson.dumps(document(store.latest()), option=_OPTIONS)
+    content = _written(document(store.latest()))
     try:
         with suppress(OSError):
             if path.read_bytes() == content:
@@ -62,6 +63,13 @@ def document(latest: Mapping[str, Entry]) -> dict[str, Any]:
         "hashes": {test_id: entry["hash"] for test_id, entry in entries.items()},
         "entries": entries,
     }
+
+
+def _written(exported: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(exported, option=_OPTIONS)
+    except TypeError:  # Integers beyond 64 bits, lone surrogates.
+        return json.dumps(exported, indent=2, sort_keys=True).encode() + b"\n"
 
 
 def _entry(entry: Entry) -> dict[str, Any]:

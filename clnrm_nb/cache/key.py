@@ -66,7 +66,9 @@ class Key:
 
 def hash_of(base: str, images: Mapping[str, str | None]) -> str:
     """The hash of a key whose :attr:`Key.base` is known already."""
-    return _digest({"version": KEY_VERSION, "base": base, "images": dict(images)})
+    # The canonical JSON of the three, spelt out: a thousand of them take a few milliseconds.
+    text = f'{{"base":"{base}","images":{canonical_json(dict(images))},"version":{KEY_VERSION}}}'
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _digest(value: Any) -> str:

@@ -3,7 +3,8 @@
 A lease is a row with the process and the session that holds it. Of processes of this machine it is known
 whether they live (a pid is told from one that is used again by its start time and boot); those of another one
 show that they live by a beat, judged by the clock of whoever waits, since clocks of two machines differ. A
-lease whose holder is gone is taken over. Nobody has to hold one to be right: it only saves work.
+lease whose holder is gone is taken over. Nobody has to hold one to be right: it only saves work. Whoever
+holds some finishes those before he waits for others, so that no two runs wait for each other.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from clnrm_nb.reaper.ownership import Owner, is_gone, this_process
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from types import TracebackType
 
     from clnrm_nb.state.store import State
@@ -29,6 +30,8 @@ BEAT_S: Final = 5.0
 _SILENT_S: Final = 6 * BEAT_S
 _FIRST_PAUSE_S: Final = 0.02
 _LONGEST_PAUSE_S: Final = 0.25
+
+_OF_KEYS: Final = "SELECT * FROM cache_leases WHERE key IN (SELECT value FROM json_each(?))"
 
 _sessions: set[str] = set()
 """Those of this process that may still hold leases."""
@@ -85,16 +88,12 @@ class Leases:
 
         def work(db: sqlite3.Connection) -> None:
             mine.clear()
-            for key in keys:
-                row = db.execute("SELECT * FROM cache_leases WHERE key = ?", (key,)).fetchone()
-                if row is None or self._is_free(row):
-                    db.execute(
-                        "INSERT OR REPLACE INTO cache_leases (key, owner, session, beat) VALUES (?, ?, ?, 0)",
-                        (key, self._owner, self._session),
-                    )
-                    mine.add(key)
-                elif row["session"] == self._session:
-                    mine.add(key)
+            rows = db.execute(_OF_KEYS, (json.dumps(list(keys)),)).fetchall()
+            mine.update(set(keys) - self._taken(rows))
+            db.executemany(
+                "INSERT OR REPLACE INTO cache_leases (key, owner, session, beat) VALUES (?, ?, ?, 0)",
+                [(key, self._owner, self._session) for key in mine],
+            )
 
         if keys and not self._state.write(work):
             return set(keys)
@@ -114,11 +113,7 @@ class Leases:
 
     def held(self, keys: Collection[str]) -> set[str]:
         """Those of the keys that some other run holds which is not known to be gone."""
-        rows = self._state.read(
-            "SELECT * FROM cache_leases WHERE key IN (SELECT value FROM json_each(?))",
-            (json.dumps(list(keys)),),
-        )
-        return {row["key"] for row in rows if row["session"] != self._session and not self._is_free(row)}
+        return self._taken(self._state.read(_OF_KEYS, (json.dumps(list(keys)),)))
 
     async def wait(self, keys: Collection[str], timeout_s: float | None = None) -> set[str]:
         """Wait until some of the keys are free; those that are. Empty: none in time."""
@@ -143,14 +138,19 @@ class Leases:
                 ),
             )
 
-    def _is_free(self, row: sqlite3.Row) -> bool:
-        """Whether the holder of a lease is gone."""
-        owner = Owner.parse(row["owner"])
-        if owner is None or is_gone(owner):
-            return True
+    def _taken(self, rows: Sequence[sqlite3.Row]) -> set[str]:
+        """Keys of the leases that others hold who are not gone."""
+        owners = {text: _living(text) for text in {row["owner"] for row in rows}}
+        return {
+            row["key"]
+            for row in rows
+            if row["session"] != self._session and not self._is_free(row, owners[row["owner"]])
+        }
+
+    def _is_free(self, row: sqlite3.Row, owner: Owner | None) -> bool:
         here = this_process()
-        if owner == here:
-            return row["session"] not in _sessions
+        if owner is None or owner == here:
+            return owner is None or row["session"] not in _sessions
         return owner.machine != here.machine and self._is_silent(row)
 
     def _is_silent(self, row: sqlite3.Row) -> bool:
@@ -164,6 +164,12 @@ class Leases:
 
     def _delete_all(self, db: sqlite3.Connection) -> None:
         db.execute("DELETE FROM cache_leases WHERE session = ?", (self._session,))
+
+
+def _living(text: str) -> Owner | None:
+    """The owner with a name, unless it is known to be gone."""
+    owner = Owner.parse(text)
+    return None if owner is None or is_gone(owner) else owner
 
 
 def _discard(_: Any) -> None:

@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from clnrm_nb.cache.entry import Cause
-from clnrm_nb.cache.fingerprint import Fingerprints, TreePrint
+from clnrm_nb.cache.fingerprint import TreePrint
 from clnrm_nb.cache.key import KEY_VERSION, hash_of
-from clnrm_nb.cache.localkey import IN_CLEAR
 from clnrm_nb.cache.packing import DamagedError, pack, unpack
-from clnrm_nb.cache.records import FileRecord, Files, line_prints
+from clnrm_nb.cache.records import FileRecord, line_prints
 from clnrm_nb.spans.content import canonical_json
 from clnrm_nb.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
+
+    from clnrm_nb.cache.present import Present
 
 __all__ = [
     "MANIFEST_VERSION",
@@ -31,7 +33,6 @@ __all__ = [
     "Manifest",
     "ManifestTest",
     "Mount",
-    "Present",
     "digest_of_values",
     "members_of",
     "request_of",
@@ -56,64 +57,7 @@ def members_of(mount: str) -> str:
     return f"mount {mount}"
 
 
-class Present:
-    """The inputs of all files as they are now, each looked at once. Lives as long as one decision.
-
-    Parameters
-    ----------
-    root : Path
-        Of the project: names of files are relative to it.
-    environ : mapping
-        The environment templates and secrets read.
-    seal : callable
-        Hides a value, equal ones alike (:meth:`~clnrm_nb.cache.LocalKey.seal`).
-    settings, given : str
-        Digests of the settings that count, and of the variables given from outside.
-    prints : Fingerprints, optional
-        Of mounted files; those that are found unchanged need not be read again.
-    """
-
-    def __init__(
-        self,
-        root: Path,
-        environ: Mapping[str, str],
-        seal: Callable[[str], str],
-        *,
-        settings: str = "",
-        given: str = "",
-        prints: Fingerprints | None = None,
-    ) -> None:
-        self.settings = settings
-        self.given = given
-        self.files = Files()
-        self.prints = Fingerprints() if prints is None else prints
-        self._root = f"{root}/"
-        self._environ = environ
-        self._seal = seal
-        self._sealed: dict[str, str | None] = {}
-
-    def path(self, name: str) -> str:
-        """Where a file of that name stands."""
-        return name if name.startswith("/") else self._root + name
-
-    def value(self, name: str) -> str | None:
-        """A variable of the environment, sealed where it has to be; ``None``: it is not set.
-
-        Raises
-        ------
-        OSError
-            There is no key, and none can be kept.
-        """
-        try:
-            return self._sealed[name]
-        except KeyError:
-            value = self._environ.get(name)
-            sealed = value if value is None or name in IN_CLEAR else self._seal(value)
-            return self._sealed.setdefault(name, sealed)
-
-
-@dataclass(frozen=True, slots=True)
-class ManifestTest:
+class ManifestTest(NamedTuple):
     """One test of a file, as far as it is known without the file.
 
     Parameters
@@ -141,8 +85,8 @@ class ManifestTest:
     reason: str | None = None
     tags: tuple[str, ...] = ()
     scenarios: tuple[str, ...] = ()
-    matrix: Mapping[str, Any] = field(default_factory=dict)
-    more: Mapping[str, Any] = field(default_factory=dict)
+    matrix: Mapping[str, Any] = {}  # Nobody writes to a Mapping.
+    more: Mapping[str, Any] = {}  # As above.
 
     def hash(self, ids: Mapping[str, str | None]) -> str | None:
         """Its hash with these ids of images; ``None`` if it has none, or one of its images no id."""
@@ -151,8 +95,7 @@ class ManifestTest:
         return hash_of(self.base, {name: ids[name] for name in self.images})
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(NamedTuple):
     """A mounted file or directory; `taken` is ``None`` where nothing was there."""
 
     path: str
@@ -341,16 +284,16 @@ class Manifest:
                 self.files,
                 self.missing,
                 self.environment,
-                {name: [mount.path, mount.taken] for name, mount in self.mounts.items()},
+                self.mounts,
                 self.settings,
                 self.given,
-                [_test_values(test) for test in self.tests],
+                self.tests,
                 self.diagnostics,
             ]
         )
 
     @classmethod
-    def unpacked(cls, packed: bytes) -> Self:
+    def unpacked(cls, packed: bytes) -> Manifest:
         """The manifest of some bytes.
 
         Raises
@@ -358,47 +301,33 @@ class Manifest:
         DamagedError
             They are damaged, or of another version.
         """
-        try:
-            version, request, file, files, missing, environment, mounts, settings, given, tests, found = (
-                unpack(packed)
-            )
-            return cls(
-                request=request,
-                file=file,
-                files={name: FileRecord(*record) for name, record in files.items()},
-                missing=tuple(missing),
-                environment=environment,
-                mounts={
-                    name: Mount(path, taken and TreePrint(*taken)) for name, (path, taken) in mounts.items()
-                },
-                settings=settings,
-                given=given,
-                tests=tuple(_test(values) for values in tests),
-                diagnostics=tuple(found),
-                version=version,
-            )
-        except (TypeError, ValueError, AttributeError) as error:
-            raise DamagedError(f"a manifest is of another version: {error}") from error
+        return _unpacked(packed)
 
 
-def _test_values(test: ManifestTest) -> list[Any]:
-    return [getattr(test, name) for name in _TEST_FIELDS]
+@lru_cache(maxsize=2_048)
+def _unpacked(packed: bytes) -> Manifest:
+    """Remembered: a kernel asks for the same ones at every run."""
+    try:
+        version, request, file, files, missing, environment, mounts, settings, given, tests, found = unpack(
+            packed
+        )
+        return Manifest(
+            request,
+            file,
+            {name: FileRecord(*record) for name, record in files.items()},
+            tuple(missing),
+            environment,
+            {name: Mount(path, taken and TreePrint(*taken)) for name, (path, taken) in mounts.items()},
+            settings,
+            given,
+            tuple(_test(*values) for values in tests),
+            tuple(found),
+            version,
+        )
+    except (TypeError, ValueError, AttributeError) as error:
+        raise DamagedError(f"a manifest is of another version: {error}") from error
 
 
-def _test(values: list[Any]) -> ManifestTest:
-    test_id, name, base, images, expectations, reason, tags, scenarios, matrix, more = values
-    return ManifestTest(
-        test_id,
-        name,
-        base,
-        tuple(images),
-        expectations,
-        reason,
-        tuple(tags),
-        tuple(scenarios),
-        matrix,
-        more,
-    )
-
-
-_TEST_FIELDS: Final = tuple(each.name for each in fields(ManifestTest))
+def _test(*values: Any) -> ManifestTest:
+    test = ManifestTest(*values)
+    return test._replace(images=tuple(test.images), tags=tuple(test.tags), scenarios=tuple(test.scenarios))

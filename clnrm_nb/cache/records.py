@@ -146,7 +146,13 @@ def changed_lines(before: Sequence[int], after: Sequence[int]) -> int:
     >>> changed_lines(line_prints(b"a\nb\nc"), line_prints(b"a\nB\nc\nd"))
     2
     """
-    matcher = SequenceMatcher(None, before, after, autojunk=False)
+    start, most = 0, min(len(before), len(after))
+    while start < most and before[start] == after[start]:
+        start += 1
+    end = 0
+    while end < most - start and before[-1 - end] == after[-1 - end]:
+        end += 1
+    matcher = SequenceMatcher(None, before[start : len(before) - end], after[start : len(after) - end])
     return sum(
         max(ends[1] - ends[0], ends[3] - ends[2]) for kind, *ends in matcher.get_opcodes() if kind != "equal"
     )

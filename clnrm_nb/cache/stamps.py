@@ -23,34 +23,40 @@ class Stamps:
 
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
+        self._place = objects.place
         self._checked: dict[str, Stamp] = {}
 
     def look(self, digest: str) -> Stamp | None:
         """The stamp of an object as it is now; ``None`` if there is none."""
         try:
-            found = os.stat(self._objects.place(digest))  # noqa: PTH116  # Texts, of thousands.
+            found = os.stat(self._place(digest))  # noqa: PTH116  # Texts, of thousands.
         except (OSError, ValueError):
             return None
         return found.st_size, found.st_mtime_ns, found.st_ino
 
     def are_good(self, entry: Entry) -> bool:
         """Whether all objects of an entry are there and hold what their digests say."""
-        return all(self._is_good(digest, entry.stamps.get(digest)) for digest in entry.objects)
+        stamps = entry.stamps
+        for digest in entry.objects:
+            stamp = self.look(digest)
+            known = stamps.get(digest)
+            # As JSON has it, a stamp is a list.
+            is_known = known is not None and stamp == tuple(known)
+            if stamp is None or not (is_known or self._is_good(digest, stamp)):
+                return False
+        return True
 
-    def _is_good(self, digest: str, known: Stamp | None) -> bool:
-        stamp = self.look(digest)
-        if stamp is None:
-            return False
-        if known is not None and stamp == tuple(known):
-            return True
+    def renewed(self, entry: Entry) -> Entry | None:
+        """With the stamps of objects that were read and found good since; ``None`` if none were."""
+        if not self._checked:
+            return None
+        newer = {digest: self._checked[digest] for digest in entry.objects if digest in self._checked}
+        return replace(entry, stamps={**entry.stamps, **newer}) if newer else None
+
+    def _is_good(self, digest: str, stamp: Stamp) -> bool:
         if self._checked.get(digest) == stamp:
             return True
         if self._objects.get(digest) is None:
             return False
         self._checked[digest] = stamp
         return True
-
-    def renewed(self, entry: Entry) -> Entry:
-        """With the stamps of objects that were read and found good since."""
-        newer = {digest: self._checked[digest] for digest in entry.objects if digest in self._checked}
-        return replace(entry, stamps={**entry.stamps, **newer}) if newer else entry

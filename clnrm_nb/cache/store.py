@@ -33,6 +33,9 @@ __all__ = ["CacheStore"]
 
 _PACKED_LEVEL: Final = 1
 
+_entry: Final[Callable[..., Entry]] = Entry
+"""By position, the last field by name: an earlier version wrote fewer of them."""
+
 
 class CacheStore:
     """The cache of one project. Safe for threads, and for any number of processes at once.
@@ -148,7 +151,7 @@ class CacheStore:
         key : Key, optional
             With the expectations of now.
         """
-        document = pack(replace(entry, verdict=verdict))
+        document = pack(replace(entry, verdict=verdict).values())
 
         def work(db: sqlite3.Connection) -> None:
             db.execute(
@@ -185,7 +188,8 @@ class CacheStore:
             What :meth:`Manifest.renewed` gave.
         """
         at = self._at()
-        seen = [(pack(self._stamps.renewed(entry)), at, *entry.key) for entry in used]
+        seen = [(at, *entry.key) for entry in used]
+        better = [(pack(entry.values()), *entry.key) for entry in map(self._stamps.renewed, used) if entry]
         said = [(one.test_id, pack(one)) for one in decisions]
         made = [(one.request, one.file, one.packed(), pack_large(one.prints)) for one in manifests]
         again = [(one.packed(), one.request) for one in renewed]
@@ -194,10 +198,10 @@ class CacheStore:
         def work(db: sqlite3.Connection) -> None:
             tick = _tick(db)
             db.executemany(
-                "UPDATE cache_entries SET used = ?, document = ?, last_used = ? "
-                "WHERE test_id = ? AND hash = ?",
+                "UPDATE cache_entries SET used = ?, last_used = ? WHERE test_id = ? AND hash = ?",
                 [(tick, *row) for row in seen],
             )
+            db.executemany("UPDATE cache_entries SET document = ? WHERE test_id = ? AND hash = ?", better)
             db.executemany("INSERT OR REPLACE INTO cache_decisions (test_id, document) VALUES (?, ?)", said)
             db.executemany(
                 "INSERT OR REPLACE INTO cache_manifests (used, request, file, document, prints) "
@@ -282,8 +286,15 @@ class CacheStore:
         return upkeep.clear(self._state, paths)
 
     def verify(self) -> Verification:
-        """Check every object against its digest; what is damaged is set aside, entries without objects go."""
-        return upkeep.verify(self._state, self.entries())
+        """Check every object against its digest; what is damaged is set aside, entries without objects go.
+
+        Raises
+        ------
+        ClnrmError
+            CLN001: the objects cannot be listed.
+        """
+        rows = self._state.read("SELECT test_id, hash, document, last_used FROM cache_entries")
+        return upkeep.verify(self._state, [(row[0], row[1]) for row in rows], self._entries(rows))
 
     # ------------------------------------------------------------------------------------------- rows
 
@@ -301,7 +312,7 @@ class CacheStore:
         size = sum(stamp[0] for stamp in known.values()) + len(key)
         at = self._at()
         entry = replace(deposit.entry, record=record, spans=spans, stamps=known, updated=at, size=size)
-        return (*entry.key, at, size, record, spans, pack(entry), key)
+        return (*entry.key, at, size, record, spans, pack(entry.values()), key)
 
     @staticmethod
     def _insert(db: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -313,13 +324,17 @@ class CacheStore:
             [(tick, *row) for row in rows],
         )
 
-    def _entries(self, rows: Iterable[sqlite3.Row]) -> list[Entry]:
+    @staticmethod
+    def _entries(rows: Iterable[sqlite3.Row]) -> list[Entry]:
+        """Of rows that begin with test, hash, document and time of use."""
         found: list[Entry] = []
         for row in rows:
-            for document in self._documents([row], "document", unpack):
-                entry = _entry(document, row["last_used"])
-                if entry is not None and entry.key == (row["test_id"], row["hash"]):
-                    found.append(entry)
+            try:
+                entry = _entry(*unpack(row[2]), last_used=row[3])
+            except (DamagedError, TypeError):
+                continue
+            if entry.test_id == row[0] and entry.hash == row[1]:
+                found.append(entry)
         return found
 
     @staticmethod
@@ -344,13 +359,6 @@ def _tick(db: sqlite3.Connection) -> int:
         "coalesce((SELECT max(used) FROM cache_manifests), 0)) + 1"
     )
     return int(found.fetchone()[0])
-
-
-def _entry(document: Mapping[str, Any], last_used: str) -> Entry | None:
-    try:
-        return Entry(**{**document, "last_used": last_used})
-    except TypeError:
-        return None
 
 
 def _packed_key(key: Key) -> bytes:

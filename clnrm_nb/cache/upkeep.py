@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Verification", "clear", "evict", "is_among", "remove", "verify"]
 
 _YOUNG_S: Final = 120.0
+_MOST_GARBAGE: Final = 1_000
+"""So many objects nobody may need are looked at together, even where nothing has to go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,30 +80,35 @@ def remove(db: sqlite3.Connection, keys: Collection[tuple[str, str]]) -> None:
 
 def evict(state: State, max_entries: int, max_bytes: int) -> int:
     """Remove the least recently used entries beyond either limit; how many went."""
-    rows = state.read("SELECT count(*) AS entries, coalesce(sum(size), 0) AS size FROM cache_entries")
-    if not rows or (rows[0]["entries"] <= max_entries and rows[0]["size"] <= max_bytes):
+    rows = state.read(
+        "SELECT (SELECT count(*) FROM cache_entries), (SELECT sum(size) FROM cache_entries), "
+        "(SELECT count(*) FROM cache_manifests), (SELECT count(*) FROM cache_garbage)"
+    )
+    if not rows:
         return 0
+    entries, size, manifests, garbage = rows[0]
     gone: list[tuple[str, str]] = []
-
-    def work(db: sqlite3.Connection) -> None:
-        gone.clear()
-        entries, size = 0, 0
-        for row in db.execute(
-            "SELECT test_id, hash, size FROM cache_entries ORDER BY used DESC, rowid DESC"
-        ).fetchall():
-            entries, size = entries + 1, size + row["size"]
-            if entries > max_entries or size > max_bytes:
-                gone.append((row["test_id"], row["hash"]))
-        remove(db, gone)
-        db.execute(
-            "DELETE FROM cache_manifests WHERE used < (SELECT used FROM cache_manifests "
-            "ORDER BY used DESC LIMIT 1 OFFSET ?)",
-            (max_entries,),
-        )
-
-    state.write(work)
-    _collect(state)
+    if max(entries, manifests) > max_entries or (size or 0) > max_bytes:
+        state.write(lambda db: _let_go(db, max_entries, max_bytes, gone))
+    if gone or garbage > _MOST_GARBAGE:
+        _collect(state)
     return len(gone)
+
+
+def _let_go(db: sqlite3.Connection, max_entries: int, max_bytes: int, gone: list[tuple[str, str]]) -> None:
+    gone.clear()
+    entries, size = 0, 0
+    rows = db.execute("SELECT test_id, hash, size FROM cache_entries ORDER BY used DESC, rowid DESC")
+    for row in rows.fetchall():
+        entries, size = entries + 1, size + row["size"]
+        if entries > max_entries or size > max_bytes:
+            gone.append((row["test_id"], row["hash"]))
+    remove(db, gone)
+    db.execute(
+        "DELETE FROM cache_manifests WHERE rowid NOT IN "
+        "(SELECT rowid FROM cache_manifests ORDER BY used DESC, rowid DESC LIMIT ?)",
+        (max_entries,),
+    )
 
 
 def clear(state: State, paths: Sequence[str]) -> int:
@@ -135,17 +142,34 @@ def clear(state: State, paths: Sequence[str]) -> int:
     return len(gone)
 
 
-def verify(state: State, entries: Sequence[Entry]) -> Verification:
-    """Read every object there is; entries that lack one go."""
-    digests = list(state.objects.digests())
+def verify(state: State, keys: Collection[tuple[str, str]], entries: Sequence[Entry]) -> Verification:
+    """Read every object there is; entries that lack one go, and rows that are no entries any more.
+
+    Parameters
+    ----------
+    keys : collection of (str, str)
+        Of all rows.
+    entries : sequence of Entry
+        Those of them that can be read.
+
+    Raises
+    ------
+    ClnrmError
+        CLN001: the objects cannot be listed; nothing is dropped for that.
+    """
+    try:
+        digests = list(state.objects.digests())
+    except OSError as error:
+        raise ClnrmError(f"the objects cannot be read: {error.strerror}", "CLN001") from error
     good = {digest for digest in digests if state.objects.get(digest) is not None}
     lacking = [entry for entry in entries if not good.issuperset(entry.objects)]
-    dropped = tuple(entry.key for entry in lacking)
+    unreadable = set(keys).difference(entry.key for entry in entries)
+    dropped = (*(entry.key for entry in lacking), *sorted(unreadable))
     if dropped:
         state.write(lambda db: remove(db, dropped))
     named = {digest for entry in lacking for digest in entry.objects}
     return Verification(
-        entries=len(entries),
+        entries=len(keys),
         objects=len(digests),
         damaged=tuple(digest for digest in digests if digest not in good),
         missing=tuple(sorted(named.difference(digests))),

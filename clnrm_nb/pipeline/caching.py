@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from clnrm_nb.cache.lease import Leases
 from clnrm_nb.cache.store import CacheStore
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from clnrm_nb.state import State
 
 __all__ = ["Caching"]
-
-_RESUMED: Final = "resumed"
 
 
 class Caching:
@@ -121,6 +119,7 @@ class Caching:
             backend=self.backend,
             run_id=self._run_id,
             at=self._at,
+            given=self._request.variables.origins,
             masker=masker,
             shared=self._shared,
         )

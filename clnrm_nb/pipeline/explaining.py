@@ -137,6 +137,7 @@ class _Explainer:
             backend=backend,
             uses_manifests=False,
         )
+        self._reasons = Reasons(self._tests, store=store, state=state, given=request.variables.origins)
         environ = request.variables.environ or os.environ
         self._inputs = Inputs(project=project, settings=settings, backend=backend, environ=environ)
 
@@ -155,7 +156,6 @@ class _Explainer:
             self._settings,
             self._state,
         )
-        reasons = Reasons(self._tests, store=self._store, state=self._state, prints=self._inputs.prints)
         keys = self._keys(images)
         ids = [test.test_id for test in chosen]
         stored = self._store.find([(test_id, key.hash) for test_id, key in keys.items()])
@@ -165,11 +165,7 @@ class _Explainer:
             key = keys.get(test.test_id)
             entry = stored.get((test.test_id, key.hash)) if key is not None else None
             before = latest.get(test.test_id)
-            now = (
-                self._refused(test, images)
-                if key is None
-                else self._decided(test, key, entry, before, reasons)
-            )
+            now = self._refused(test, images) if key is None else self._decided(test, key, entry)
             last = decisions.get(test.test_id)
             found.append(Explanation(test.test_id, last, now, entry or before, self._notes()))
         return found
@@ -197,21 +193,20 @@ class _Explainer:
             )
         return Decision(test.test_id, "uncacheable", reason=mine.reason or images.why_unknown(mine.images))
 
-    def _decided(
-        self, test: LoadedTest, key: Key, entry: Entry | None, before: Entry | None, reasons: Reasons
-    ) -> Decision:
+    def _decided(self, test: LoadedTest, key: Key, entry: Entry | None) -> Decision:
         answer: Answer
         causes: Sequence[Cause]
         if entry is None:
-            name = test.test_id
-            found = reasons.of_misses({name: test}, {name: key}, {} if before is None else {name: before})
-            answer, causes = "miss", found[name]
+            answer, causes = (
+                "miss",
+                self._reasons.of_misses({test.test_id: test}, {test.test_id: key})[test.test_id],
+            )
         elif not self._store.are_whole([entry]):
             answer, causes = "miss", (Cause("object"),)
         elif entry.verdict == key.verdict:
-            answer, causes = "hit", reasons.of_a_hit(test.test_id)
+            answer, causes = "hit", self._reasons.of_a_hit(test)
         else:
-            answer, causes = "rejudge", reasons.of_a_verdict(test, entry, self._store.key_of(entry), key)
+            answer, causes = "rejudge", self._reasons.of_another_verdict(test, entry, key)
         stored_run = entry.run if entry is not None else None
         return Decision(test.test_id, answer, key.hash, key.verdict, tuple(causes), stored_run=stored_run)
 

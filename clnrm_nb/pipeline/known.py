@@ -14,18 +14,21 @@ from typing import TYPE_CHECKING, Any, Final
 from clnrm_nb.cache.fingerprint import Fingerprints
 from clnrm_nb.cache.localkey import LocalKey
 from clnrm_nb.cache.manifest import Inputs as ManifestInputs
-from clnrm_nb.cache.manifest import Manifest, ManifestTest, Present, digest_of_values, request_of
+from clnrm_nb.cache.manifest import Manifest, ManifestTest, digest_of_values, request_of
+from clnrm_nb.cache.present import Present
 from clnrm_nb.pipeline.files import file_requests
+from clnrm_nb.pipeline.garbage import rare_collections
 from clnrm_nb.report.text import json_ready
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from clnrm_nb.cache import CacheStore, Cause
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.errors import Diagnostic
-    from clnrm_nb.pipeline.inputs import Inputs
+    from clnrm_nb.pipeline.inputs import Inputs, TestInputs
     from clnrm_nb.pipeline.load import LoadedTest
     from clnrm_nb.pipeline.request import RunRequest
     from clnrm_nb.report.text import Mask
@@ -128,9 +131,7 @@ class Tests:
     ----------
     files : list of SourceFile
         In path order.
-    origins : mapping of str to str
-        How variables were given, by name.
-    root : Path
+    root, state_dir : Path
         Of the project.
     """
 
@@ -152,7 +153,7 @@ class Tests:
             request.sources, request.variables, project=project, settings=settings
         )
         self.root = project.root
-        self.origins = request.variables.origins
+        self.state_dir = project.state_dir
         self._seal = LocalKey(project.state_dir / "key").seal
         self._of_settings = _settings_digest(settings, backend)
         self._given = _given_digest(request)
@@ -191,7 +192,7 @@ class Tests:
 
     def load(self, files: Collection[SourceFile]) -> None:
         """Read some files; their tests are replaced."""
-        from clnrm_nb.pipeline.load import load_file, rare_collections
+        from clnrm_nb.pipeline.load import load_file
 
         with rare_collections():
             for file in files:
@@ -257,11 +258,7 @@ class Tests:
                     files={name: digest for one in read for name, digest in one.files.items()},
                     missing=sorted({name for one in read for name in one.missing_files}),
                     environment=sorted({name for one in mine for name in one.environment}),
-                    mounts={
-                        f"{index}:{name}": path
-                        for index, one in enumerate(mine)
-                        for name, path in one.mounts.items()
-                    },
+                    mounts=_all_mounts(mine),
                 ),
                 [_manifest_test(test, inputs, mask) for test in tests],
                 present,
@@ -269,6 +266,15 @@ class Tests:
             )
         except Exception:  # noqa: BLE001  # Whatever cannot be written down is found out anew the next time.
             return None
+
+
+def _all_mounts(tests: Sequence[TestInputs]) -> dict[str, Path]:
+    """What all tests of a file mount; combinations may mount different things under one name."""
+    found: dict[str, Path] = {}
+    for index, one in enumerate(tests):
+        for name, path in one.mounts.items():
+            found[name if found.get(name, path) == path else f"{name} of combination {index + 1}"] = path
+    return found
 
 
 def _manifest_test(test: LoadedTest, inputs: Inputs, mask: Mask) -> ManifestTest:

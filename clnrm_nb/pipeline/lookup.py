@@ -10,6 +10,7 @@ import math
 import random
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from clnrm_nb.cache.entry import Cause, Decision
@@ -74,6 +75,8 @@ class Lookup:
         Name of the backend.
     run_id, at : str
         The run that asks, and when.
+    given : mapping of str to str
+        How variables came from outside, by name.
     shared : SharedCache, optional
         Is asked for what is not stored here.
     """
@@ -89,6 +92,7 @@ class Lookup:
         backend: str,
         run_id: str,
         at: str,
+        given: Mapping[str, str],
         masker: Masker,
         shared: SharedCache | None = None,
     ) -> None:
@@ -100,10 +104,11 @@ class Lookup:
         self._backend = backend
         self._run_id = run_id
         self._at = at
+        self._given = given
         self._masker = masker
         self._shared = shared
         self._decisions: dict[str, Decision] = {}
-        self._why: Reasons | None = None
+        self._counts: Counter[str] = Counter()
         self.inputs: Inputs | None = None
         """What tests of files that were read depend on."""
 
@@ -131,7 +136,7 @@ class Lookup:
         """As :meth:`decide`, for tests that are there as they are to be run, some time later."""
         found = Found()
         self._decisions.clear()
-        self.inputs = self._why = None
+        self.inputs = None
         self._take(tests)
         self._by_hash(tests, self._images(tests), found)
         self._settle(found)
@@ -226,13 +231,12 @@ class Lookup:
                 self._note(test_id, "miss", key, causes=(Cause("object"),))
             elif entry.verdict == key.verdict:
                 findings = [json_ready(one.to_json(), self._masker.text) for one in test.diagnostics]
-                self._hit(entry, findings, found, causes=self._reasons().of_a_hit(test_id))
+                self._hit(entry, findings, found, causes=self._reasons.of_a_hit(test))
             else:
                 self._judge_again(test, entry, key, found)
         if misses:
-            missed = {test_id: tests[test_id] for test_id in misses}
-            reasons = self._reasons().of_misses(missed, keys, self._store.latest(misses))
-            for test_id, causes in reasons.items():
+            found_missing = self._reasons.of_misses({name: tests[name] for name in misses}, keys)
+            for test_id, causes in found_missing.items():
                 self._note(test_id, "miss", keys[test_id], causes=causes)
 
     def _fetched(self, wanted: Mapping[str, Key]) -> dict[tuple[str, str], Entry]:
@@ -277,23 +281,19 @@ class Lookup:
         if outcome is None:
             self._note(test.test_id, "miss", key, causes=(Cause("object"),))
             return
+        causes = self._reasons.of_another_verdict(test, entry, key)
         mask_outcome(outcome, self._masker)
-        causes = self._reasons().of_a_verdict(test, entry, self._store.key_of(entry), key)
         self._store.rejudge(entry, key.verdict if outcome.status == "cached" else None, key)
         found.outcomes[test.test_id], found.entries[test.test_id] = outcome, entry
         self._note(test.test_id, "rejudge", key, causes=causes, entry=entry)
 
     # ------------------------------------------------------------------------------------------- reasons
 
+    @cached_property
     def _reasons(self) -> Reasons:
         from clnrm_nb.pipeline.reasons import Reasons
 
-        if self._why is None:
-            assert self.inputs is not None
-            self._why = Reasons(
-                self._tests, store=self._store, state=self._state, prints=self.inputs.prints
-            )
-        return self._why
+        return Reasons(self._tests, store=self._store, state=self._state, given=self._given)
 
     def _note(
         self,

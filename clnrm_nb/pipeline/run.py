@@ -14,6 +14,7 @@ from clnrm_nb.executor.events import Event, guarded
 from clnrm_nb.executor.outcome import TestOutcome, fails_run
 from clnrm_nb.pipeline.caching import Caching
 from clnrm_nb.pipeline.flight import run_or_wait
+from clnrm_nb.pipeline.garbage import rare_collections
 from clnrm_nb.pipeline.known import KnownTest
 from clnrm_nb.pipeline.record import record
 from clnrm_nb.pipeline.secrets import hiding, masker_of
@@ -97,7 +98,7 @@ async def run_pipeline(
             hint="A broken-off run is gone on with once; repeat it afterwards.",
         )
     started = _Started()
-    with State.open(project.state_dir) as state:
+    with rare_collections(), State.open(project.state_dir) as state:
         caching = Caching(
             request,
             project=project,

@@ -23,6 +23,7 @@ __all__ = ["ObjectStore", "digest_of"]
 
 _PREFIX: Final = "sha256:"
 _HEX: Final = re.compile(r"[0-9a-f]{64}\Z")
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 
 def digest_of(content: bytes) -> str:
@@ -43,6 +44,7 @@ class ObjectStore:
 
     def __init__(self, root: Path, on_damage: Callable[[str], None] | None = None) -> None:
         self.root = root
+        self._place = str(root)
         self._on_damage = on_damage
 
     def path(self, digest: str) -> Path:
@@ -63,10 +65,9 @@ class ObjectStore:
         ValueError
             `digest` is not ``sha256:<64 hex>``.
         """
-        name = digest.removeprefix(_PREFIX)
-        if not digest.startswith(_PREFIX) or not _HEX.match(name):
+        if not _DIGEST.match(digest):
             raise ValueError(f"{digest!r} is not a sha256 digest")
-        return f"{self.root}/{name[:2]}/{name[2:]}"
+        return f"{self._place}/{digest[7:9]}/{digest[9:]}"
 
     def put(self, content: bytes) -> str:
         """Keep `content`; its digest.
