@@ -29,6 +29,7 @@ _NOWHERE: Final = Sight()
 _NESTED: Final = frozenset({"scenario", "limits", "more"})
 """Parts that are trees; the others are names with values."""
 _NOTHING: Final = {"environment": "not set", "files": "missing", "mounts": "missing", "images": "unknown"}
+_UNITS: Final = {"_s": "s", "_ms": "ms", "_mb": "MiB", "_millicores": "millicores"}
 _LONGEST: Final = 80
 _CONTEXT: Final = 20
 """Characters of a value that are shown, and of those how many before the first difference."""
@@ -112,7 +113,15 @@ def _of_name(kind: str, name: str, old: Any, new: Any, sight: Sight) -> Cause:
 
 def _of_scenario(path: KeyPath, old: Any, new: Any, sight: Sight) -> Cause:
     written = sight.path_of(path)
-    return Cause("scenario", dotted(written), *_shown(old, new), sight.place_of(written))
+    before, after = _with_unit(path, *_shown(old, new))
+    return Cause("scenario", dotted(written), before, after, sight.place_of(written))
+
+
+def _with_unit(path: KeyPath, *texts: str | None) -> tuple[str | None, ...]:
+    """Numbers with the unit of the model, which may not be that of the key in the file."""
+    name = next((part for part in reversed(path) if isinstance(part, str)), "")
+    unit = next((word for suffix, word in _UNITS.items() if name.endswith(suffix)), "")
+    return tuple(f"{text} {unit}" if unit and text and text[0].isdigit() else text for text in texts)
 
 
 def _of_verdict(path: KeyPath, old: Any, new: Any, sight: Sight) -> Cause:
