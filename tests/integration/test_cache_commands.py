@@ -393,3 +393,64 @@ def test_a_key_in_a_file_of_the_project_is_refused(project):
     with pytest.raises(ConfigError, match=r"must not stand in cleanroom\.toml") as caught:
         run()
     assert caught.value.code == "CLN806"
+
+
+# ------------------------------------------------------------------------------------------------- doors
+
+
+@pytest.fixture
+def shell():
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from clnrm_nb.notebook.magics import load, unload
+
+    shell = InteractiveShell()
+    load(shell)
+    yield shell
+    unload(shell)
+
+
+def by_function(words, shell):
+    command = "_".join(words[:2])
+    return getattr(api, command)(*words[2:]).raw
+
+
+def by_command(words, shell):
+    done = subprocess.run(
+        [sys.executable, "-m", "clnrm_nb", *words, "-f", "json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return json.loads(done.stdout)
+
+
+def by_magic(words, shell):
+    found = shell.run_line_magic("clnrm", " ".join(words))
+    assert list(found.frame.columns)[:4] == ["test_id", "hash", "status", "stored_status"]
+    return found.raw
+
+
+@pytest.mark.parametrize("door", [by_function, by_command, by_magic])
+def test_every_door_tells_the_same(shell, door):
+    from jsonschema import Draft202012Validator
+
+    from clnrm_nb.schemas import schema
+
+    run()
+    run()
+    for words in (
+        ["cache", "stats"],
+        ["cache", "list"],
+        ["cache", "why", FILE],
+        ["cache", "verify"],
+        ["cache", "clear"],
+    ):
+        document = door(words, shell)
+        Draft202012Validator(schema("report")).validate(document)
+        assert document["command"] == " ".join(words[:2])
+        assert document["exit_code"] == 0
+        if words[1] in ("stats", "list", "why", "clear"):
+            assert [entry["test_id"] for entry in document["data"]["entries"]] == [FILE]
+    assert door(["cache", "list"], shell)["data"]["entries"] == []
