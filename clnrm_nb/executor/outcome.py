@@ -26,7 +26,7 @@ __all__ = [
     "worst",
 ]
 
-_PRECEDENCE: tuple[Status, ...] = ("interrupted", "error", "failed", "incomplete", "flaky", "passed")
+_PRECEDENCE: tuple[Status, ...] = ("interrupted", "error", "failed", "incomplete", "flaky", "cached", "passed")
 
 Verdict = Literal["passed", "failed", "not-evaluated"]
 
@@ -34,7 +34,8 @@ Verdict = Literal["passed", "failed", "not-evaluated"]
 def worst(statuses: list[Status]) -> Status:
     """The first of interrupted, error, failed, incomplete, flaky, passed that occurs (``format.md`` 5.1).
 
-    Only skipped parts make a skipped whole; nothing at all is passed.
+    Only skipped parts make a skipped whole; nothing at all is passed. A cached test stays one until something
+    that is found without running it says otherwise.
     """
     for status in _PRECEDENCE:
         if status in statuses:
