@@ -257,7 +257,7 @@ class State:
     def _read(self, sql: str, parameters: Sequence[object] = ()) -> list[sqlite3.Row]:
         try:
             return self._database.read(sql, parameters)
-        except (sqlite3.Error, UnicodeError) as error:
+        except (OSError, sqlite3.Error, UnicodeError) as error:
             self._warn(f"`state.db` cannot be read: {error}", topic="read")
             return []
 
