@@ -454,3 +454,32 @@ def test_every_door_tells_the_same(shell, door):
         if words[1] in ("stats", "list", "why", "clear"):
             assert [entry["test_id"] for entry in document["data"]["entries"]] == [FILE]
     assert door(["cache", "list"], shell)["data"]["entries"] == []
+
+
+@pytest.mark.docker
+def test_what_one_ran_in_containers_another_need_not(tmp_path, monkeypatch, busybox_image, no_leftovers):
+    text = f"""{HEAD}
+[services.app]
+plugin = "generic_container"
+image = "{busybox_image}"
+args = ["sleep", "60"]
+wait_strategy = "none"
+
+[[scenario]]
+name = "say"
+service = "app"
+run = "echo {{{{ svc }}}}"
+"""
+    for name, value in {"KEY": KEY, "DIR": str(tmp_path / "shared"), "WRITE": "true"}.items():
+        monkeypatch.setenv(f"CLNRM_NB_CACHE_SHARED_{name}", value)
+    statuses = []
+    for name in ("here", "there"):
+        root = made(tmp_path / name, monkeypatch)
+        (root / FILE).write_text(text)
+        result = clnrm_nb.run([FILE])
+        statuses.append(status(result))
+        (scenario,) = result.raw["data"]["tests"][0]["scenarios"]
+        assert [command["stdout"] for command in scenario["commands"]] == ["clnrm\n"]
+    assert statuses == ["passed", "cached"]
+    # Another variable is another hash, also for those who share.
+    assert status(clnrm_nb.run([FILE], vars={"svc": "b"})) == "passed"
