@@ -234,6 +234,32 @@ def test_force_no_cache_and_audit_are_told():
     assert api.cache_stats().raw["summary"]["audited"] == 1
 
 
+def test_a_run_that_asked_nothing_is_told_beside_the_decision_before_it():
+    run()
+    run(no_cache=True)
+    (one,) = api.cache_why(FILE).raw["data"]["why"]
+    assert one["last"]["causes"] == [{"kind": "first"}]
+    (note,) = one["notes"]
+    assert "did not ask the cache, as with --no-cache" in note
+    run()
+    assert api.cache_why(FILE).raw["data"]["why"][0]["notes"] == []
+
+
+def test_a_result_that_was_cleared_or_damaged_is_told(project):
+    run()
+    api.cache_clear()
+    run()
+    assert last(api.cache_why(FILE)) == (
+        "miss",
+        ["no result of these inputs is stored: evicted, cleared, or its run kept none"],
+    )
+    for path in (project / ".clnrm/objects").glob("??/*"):
+        path.write_bytes(b"rotten")
+    result = run()
+    assert status(result) == "passed"
+    assert last(api.cache_why(FILE)) == ("miss", ["what was stored of its run is missing or damaged"])
+
+
 def test_what_is_uncacheable_says_why():
     edit(FILE, "{{ word }}", "{{ now() }}")
     run()
