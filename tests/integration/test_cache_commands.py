@@ -105,7 +105,7 @@ def test_the_frame_has_the_columns_of_the_specification_for_no_rows_as_for_many(
         assert found.frame.dtypes.astype(str).to_dict() == dtypes
         (row,) = found.frame.to_dict("records")
         assert (row["test_id"], row["status"], row["stored_status"]) == (FILE, "cached", "passed")
-        assert "status" in found._repr_mimebundle_()["text/html"] or found.raw["command"] == "cache why"
+        assert FILE in found._repr_mimebundle_()["text/html"] or found.raw["command"] == "cache stats"
 
 
 def test_clear_forgets_tests_by_path_and_the_export_follows(project):
