@@ -14,7 +14,9 @@ from typing import Any, Final, Literal
 
 __all__ = ["COMMANDS", "SETS", "Argument", "Command", "Flag", "flags_of"]
 
-Kind = Literal["switch", "text", "int", "float", "duration", "file", "directory", "choice", "count"]
+Kind = Literal[
+    "switch", "text", "int", "float", "percent", "duration", "file", "directory", "choice", "count"
+]
 Format = Literal["human", "json", "junit", "tap", "github"]
 
 
@@ -68,13 +70,17 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """Positional words of a command: ``default`` stands in where none is given."""
+    """Positional words of a command: ``default`` stands in where none is given.
+
+    ``names`` says what they name, for whoever completes them: ``tests``, or nothing that is known.
+    """
 
     name: str
     metavar: str
     many: bool = False
     default: str | None = None
     required: bool = False
+    names: Literal["tests"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +228,7 @@ SETS: Final[dict[str, tuple[Flag, ...]]] = {
         Flag(
             "audit",
             "Share of reused results that is checked against a fresh run.",
-            "float",
+            "percent",
             key="cache.audit_percent",
             metavar="PCT",
         ),
@@ -549,7 +555,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command(
         "cache why",
         "Why a test was run, or was not, the last time, and what would be done now.",
-        Argument("id", "ID", required=True),
+        Argument("id", "ID", required=True, names="tests"),
         (),
         "T",
         _HJ,
@@ -695,7 +701,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command(
         "history",
         "What earlier runs said about tests.",
-        Argument("ids", "ID", many=True),
+        Argument("ids", "ID", many=True, names="tests"),
         (Flag("limit", "At most N rows.", "int", metavar="N"),),
         "",
         _HJ,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from clnrm_nb.cache import Entry, Key
+    from clnrm_nb.cache.shared import SharedCache
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.executor.outcome import TestOutcome
@@ -70,9 +71,11 @@ class Caching:
         self._asks = self._is_on and not request.force and not request.is_repeated
         self._store = CacheStore(state, settings.cache)
         self._leases: Leases | None = None
+        self._beating: asyncio.Task[None] | None = None
         self._lookup: Lookup | None = None
         self._has_changed = False
         self.answers: Counter[str] = Counter()
+        self._shared = self._shared_cache()
         self.backend = resolved_backend(settings)
         self.tests = Tests(
             request,
@@ -83,6 +86,15 @@ class Caching:
             # A run that is gone on with is known by what its files said.
             uses_manifests=self._asks and not request.resume,
         )
+
+    def _shared_cache(self) -> SharedCache | None:
+        """That of the settings, if any: most runs need not even know how to ask one."""
+        wanted = self._settings.cache.shared
+        if not self._is_on or not (wanted.url or wanted.dir):
+            return None
+        from clnrm_nb.cache.shared import SharedCache
+
+        return SharedCache.of(wanted, self._project.root, self._state.warn)
 
     @property
     def inputs(self) -> Inputs | None:
@@ -114,6 +126,7 @@ class Caching:
             at=self._at,
             given=self._request.variables.origins,
             masker=masker,
+            shared=self._shared,
         )
         if not self._asks:
             await asyncio.to_thread(self._lookup.prepare, "forced", chosen)
@@ -135,8 +148,14 @@ class Caching:
             return set()
         if self._leases is None:
             self._leases = Leases(self._state)
+            self._beating = asyncio.create_task(self._leases.beat())
         mine = self._leases.take([_lease(*each) for each in hashes.items()])
         return {test_id for test_id, value in hashes.items() if _lease(test_id, value) in mine}
+
+    def release(self, hashes: Mapping[str, str]) -> None:
+        """Let others have tests that this run has done."""
+        if self._leases is not None:
+            self._leases.release([_lease(*each) for each in hashes.items()])
 
     async def wait(self, hashes: Mapping[str, str]) -> set[str]:
         """Wait until other runs are done with some of these tests; those they are done with."""
@@ -182,10 +201,14 @@ class Caching:
             spans=spans,
             mask=masker.text,
             is_repeated=self._request.is_repeated,
+            shared=self._shared,
         )
 
     def close(self) -> None:
         """Let go of what is reserved, and tell other programs what is stored."""
+        if self._beating is not None:
+            self._beating.cancel()
+            self._beating = None
         if self._leases is not None:
             self._leases.close()
             self._leases = None
