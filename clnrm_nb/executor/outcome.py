@@ -26,7 +26,15 @@ __all__ = [
     "worst",
 ]
 
-_PRECEDENCE: tuple[Status, ...] = ("interrupted", "error", "failed", "incomplete", "flaky", "cached", "passed")
+_PRECEDENCE: tuple[Status, ...] = (
+    "interrupted",
+    "error",
+    "failed",
+    "incomplete",
+    "flaky",
+    "cached",
+    "passed",
+)
 
 Verdict = Literal["passed", "failed", "not-evaluated"]
 
