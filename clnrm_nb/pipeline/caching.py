@@ -68,6 +68,7 @@ class Caching:
         self._asks = self._is_on and not request.force and not request.is_repeated
         self._store = CacheStore(state, settings.cache)
         self._leases: Leases | None = None
+        self._beating: asyncio.Task[None] | None = None
         self._lookup: Lookup | None = None
         self._has_changed = False
         self._shared = self._shared_cache()
@@ -139,8 +140,14 @@ class Caching:
             return set()
         if self._leases is None:
             self._leases = Leases(self._state)
+            self._beating = asyncio.create_task(self._leases.beat())
         mine = self._leases.take([_lease(*each) for each in hashes.items()])
         return {test_id for test_id, value in hashes.items() if _lease(test_id, value) in mine}
+
+    def release(self, hashes: Mapping[str, str]) -> None:
+        """Let others have tests that this run has done."""
+        if self._leases is not None:
+            self._leases.release([_lease(*each) for each in hashes.items()])
 
     async def wait(self, hashes: Mapping[str, str]) -> set[str]:
         """Wait until other runs are done with some of these tests; those they are done with."""
@@ -191,6 +198,9 @@ class Caching:
 
     def close(self) -> None:
         """Let go of what is reserved, and tell other programs what is stored."""
+        if self._beating is not None:
+            self._beating.cancel()
+            self._beating = None
         if self._leases is not None:
             self._leases.close()
             self._leases = None
