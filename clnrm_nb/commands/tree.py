@@ -76,8 +76,8 @@ class _Percent(click.FloatRange):
     """``5`` or ``5%``."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        text = value.strip().removesuffix("%") if isinstance(value, str) else value
-        return super().convert(text, param, ctx)
+        number: Any = value.strip().removesuffix("%") if isinstance(value, str) else value
+        return super().convert(number, param, ctx)
 
 
 _TYPES: dict[str, click.ParamType[Any]] = {
