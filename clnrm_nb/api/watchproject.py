@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from clnrm_nb.pipeline.load import Sources, load
 from clnrm_nb.pipeline.secrets import masker_of
 from clnrm_nb.report.text import json_ready
 from clnrm_nb.spans.content import canonical_json
-from clnrm_nb.watch import Canary, Facts, FileWatcher, Graph, Place, Rules
+from clnrm_nb.watch import Canary, Facts, FileWatcher, Graph, Place, Reading, Rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -111,7 +112,7 @@ class WatchedProject:
         self._maskers: dict[str, Masker] = {}
         """By file, where it has secrets."""
         self._contents: dict[str, str | None] = {}
-        """What files held when they were read, since somebody last asked."""
+        self._readings: list[Reading] = []
 
     def _configuration(self) -> list[str]:
         sources = file_sources(self.here.project, self.here.config_file, os.environ)
@@ -148,10 +149,10 @@ class WatchedProject:
         canary = Canary(str(project.state_dir / "watch"))
         return FileWatcher(self.graph, rules, roots, deliver, tell, canary=canary)
 
-    def taken(self) -> dict[str, str | None]:
-        """What files held when they were read, since this was last asked."""
-        contents, self._contents = self._contents, {}
-        return contents
+    def readings(self) -> list[Reading]:
+        """What was read since this was last asked, so that no save in the middle of it is missed."""
+        readings, self._readings = self._readings, []
+        return readings
 
     # ------------------------------------------------------------------------------------------ reading
 
@@ -179,6 +180,7 @@ class WatchedProject:
         paths = sorted(path for path in {Path(file) for file in files} if path.is_file())
         if not paths:
             return looked
+        since_ns, self._contents = time.monotonic_ns(), {}
         sources = Sources(paths, no_template=self.request.sources.no_template)
         loaded = load(sources, self.request.variables, project=here.project, settings=here.settings)
         masker = masker_of(loaded.tests, self.request.variables.environ or os.environ)
@@ -191,6 +193,7 @@ class WatchedProject:
         self._forget([test for test in before if test.test_id not in found], looked)
         for test in loaded.tests:
             self._know(test)
+        self._readings.append(Reading(self._contents, since_ns))
         looked.files = [here.project.relative(path) for path in paths]
         findings = [*loaded.diagnostics, *(each for test in loaded.tests for each in test.diagnostics)]
         looked.findings = [json_ready(finding.to_json(), masker.text) for finding in dict.fromkeys(findings)]

@@ -261,7 +261,7 @@ class Session:
 
     def _refresh(self) -> None:
         if self._watcher is not None:
-            self._watcher.refresh(self._project.taken())
+            self._watcher.refresh(*self._project.readings())
 
     def _understood(self, changes: Sequence[Change]) -> list[Change]:
         """Changes that mean something, after what is read before any test was read again.

@@ -47,7 +47,8 @@ class Trust:
             self.canary.write(now_ns)
 
     def again(self, now_ns: int) -> None:
-        """What has not been heard yet may have been lost: once more."""
+        """What has not been heard yet is lost, the canary too: nothing is held against the system for it."""
+        self._suspects.clear()
         if self.canary is not None and self.canary.is_awaited:
             self.canary.write(now_ns)
 

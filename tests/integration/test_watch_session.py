@@ -74,10 +74,14 @@ def write(project):
     """Write a test file that runs one shell command."""
 
     def write(name, command="true", *, head="", comment=""):
-        (project / f"{name}.clnrm.toml.tera").write_text(
+        file = project / f"{name}.clnrm.toml.tera"
+        # Whole at once, so that one save is one change however slow the machine is.
+        passing = file.with_name(f".{file.name}.tmp")
+        passing.write_text(
             f'{head}{comment}[meta]\nname = "{name}"\nversion = "1"\n'
             f'[[steps]]\nname = "go"\ncommand = ["sh", "-c", "{command}"]\n'
         )
+        passing.replace(file)
 
     return write
 
