@@ -70,6 +70,11 @@ class Canary:
         self.remove()
         return True
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether its event is still to come."""
+        return self._written_ns is not None
+
     def is_silent(self, now_ns: int) -> bool:
         """Whether its event should have come by now."""
         return self._written_ns is not None and now_ns - self._written_ns > self.patience_ns

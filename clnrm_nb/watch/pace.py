@@ -13,6 +13,7 @@ from typing import Final
 __all__ = ["Pace"]
 
 _S: Final = 1_000_000_000
+_STEPS_A_TURN: Final = 10
 
 
 @dataclass(slots=True)
@@ -51,6 +52,10 @@ class Pace:
         if quiet_ns < self.lively_s * _S:
             return self.lively_ms
         return self.calm_ms if quiet_ns < self.idle_after_s * _S else self.idle_ms
+
+    def turn_ns(self, now_ns: int) -> int:
+        """How long a turn may take, after which somebody may want something else."""
+        return _STEPS_A_TURN * self.step_ms(now_ns) * 1_000_000
 
     def poll_ns(self, now_ns: int, cost_ns: int) -> int:
         """Time from one look to the next where events do not come; a look costs `cost_ns`.

@@ -41,7 +41,7 @@ _TROUBLE_NS: Final = 1_000 * _MS
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class _Asked:
     """What to watch: places and single files; and what others have read."""
 
     places: tuple[Place, ...] = ()
@@ -105,11 +105,10 @@ class FileWatcher:
         self._tree = Tree(self._counts, self._enters)
         self._identity = Identity()
         self._sieve = Sieve(self._identity, self._counts)
-        self._attention = threading.Event()
+        self._closing = threading.Event()
         self._ready = threading.Event()
         self._lock = threading.Lock()
-        self._is_closing = False
-        self._wanted = _Wanted()
+        self._asked: _Asked | None = None
         self._told: set[str] = set()
         self._next_look_ns = 0
         self._thread = threading.Thread(target=self._run, name="clnrm-watch", daemon=True)
@@ -141,8 +140,7 @@ class FileWatcher:
 
     def close(self) -> None:
         """End; nothing is delivered any more."""
-        self._is_closing = True
-        self._attention.set()
+        self._closing.set()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join()
 
@@ -151,9 +149,8 @@ class FileWatcher:
         if self._trust.canary is not None:
             places.add(Place(self._trust.canary.directory))
         with self._lock:
-            readings = (*self._wanted.readings, *readings)
-            self._wanted = _Wanted(tuple(sorted(places)), tuple(self._graph.paths()), readings)
-            self._attention.set()
+            asked = self._asked.readings if self._asked is not None else ()
+            self._asked = _Asked(tuple(sorted(places)), tuple(self._graph.paths()), (*asked, *readings))
 
     # What counts
 
@@ -175,7 +172,7 @@ class FileWatcher:
         try:
             self._begin()
             self._ready.set()
-            while not self._is_closing:
+            while not self._closing.is_set():
                 self._survive()
         finally:
             self._ready.set()
@@ -184,13 +181,13 @@ class FileWatcher:
 
     def _begin(self) -> None:
         self._pace.changed(time.monotonic_ns())
-        wanted = self._take()
-        self._tree.places = wanted.places
-        read = wanted.expect(self._identity)
+        asked = self._take()
+        self._tree.places = asked.places
+        read = asked.expect(self._identity)
         paths = self._look(is_forced=True)
-        while not self._tree.directories and not self._attention.wait(_TROUBLE_NS / 1e9):
+        while not self._tree.directories and not self._closing.wait(_TROUBLE_NS / 1e9):
             paths = self._look(is_forced=True)
-        self._identity.learn((*wanted.names, *paths))
+        self._identity.learn((*asked.names, *paths))
         paths.update(read)
         if self.means == "events":
             self._trust.begin(time.monotonic_ns())
@@ -207,48 +204,47 @@ class FileWatcher:
             self._next_look_ns = time.monotonic_ns() + _TROUBLE_NS
 
     def _once(self) -> None:
-        if self._attention.is_set():
-            paths = self._adopt()
+        if self._asked is not None:
+            paths = self._adopt(self._take())
         elif self.means == "events":
             paths = self._by_events()
         else:
             paths = self._by_looking()
-        if not self._is_closing:
+        if not self._closing.is_set():
             self._confirm(paths)
 
-    def _take(self) -> _Wanted:
+    def _take(self) -> _Asked:
         with self._lock:
-            wanted = self._wanted
-            self._wanted = _Wanted(wanted.places, wanted.names)
-            if not self._is_closing:
-                self._attention.clear()
-        return wanted
+            asked, self._asked = self._asked, None
+        return asked or _Asked(self._tree.places)
 
-    def _adopt(self) -> Iterable[str]:
+    def _adopt(self, asked: _Asked) -> set[str]:
         """Other places: what nobody watched for is taken as it is, what should have been known is new."""
-        wanted = self._take()
+        read = asked.expect(self._identity)
+        links = [name for name in asked.names if name not in self._identity and os.path.islink(name)]
+        self._identity.learn(asked.names)
+        if asked.places == self._tree.places and not links:
+            return read
         whole = [place for place in self._tree.places if place.whole]
-        self._tree.places = wanted.places
-        read = wanted.expect(self._identity)
-        self._identity.learn(wanted.names)
+        self._tree.places = asked.places
         paths = self._look()
         self._identity.learn(
             path for path in paths if not (self._counts_by_name(path) or _lies_in_any(path, whole))
         )
         return paths | read
 
-    def _by_events(self) -> Iterable[str]:
+    def _by_events(self) -> set[str]:
         now = time.monotonic_ns()
         try:
-            raw = self._events.wait(self._pace.step_ms(now), self._patience_ms(now), self._attention)
+            raw = self._events.wait(self._pace.step_ms(now), self._patience_ms(now), self._closing)
         except UnwatchableError as refusal:
             self._refuse(refusal)
-            return ()
+            return set()
         now = time.monotonic_ns()
         distrust = self._trust.hear(raw, now)
         if distrust is not None:
             self._give_up_events(distrust)
-            return ()
+            return set()
         paths = {path for _kind, path in raw}
         if self._is_structural(raw):
             return paths | self._look(is_forced=self._has_lost_directory(raw))
@@ -256,14 +252,20 @@ class FileWatcher:
             paths.update(self._tree.aliases[path])
         return paths | self._check(paths, now) if now >= self._next_look_ns else paths
 
-    def _by_looking(self) -> Iterable[str]:
-        wait_ns = min(self._next_look_ns - time.monotonic_ns(), self._sieve.again_ns or _TROUBLE_NS)
-        self._attention.wait(max(wait_ns, _MS) / 1e9)
-        return self._look() if time.monotonic_ns() >= self._next_look_ns else ()
+    def _by_looking(self) -> set[str]:
+        now = time.monotonic_ns()
+        wait_ns = min(self._next_look_ns - now, self._sieve.again_ns or _TROUBLE_NS, self._pace.turn_ns(now))
+        self._closing.wait(max(wait_ns, _MS) / 1e9)
+        return self._look() if time.monotonic_ns() >= self._next_look_ns else set()
 
     def _patience_ms(self, now_ns: int) -> int:
-        """How long to wait for events: until something else has to be done."""
-        until_ns = min(self._next_look_ns - now_ns, self._sieve.again_ns or _TROUBLE_NS, 500 * _MS)
+        """How long to wait for events: until something else has to be done, or may have been asked for.
+
+        watchfiles forgets what it has heard when its waiting is cut short, so that it never is.
+        """
+        until_ns = min(
+            self._next_look_ns - now_ns, self._sieve.again_ns or _TROUBLE_NS, self._pace.turn_ns(now_ns)
+        )
         return max(until_ns // _MS, 1)
 
     # What events leave open
@@ -319,6 +321,7 @@ class FileWatcher:
         """Watch the directories; False if one of them has just gone."""
         try:
             self._events.open(list(self._tree.directories))
+            self._trust.again(time.monotonic_ns())
         except FileNotFoundError:
             return False
         except UnwatchableError as refusal:

@@ -46,6 +46,12 @@ class Trust:
         if self.canary is not None:
             self.canary.write(now_ns)
 
+    def again(self, now_ns: int) -> None:
+        """What has not been heard yet is lost, the canary too: nothing is held against the system for it."""
+        self._suspects.clear()
+        if self.canary is not None and self.canary.is_awaited:
+            self.canary.write(now_ns)
+
     def hear(self, raw: Raw, now_ns: int) -> Remark | None:
         """Events that came, maybe none; a remark if events are not to be trusted any more."""
         paths = {path for _kind, path in raw}
