@@ -55,7 +55,7 @@ class _Percent(click.FloatRange):
     """``5`` or ``5%``."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        text = value.strip().removesuffix("%") if isinstance(value, str) else value
+        text: Any = value.strip().removesuffix("%") if isinstance(value, str) else value
         return super().convert(text, param, ctx)
 
 
