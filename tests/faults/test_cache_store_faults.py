@@ -112,7 +112,7 @@ def flip(seed):
     return change
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(16))
 def test_flipped_bits_in_the_database_are_misses(directory, filled, seed):
     damaged(directory, flip(seed))
 
