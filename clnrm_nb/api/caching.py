@@ -317,11 +317,11 @@ def _summary(stats: Stats) -> dict[str, Any]:
 
 def _facts(stats: Stats, here: Context) -> dict[str, str]:
     figures, limits = _summary(stats), here.settings.cache
+    tests = number_text(stats.tests, "test")
     rate, false_rate = figures["hit_rate"], figures["false_hit_rate"]
     return {
-        "entries": f"{stats.entries:,}, of {number_text(stats.tests, 'test')} "
-        f"(at most {limits.max_entries:,})",
-        "size": f"{_size(stats.size)} (at most {limits.max_size_mb:,} MiB)",
+        "entries": f"{stats.entries:,} of {limits.max_entries:,} at most, from {tests}",
+        "size": f"{_size(stats.size)} of {limits.max_size_mb:,} MiB at most",
         "hits": f"{figures['hits']:,}",
         "judged again": f"{figures['rejudged']:,} on stored spans, nothing was run",
         "misses": f"{figures['misses']:,}",

@@ -29,6 +29,7 @@ _NOWHERE: Final = Sight()
 _NESTED: Final = frozenset({"scenario", "limits", "more"})
 """Parts that are trees; the others are names with values."""
 _NOTHING: Final = {"environment": "not set", "files": "missing", "mounts": "missing", "images": "unknown"}
+_UNITS: Final = {"_s": "s", "_ms": "ms", "_mb": "MiB", "_millicores": "millicores"}
 _LONGEST: Final = 80
 _CONTEXT: Final = 20
 """Characters of a value that are shown, and of those how many before the first difference."""
@@ -112,7 +113,15 @@ def _of_name(kind: str, name: str, old: Any, new: Any, sight: Sight) -> Cause:
 
 def _of_scenario(path: KeyPath, old: Any, new: Any, sight: Sight) -> Cause:
     written = sight.path_of(path)
-    return Cause("scenario", dotted(written), *_shown(old, new), sight.place_of(written))
+    before, after = _with_unit(path, *_shown(old, new))
+    return Cause("scenario", dotted(written), before, after, sight.place_of(written))
+
+
+def _with_unit(path: KeyPath, *texts: str | None) -> tuple[str | None, ...]:
+    """Numbers with the unit of the model, which may not be that of the key in the file."""
+    name = next((part for part in reversed(path) if isinstance(part, str)), "")
+    unit = next((word for suffix, word in _UNITS.items() if name.endswith(suffix)), "")
+    return tuple(f"{text} {unit}" if unit and text and text[0].isdigit() else text for text in texts)
 
 
 def _of_verdict(path: KeyPath, old: Any, new: Any, sight: Sight) -> Cause:
@@ -234,9 +243,18 @@ def _shown(old: Any, new: Any) -> tuple[str | None, str | None]:
 def _text(value: Any) -> str | None:
     if value is _ABSENT or value is None:
         return None
-    text = canonical_json(value)
+    text = canonical_json(_without_nothing(value))
     # A seal says that something is there and not what, and neither do the words around it.
     return f"hmac:{hashlib.sha256(text.encode()).hexdigest()[:16]}" if '"hmac:' in text else text
+
+
+def _without_nothing(value: Any) -> Any:
+    """Without the fields nobody has set, which a model is full of."""
+    if isinstance(value, dict):
+        return {key: _without_nothing(inner) for key, inner in value.items() if inner not in (None, [], {})}
+    if isinstance(value, list):
+        return [_without_nothing(inner) for inner in value]
+    return value
 
 
 def _window(text: str | None, start: int) -> str | None:

@@ -91,7 +91,8 @@ def parts_of(test: TestFile, rendered: Rendered, around: Surroundings, *, seal: 
         **secrets,
         **read.environment,
     }
-    hidden = Sealing([*_not_in_clear({**secrets, **read.environment}), *_given_secrets(rendered)], seal)
+    values = [*_not_in_clear({**secrets, **read.environment}), *_given_secrets(rendered)]
+    hidden = Sealing(values, seal, _field_names())
     files = {name: digest for name, digest in read.files.items() if name != rendered.file}
     return Key(
         {
@@ -110,6 +111,17 @@ def parts_of(test: TestFile, rendered: Rendered, around: Surroundings, *, seal: 
         },
         expectations=hidden.of(_expectations(test)),
     )
+
+
+@cache
+def _field_names() -> frozenset[str]:
+    """Keys that a model has and no file gives."""
+    todo, found = [Model], {"test", "scenarios"}
+    while todo:
+        kinds = todo.pop().__subclasses__()
+        todo += kinds
+        found |= {name for kind in kinds for name in kind.model_fields}
+    return frozenset(found)
 
 
 def _not_in_clear(environment: Mapping[str, str | None]) -> list[str]:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from clnrm_nb.config.writing import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
 __all__ = ["LONGEST_S", "DirectoryPlace", "HttpPlace", "Place"]
@@ -81,7 +81,7 @@ class HttpPlace:
         self._address = urlsplit(url)
         self._longest_s = longest_s
         self._lock = threading.Lock()
-        self._connection: http.client.HTTPConnection | None = None
+        self._idle: list[http.client.HTTPConnection] = []
 
     def read(self, name: str, most_bytes: int) -> bytes | None:
         """See :class:`Place`."""
@@ -99,17 +99,14 @@ class HttpPlace:
     def _ask(self, method: str, name: str, body: bytes | None = None, *, most_bytes: int = 0) -> bytes | None:
         """The body of the answer; ``None`` if nothing is there."""
         path = f"{self._address.path.rstrip('/')}/{name}"
-        headers = {"Content-Type": "application/octet-stream"} if body is not None else {}
-        with self._lock:
-            try:
-                with self._in_time(name):
-                    answer = self._answer(method, path, body, headers)
-                    content = _body(answer, most_bytes, name)
-            except (OSError, http.client.HTTPException) as error:
-                self._hang_up()
-                raise error if isinstance(error, OSError) else OSError(_told(error)) from error
-            if answer.will_close:
-                self._hang_up()
+        try:
+            with self._connection() as connection, self._in_time(connection, name):
+                answer = _answer(connection, method, path, body)
+                content = _body(answer, most_bytes, name)
+                if answer.will_close:
+                    connection.close()
+        except http.client.HTTPException as error:
+            raise OSError(_told(error)) from error
         if answer.status == http.client.NOT_FOUND:
             return None
         if not http.client.OK <= answer.status < http.client.MULTIPLE_CHOICES:
@@ -117,15 +114,33 @@ class HttpPlace:
         return content
 
     @contextmanager
-    def _in_time(self, name: str) -> Iterator[None]:
+    def _connection(self) -> Iterator[http.client.HTTPConnection]:
+        """One that nobody else uses; it is kept unless something goes wrong."""
+        with self._lock:
+            connection = self._idle.pop() if self._idle else self._new_connection()
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        with self._lock:
+            self._idle.append(connection)
+
+    def _new_connection(self) -> http.client.HTTPConnection:
+        kind = http.client.HTTPSConnection if self._address.scheme == "https" else http.client.HTTPConnection
+        assert self._address.hostname is not None
+        return kind(self._address.hostname, self._address.port, timeout=_SILENCE_S)
+
+    @contextmanager
+    def _in_time(self, connection: http.client.HTTPConnection, name: str) -> Iterator[None]:
         """Cut the connection when time is up: a server that drips is never silent for long."""
         is_up = threading.Event()
 
         def cut() -> None:
             is_up.set()
-            if self._connection is not None and self._connection.sock is not None:
+            if connection.sock is not None:
                 with suppress(OSError):
-                    self._connection.sock.shutdown(socket.SHUT_RDWR)
+                    connection.sock.shutdown(socket.SHUT_RDWR)
 
         timer = threading.Timer(self._longest_s, cut)
         timer.daemon = True
@@ -140,35 +155,22 @@ class HttpPlace:
         if is_up.is_set():
             raise TimeoutError(f"`{name}` took longer than {self._longest_s:g} s")
 
-    def _answer(
-        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
-    ) -> http.client.HTTPResponse:
-        """One request; once more where a kept connection has been closed meanwhile."""
-        is_kept = self._connection is not None
-        try:
-            return self._send(method, path, body, headers)
-        except (ConnectionError, http.client.CannotSendRequest):
-            self._hang_up()
-            if not is_kept:
-                raise
-            return self._send(method, path, body, headers)
 
-    def _send(
-        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
-    ) -> http.client.HTTPResponse:
-        if self._connection is None:
-            kind = (
-                http.client.HTTPSConnection if self._address.scheme == "https" else http.client.HTTPConnection
-            )
-            assert self._address.hostname is not None
-            self._connection = kind(self._address.hostname, self._address.port, timeout=_SILENCE_S)
-        self._connection.request(method, path, body, dict(headers))
-        return self._connection.getresponse()
-
-    def _hang_up(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+def _answer(
+    connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None
+) -> http.client.HTTPResponse:
+    """One request; once more where a kept connection has been closed meanwhile."""
+    headers = {"Content-Type": "application/octet-stream"} if body is not None else {}
+    is_kept = connection.sock is not None
+    try:
+        connection.request(method, path, body, headers)
+        return connection.getresponse()
+    except (ConnectionError, http.client.CannotSendRequest):
+        connection.close()
+        if not is_kept:
+            raise
+        connection.request(method, path, body, headers)
+        return connection.getresponse()
 
 
 def _body(answer: http.client.HTTPResponse, most_bytes: int, name: str) -> bytes:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from clnrm_nb.secrets import Masker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
 __all__ = ["Sealing"]
 
@@ -26,6 +26,8 @@ class Sealing:
         What nobody may read.
     seal : callable
         From a text to its seal (:meth:`~clnrm_nb.cache.LocalKey.seal`).
+    fields : collection of str
+        Keys that nobody has typed.
 
     Examples
     --------
@@ -33,10 +35,13 @@ class Sealing:
     {'args': ['-p', 'sealed'], 'port': 80}
     """
 
-    def __init__(self, values: Iterable[str], seal: Callable[[str], str]) -> None:
+    def __init__(
+        self, values: Iterable[str], seal: Callable[[str], str], fields: Collection[str] = ()
+    ) -> None:
         self._whole = frozenset(value for value in values if value)
         self._masker = Masker({*self._whole, *(value.casefold() for value in self._whole)})
         self._seal = seal
+        self._fields = fields
 
     def of(self, value: Any) -> Any:
         """A copy of a value as JSON has it. Raises what `seal` raises."""
@@ -44,7 +49,7 @@ class Sealing:
 
     def _sealed(self, value: Any) -> Any:
         if isinstance(value, dict):
-            return {self._text(key): self._sealed(each) for key, each in value.items()}
+            return {self._named(key): self._sealed(each) for key, each in value.items()}
         if isinstance(value, (list, tuple)):
             return [self._sealed(each) for each in value]
         if isinstance(value, str):
@@ -52,6 +57,9 @@ class Sealing:
         if isinstance(value, (int, float)) and not isinstance(value, bool) and str(value) in self._whole:
             return self._seal(f"number {value}")
         return value
+
+    def _named(self, key: str) -> str:
+        return key if key in self._fields else self._text(key)
 
     def _text(self, text: str) -> str:
         # Too short a value to be looked for inside others still stands for itself.

@@ -17,7 +17,8 @@ import json
 import platform
 import re
 import threading
-from dataclasses import fields
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -43,6 +44,7 @@ MOST_CONTENT_BYTES: Final = 64 * 1024**2
 
 _FORMAT: Final = "clnrm-shared/1"
 _SEAL: Final = '"hmac:'
+_AT_ONCE: Final = 8
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}\Z")
 _LOCAL: Final = frozenset(
     {"test_id", "hash", "verdict", "record", "spans", "stamps", "updated", "last_used", "size"}
@@ -127,8 +129,23 @@ class SharedCache:
             self._give_up(error)
             return None
 
-    def offer(self, deposit: Deposit) -> bool:
-        """Give a result to others, spans included; whether they can find it now."""
+    def fetch_all(self, wanted: Mapping[str, Key]) -> dict[str, Deposit]:
+        """The same for many tests by id, several at a time; those of which nothing is sure are left out."""
+        if not self._reads or self._is_off or not wanted:
+            return {}
+        with ThreadPoolExecutor(min(_AT_ONCE, len(wanted)), "clnrm-shared-cache") as pool:
+            found = pool.map(self.fetch, wanted.keys(), wanted.values())
+            return {test_id: one for test_id, one in zip(wanted, found, strict=True) if one is not None}
+
+    def offer(self, deposit: Deposit, spans: bytes | None = None) -> bool:
+        """Give a result to others; whether they can find it now.
+
+        Parameters
+        ----------
+        spans : bytes, optional
+            Where the deposit only names them.
+        """
+        deposit = replace(deposit, spans=deposit.spans if spans is None else spans)
         entry, key = deposit.entry, deposit.key
         is_ours = entry.hash == key.hash and entry.verdict == key.verdict
         if not self._writes or self._is_off or not is_ours or why_not_shared(key):

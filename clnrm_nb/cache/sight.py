@@ -137,8 +137,9 @@ class Sight:
             return place.written[key]
         name = _TABLES.get(key, key) if not path else key
         bare = next((name.removesuffix(unit) for unit in _UNITS if name.endswith(unit)), name)
-        # Fields carry their units, keys do not always.
-        return (*path, name if self._is_written((*path, name)) else bare)
+        # Fields carry their units, keys do not always, or another one.
+        spellings = (name, bare, *(f"{bare}{unit}" for unit in _UNITS))
+        return (*path, next((one for one in spellings if self._is_written((*path, one))), bare))
 
     def _is_whole(self, path: KeyPath, key: str | int) -> bool:
         """Whether the document has a plain value where the model has parts, as a pattern or a command."""

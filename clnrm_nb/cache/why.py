@@ -40,7 +40,7 @@ def headline(decision: Decision) -> str:
     }[decision.answer]
     if decision.answer == "hit":
         reason = "nothing it depends on has changed" if not decision.causes else "what changed does not count"
-        return f"{decision.test_id}: {words}: {reason}"
+        return f"{decision.test_id}: {words}: {decision.reason or reason}"
     more = f" and {len(said) - 1} more" if len(said) > 1 else ""
     return f"{decision.test_id}: {words} because {said[0]}{more}" if said else f"{decision.test_id}: {words}"
 

@@ -73,7 +73,7 @@ def run_command_line(words: Sequence[str]) -> int:
         The exit status.
     """
     try:
-        call = build_tree().main(list(words), prog_name="clnrm", standalone_mode=False)
+        call = build_tree(names=_names).main(list(words), prog_name="clnrm", standalone_mode=False)
         return carry_out(call) if isinstance(call, Call) else int(call or 0)
     except click.ClickException as error:
         error.show()
@@ -86,6 +86,13 @@ def run_command_line(words: Sequence[str]) -> int:
         if "--debug" in words:
             traceback.print_exception(error)
         return _report(error)
+
+
+def _names(kind: str) -> list[str]:
+    """What a shell completes."""
+    from clnrm_nb.api.completing import names_of
+
+    return names_of(kind)
 
 
 def _report(error: BaseException) -> int:

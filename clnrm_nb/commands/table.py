@@ -70,13 +70,17 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """Positional words of a command: ``default`` stands in where none is given."""
+    """Positional words of a command: ``default`` stands in where none is given.
+
+    ``names`` says what they name, for whoever completes them: ``tests``, or nothing that is known.
+    """
 
     name: str
     metavar: str
     many: bool = False
     default: str | None = None
     required: bool = False
+    names: Literal["tests"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -520,7 +524,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command(
         "cache why",
         "Why a test was run, or was not, the last time, and what would be done now.",
-        Argument("id", "ID", required=True),
+        Argument("id", "ID", required=True, names="tests"),
         (),
         "T",
         _HJ,
@@ -666,7 +670,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command(
         "history",
         "What earlier runs said about tests.",
-        Argument("ids", "ID", many=True),
+        Argument("ids", "ID", many=True, names="tests"),
         (Flag("limit", "At most N rows.", "int", metavar="N"),),
         "",
         _HJ,

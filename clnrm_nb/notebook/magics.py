@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
 from clnrm_nb.errors import ClnrmError, RunFailedError, UsageError, ValidationFailedError
+from clnrm_nb.notebook.completion import offer_completion
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -32,6 +33,7 @@ def load(shell: InteractiveShell) -> None:
     """Register both magics; again changes nothing."""
     if "ClnrmMagics" not in shell.magics_manager.registry:
         shell.register_magics(ClnrmMagics)
+        offer_completion(shell)
 
 
 def unload(shell: InteractiveShell) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from clnrm_nb.cache import Entry, Key
+    from clnrm_nb.cache.shared import SharedCache
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.executor.outcome import TestOutcome
@@ -70,6 +71,7 @@ class Caching:
         self._beating: asyncio.Task[None] | None = None
         self._lookup: Lookup | None = None
         self._has_changed = False
+        self._shared = self._shared_cache()
         self.backend = resolved_backend(settings)
         self.tests = Tests(
             request,
@@ -80,6 +82,15 @@ class Caching:
             # A run that is gone on with is known by what its files said.
             uses_manifests=self._asks and not request.resume,
         )
+
+    def _shared_cache(self) -> SharedCache | None:
+        """That of the settings, if any: most runs need not even know how to ask one."""
+        wanted = self._settings.cache.shared
+        if not self._is_on or not (wanted.url or wanted.dir):
+            return None
+        from clnrm_nb.cache.shared import SharedCache
+
+        return SharedCache.of(wanted, self._project.root, self._state.warn)
 
     @property
     def inputs(self) -> Inputs | None:
@@ -111,6 +122,7 @@ class Caching:
             at=self._at,
             given=self._request.variables.origins,
             masker=masker,
+            shared=self._shared,
         )
         if not self._asks:
             await asyncio.to_thread(self._lookup.prepare, "forced", chosen)
@@ -181,6 +193,7 @@ class Caching:
             spans=spans,
             mask=masker.text,
             is_repeated=self._request.is_repeated,
+            shared=self._shared,
         )
 
     def close(self) -> None:

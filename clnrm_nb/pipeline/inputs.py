@@ -182,10 +182,18 @@ def _limits(plan: TestPlan, settings: Settings) -> dict[str, Any]:
     """All that may stop a test or slow it down."""
     return {
         "services": {
-            name: [one.limits.memory_mb, one.limits.cpu_millicores, one.timeout_s]
+            name: {
+                "memory_mb": one.limits.memory_mb,
+                "cpu_millicores": one.limits.cpu_millicores,
+                "timeout_s": one.timeout_s,
+            }
             for name, one in plan.services.items()
         },
-        "runner": [plan.runner_memory_mb, plan.runner_cpu_millicores, plan.runner_image],
+        "runner": {
+            "memory_mb": plan.runner_memory_mb,
+            "cpu_millicores": plan.runner_cpu_millicores,
+            "image": plan.runner_image,
+        },
         "test_s": plan.timeout_s,
         "step_s": plan.step_timeout_s,
         "flush_ms": settings.executor.flush_max_ms,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from clnrm_nb.cache import CacheStore, Key
+    from clnrm_nb.cache.shared import SharedCache
     from clnrm_nb.executor.outcome import TestOutcome
     from clnrm_nb.pipeline.load import LoadedTest
     from clnrm_nb.report.text import Mask
@@ -33,6 +34,7 @@ def keep(
     spans: Mapping[str, str],
     mask: Mask,
     is_repeated: bool = False,
+    shared: SharedCache | None = None,
 ) -> None:
     """Store tests that passed, and drop what is stored of those that did not. Blocks for the disk.
 
@@ -46,15 +48,21 @@ def keep(
         Digests of stored spans, where there are any by now.
     is_repeated : bool
         Tests ran several times: nothing is stored.
+    shared : SharedCache, optional
+        Is offered what is stored.
     """
     ran = [(outcome, keys[outcome.id]) for outcome in outcomes if outcome.id in keys and not outcome.cached]
     store.drop([(outcome.id, key.hash) for outcome, key in ran if outcome.status in _NOT_A_PASS])
     if not is_repeated:
-        store.put(
+        deposits = [
             _deposit(outcome, tests[outcome.id], key, run_id=run_id, spans=spans.get(outcome.id), mask=mask)
             for outcome, key in ran
             if outcome.status == "passed" and outcome.complete
-        )
+        ]
+        store.put(deposits)
+        if shared is not None:
+            for deposit in deposits:
+                shared.offer(deposit, store.spans_of(deposit.entry))
 
 
 def _deposit(

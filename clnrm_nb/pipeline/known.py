@@ -199,10 +199,6 @@ class Tests:
                 loaded = load_file(file.request, self._settings)
                 file.tests, file.findings, file.is_read = loaded.tests, loaded.diagnostics, True
 
-    def file_of(self, test_id: str) -> SourceFile | None:
-        """The file that makes a test."""
-        return next((file for file in self.files if any(test_id == one.test_id for one in file.tests)), None)
-
     def secrets(self) -> set[str]:
         """Values from outside that may be secrets of tests whose files were not read."""
         from clnrm_nb.secrets import names_a_secret

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from clnrm_nb.cache import Answer, CacheStore, Entry, Key
+    from clnrm_nb.cache.shared import SharedCache
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.executor.outcome import TestOutcome
     from clnrm_nb.pipeline.images import ImageIds
@@ -76,6 +77,8 @@ class Lookup:
         The run that asks, and when.
     given : mapping of str to str
         How variables came from outside, by name.
+    shared : SharedCache, optional
+        Is asked for what is not stored here.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class Lookup:
         at: str,
         given: Mapping[str, str],
         masker: Masker,
+        shared: SharedCache | None = None,
     ) -> None:
         self._tests = tests
         self._store = store
@@ -102,6 +106,7 @@ class Lookup:
         self._at = at
         self._given = given
         self._masker = masker
+        self._shared = shared
         self._decisions: dict[str, Decision] = {}
         self._counts: Counter[str] = Counter()
         self.inputs: Inputs | None = None
@@ -213,6 +218,9 @@ class Lookup:
     def _compare(self, tests: Mapping[str, LoadedTest], keys: Mapping[str, Key], found: Found) -> None:
         asked = [(test_id, keys[test_id].hash) for test_id in tests]
         stored = self._store.find(asked)
+        if self._shared is not None:
+            missing = {name: keys[name] for name, value in asked if (name, value) not in stored}
+            stored |= self._fetched(missing)
         whole = self._store.are_whole(stored.values())
         misses: list[str] = []
         for test_id, test in tests.items():
@@ -230,6 +238,13 @@ class Lookup:
             found_missing = self._reasons.of_misses({name: tests[name] for name in misses}, keys)
             for test_id, causes in found_missing.items():
                 self._note(test_id, "miss", keys[test_id], causes=causes)
+
+    def _fetched(self, wanted: Mapping[str, Key]) -> dict[tuple[str, str], Entry]:
+        """Entries that others have made; they are kept, and then as good as our own."""
+        assert self._shared is not None
+        deposits = self._shared.fetch_all(wanted)
+        self._store.put(deposits.values())
+        return self._store.find([deposit.entry.key for deposit in deposits.values()])
 
     def _whole(self, keys: Iterable[tuple[str, str]]) -> dict[str, Entry]:
         """Entries whose objects are there, by test."""
@@ -254,6 +269,7 @@ class Lookup:
             entry.hash,
             entry.verdict,
             causes,
+            f"taken from the shared cache, by {writer}" if (writer := entry.more.get("shared_by")) else None,
             by=by,
             at=self._at,
             run=self._run_id,

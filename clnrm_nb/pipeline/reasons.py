@@ -36,6 +36,7 @@ class Reasons:
         self._store = store
         self._state = state
         self._given = given
+        self._files = {test.test_id: file for file in tests.files for test in file.tests}
         self._edits: dict[int, list[Cause]] = {}
 
     def of_a_hit(self, test: LoadedTest) -> tuple[Cause, ...]:
@@ -83,7 +84,7 @@ class Reasons:
 
     def _edited(self, test: LoadedTest) -> list[Cause]:
         """What has been edited since the last manifest of the test's file, if there is any."""
-        file = self._tests.file_of(test.test_id)
+        file = self._files.get(test.test_id)
         if file is None:
             return []
         if id(file) not in self._edits:

@@ -55,7 +55,8 @@ class CachedOutcome(TestOutcome):
         self.hermetic, self.replayed = bool(entry.hermetic), bool(more.get("replayed"))
         self.matrix = dict(entry.matrix)
         self.hash, self.hash_reason = entry.hash, None
-        self.reason = f"unchanged since run {entry.run}"
+        writer = more.get("shared_by")
+        self.reason = f"unchanged since run {entry.run}{f' of {writer}' if writer else ''}"
         self.complete, self.trace_digest = True, entry.trace_digest
         self.taken_over_from = None
 

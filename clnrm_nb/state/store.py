@@ -73,6 +73,10 @@ class State:
         with self._lock:
             return tuple(self._findings.values())
 
+    def warn(self, message: str) -> None:
+        """Say one more thing of the kind (CLN804), for whoever keeps things here."""
+        self._warn(message)
+
     def _warn(self, message: str, *, topic: str | None = None) -> None:
         with self._lock:
             self._findings.setdefault(topic or message, Diagnostic("CLN804", message))

@@ -380,10 +380,25 @@ def test_a_server_that_takes_nothing_is_said_once(server):
         assert not cache(HttpPlace(server.url), warn=warn).offer(deposit())
 
 
+def test_many_are_asked_for_at_once_and_trouble_is_still_said_once(server):
+    keys = {
+        f"tests/{number}": replace(KEY, parts={**KEY.parts, "matrix": {"n": number}}) for number in range(20)
+    }
+    for test_id, key in keys.items():
+        if test_id != "tests/7":
+            cache(HttpPlace(server.url)).offer(deposit(key, test_id))
+    found = cache(HttpPlace(server.url)).fetch_all(keys)
+    assert found.keys() == keys.keys() - {"tests/7"}
+    assert all(one.entry.key == (test_id, keys[test_id].hash) for test_id, one in found.items())
+    server.trouble = refuse
+    with warned_of("500") as warn:
+        assert cache(HttpPlace(server.url), warn=warn).fetch_all(keys) == {}
+
+
 def test_a_server_that_closes_its_connections_is_no_trouble(server):
     one = cache(HttpPlace(server.url))
     one.offer(deposit())
-    one._place._connection.sock.shutdown(socket.SHUT_RDWR)
+    one._place._idle[0].sock.shutdown(socket.SHUT_RDWR)
     assert one.fetch(ID, KEY) is not None
 
 

@@ -250,7 +250,7 @@ def test_no_secret_is_ever_in_the_words(tmp_path, value, other):
     )
     said = []
     keys = []
-    for url in (value, other):
+    for url in (f"q7Zx{value}", f"q7Zx{other}"):
         environ = {"API_URL": url, "DB_PASSWORD": url + "!"}
         request = TemplateRequest(
             path=Path(FILE),
@@ -269,12 +269,8 @@ def test_no_secret_is_ever_in_the_words(tmp_path, value, other):
         )
     causes = between(keys[0][0].parts, keys[1][0].parts, keys[1][1])
     said = json.dumps([[sentence(cause), cause.to_json()] for cause in causes], ensure_ascii=False)
-    plain = text + FILE
-    assert [
-        url
-        for url in (value, other)
-        if url in said and url not in plain and len(url) > 5 and not url.isalpha()
-    ] == []
+    assert "q7Zx" not in said
+    assert "xZ7q" not in said
 
 
 # -------------------------------------------------------------------------------------------- decisions
