@@ -36,9 +36,9 @@ __all__ = [
 ]
 
 _HOME = {
-    "Diagnostics": "clnrm_nb.report.results",
+    "Diagnostics": "clnrm_nb.report.findings",
     "RunResult": "clnrm_nb.report.results",
-    "Trace": "clnrm_nb.report.results",
+    "Trace": "clnrm_nb.report.trace",
     "arun": "clnrm_nb.api",
     "load_trace": "clnrm_nb.api",
     "render": "clnrm_nb.api",

@@ -322,7 +322,7 @@ def unit_spec(tmp_path: Path, busybox_image: str) -> Callable[..., UnitSpec]:
 @pytest.fixture
 def no_leftovers(engine: TestEngine) -> Iterator[None]:
     """Nothing that this process made in the engine is left after the test."""
-    from clnrm_nb.executor.ownership import this_process
+    from clnrm_nb.reaper.ownership import this_process
 
     yield
     assert engine.labelled("clnrm_nb.owner", str(this_process())) == []

@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from clnrm_nb.executor.ownership import Owner, this_process
+from clnrm_nb.reaper.ownership import Owner, this_process
 from clnrm_nb.reaper.processes import marked, start_time
 
 WAITING = '[meta]\nname = "w{n}"\nversion = "1"\n[[scenario]]\nname = "s"\nrun = ["sh", "-c", "sleep 1000"]\n'

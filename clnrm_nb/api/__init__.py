@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from clnrm_nb.api.caching import cache_clear, cache_list, cache_stats, cache_verify, cache_why
     from clnrm_nb.api.comparing import (
         baseline_accept,
         baseline_history,
@@ -49,8 +50,9 @@ if TYPE_CHECKING:
     from clnrm_nb.api.starting import template, template_list
     from clnrm_nb.api.testfirst import redgreen
     from clnrm_nb.api.texts import dry_run, render, validate
+    from clnrm_nb.api.watching import Watch, watch
     from clnrm_nb.executor.events import Event
-    from clnrm_nb.pipeline.load import Cell
+    from clnrm_nb.pipeline.request import Cell
     from clnrm_nb.template import parse_assignments
 
 __all__ = [
@@ -58,6 +60,7 @@ __all__ = [
     "Context",
     "Event",
     "Run",
+    "Watch",
     "analyze",
     "arun",
     "baseline_accept",
@@ -68,6 +71,11 @@ __all__ = [
     "baseline_show",
     "baseline_undo",
     "baseline_verify",
+    "cache_clear",
+    "cache_list",
+    "cache_stats",
+    "cache_verify",
+    "cache_why",
     "context",
     "coverage",
     "diff",
@@ -103,13 +111,15 @@ __all__ = [
     "template",
     "template_list",
     "validate",
+    "watch",
 ]
 
 _HOME: Final = {
-    "Cell": "clnrm_nb.pipeline.load",
+    "Cell": "clnrm_nb.pipeline.request",
     "Context": "clnrm_nb.api.contexts",
     "Event": "clnrm_nb.executor.events",
     "Run": "clnrm_nb.api.running",
+    "Watch": "clnrm_nb.api.watching",
     "analyze": "clnrm_nb.api.inspect",
     "arun": "clnrm_nb.api.running",
     "baseline_accept": "clnrm_nb.api.comparing",
@@ -120,6 +130,11 @@ _HOME: Final = {
     "baseline_show": "clnrm_nb.api.comparing",
     "baseline_undo": "clnrm_nb.api.comparing",
     "baseline_verify": "clnrm_nb.api.comparing",
+    "cache_clear": "clnrm_nb.api.caching",
+    "cache_list": "clnrm_nb.api.caching",
+    "cache_stats": "clnrm_nb.api.caching",
+    "cache_verify": "clnrm_nb.api.caching",
+    "cache_why": "clnrm_nb.api.caching",
     "context": "clnrm_nb.api.contexts",
     "coverage": "clnrm_nb.api.covering",
     "diff": "clnrm_nb.api.comparing",
@@ -155,6 +170,7 @@ _HOME: Final = {
     "template": "clnrm_nb.api.starting",
     "template_list": "clnrm_nb.api.starting",
     "validate": "clnrm_nb.api.texts",
+    "watch": "clnrm_nb.api.watching",
 }
 
 

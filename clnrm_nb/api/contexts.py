@@ -8,7 +8,7 @@ Python alike.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from clnrm_nb.errors import ConfigError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
 
-    from clnrm_nb.pipeline.load import Variables
+    from clnrm_nb.pipeline.request import Variables
 
 __all__ = ["Context", "context", "context_of", "paths_of", "refuse_unknown", "variables_from"]
 
@@ -35,6 +35,23 @@ class Context:
     project: Project
     settings: Settings
     ci: bool = False
+    config_file: Path | None = None
+    """``--config``."""
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    """Keys set on the command line or by the caller."""
+
+    def again(self) -> Context:
+        """The same call, with the configuration as it is now.
+
+        Raises
+        ------
+        ConfigError
+            CLN802, CLN803 or CLN806.
+        """
+        settings = load_settings(
+            self.project, config_file=self.config_file, overrides=self.overrides, environ=os.environ
+        )
+        return replace(self, settings=settings)
 
 
 def _keyed_flags() -> dict[str, Flag]:
@@ -72,16 +89,16 @@ def context(
         overrides.setdefault("executor.backend", "dask")
     state_dir = options.pop("state_dir", None)
     config = options.pop("config", None)
+    config_file = Path(config) if config else None
     project = find_project(start, state_dir=Path(state_dir) if state_dir else None)
     try:
-        settings = load_settings(
-            project, config_file=Path(config) if config else None, overrides=overrides, environ=os.environ
-        )
+        settings = load_settings(project, config_file=config_file, overrides=overrides, environ=os.environ)
     except ConfigError:
         if needs_configuration:
             raise
         settings = Settings()
-    return Context(project, settings, ci=bool(options.pop("ci", False)))
+    ci = bool(options.pop("ci", False))
+    return Context(project, settings, ci=ci, config_file=config_file, overrides=overrides)
 
 
 def _override(flag: Flag, value: Any) -> Any:
@@ -127,18 +144,29 @@ def variables_from(options: MutableMapping[str, Any]) -> Variables:
     ``vars`` (a mapping, from Python) and ``map`` (``K=V`` words) win over ``vars_file``; all three win over
     ``parameters`` (``format.md`` 3.2).
     """
-    from clnrm_nb.pipeline.load import Variables
-    from clnrm_nb.template import parse_assignments, read_vars_file
+    from clnrm_nb.pipeline.request import Variables
 
     given: dict[str, Any] = {}
-    for file in _many(options.pop("vars_file", ())):
-        given |= read_vars_file(Path(file))
-    given |= parse_assignments(list(_many(options.pop("map", ()))))
-    given |= dict(options.pop("vars", None) or {})
+    origins: dict[str, str] = {}
+
+    def take(values: dict[str, Any], origin: str) -> None:
+        given.update(values)
+        origins.update(dict.fromkeys(values, origin))
+
+    files, assignments = _many(options.pop("vars_file", ())), _many(options.pop("map", ()))
+    if files or assignments:
+        from clnrm_nb.template import parse_assignments, read_vars_file
+
+        for file in files:
+            take(read_vars_file(Path(file)), f"--vars {file}")
+        take(parse_assignments(list(assignments)), "-m")
+    take(dict(options.pop("vars", None) or {}), "the call")
     parameters = options.pop("parameters", None) or {}
     if not isinstance(parameters, dict):
+        from clnrm_nb.template import parse_assignments
+
         parameters = parse_assignments(list(parameters))
-    return Variables(given=given, parameters=parameters, environ=dict(os.environ))
+    return Variables(given=given, parameters=parameters, environ=dict(os.environ), origins=origins)
 
 
 def _many(value: Any) -> Sequence[Any]:

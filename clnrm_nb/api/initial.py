@@ -28,6 +28,8 @@ _SECTIONS = (
     *("template", "diff", "baseline", "lint", "output", "notebook"),
 )
 """The sections of ``.clnrm/config.toml``; ``security`` is the user's alone."""
+_NO_PROJECTS = frozenset({"cache.shared.key"})
+"""Keys that are refused there."""
 
 
 def lay_down(directory: Path, *, with_config: bool, force: bool) -> tuple[list[Path], list[Path]]:
@@ -72,7 +74,7 @@ def default_configuration() -> str:
         lines += [
             f"# {key} = {_toml(value)}"
             for key, value in table.items()
-            if value is not None and not isinstance(value, dict)
+            if value is not None and not isinstance(value, dict) and f"{name}.{key}" not in _NO_PROJECTS
         ]
         lines.append("")
         tables = inner + tables

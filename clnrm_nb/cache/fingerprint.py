@@ -11,20 +11,32 @@ import hashlib
 import os
 import stat
 import time
+import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["MOST_BYTES", "MOST_FILES", "Fingerprints", "UnreadableError"]
+__all__ = [
+    "FRESH_NS",
+    "MOST_BYTES",
+    "MOST_FILES",
+    "Fingerprints",
+    "TreePrint",
+    "UnreadableError",
+    "file_digest",
+]
 
 MOST_FILES: Final = 20_000
 MOST_BYTES: Final = 1024**3
 """Of one mount; beyond them reading would take longer than most tests."""
 
-_FRESH_NS: Final = 2_000_000_000
+FRESH_NS: Final = 2_000_000_000
+"""A file that changed within this time may change again without a trace: some disks count in seconds."""
+
+_MOST_MEMBERS: Final = 5_000
 _CHUNK_BYTES: Final = 1024 * 1024
 _BYTECODE: Final = "__pycache__"
 """Interpreters write it beside the sources it is made of, also in the middle of a run."""
@@ -45,11 +57,22 @@ class _Entry:
     newest_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Taken:
+class TreePrint(NamedTuple):
+    """A file or directory as it was when its content was read.
+
+    Parameters
+    ----------
+    digest : str
+        Of names, kinds, permissions and contents.
+    records : str
+        Of what the file system said of each file.
+    is_settled : bool
+        All of it was old enough for equal records to mean equal contents.
+    """
+
     digest: str
-    records: tuple[tuple[str, tuple[int, ...]], ...]
-    at_ns: int
+    records: str
+    is_settled: bool
 
 
 class Fingerprints:
@@ -63,7 +86,8 @@ class Fingerprints:
 
     def __init__(self, ignore: Collection[Path] = ()) -> None:
         self._ignore = frozenset(os.path.realpath(path) for path in ignore)
-        self._taken: dict[Path, _Taken] = {}
+        self._taken: dict[Path, TreePrint] = {}
+        self._members: dict[Path, dict[str, int]] = {}
 
     def of(self, path: Path) -> str | None:
         """Digest of a file or directory as it was when it was first asked for; ``None``: there is nothing.
@@ -73,11 +97,58 @@ class Fingerprints:
         UnreadableError
             It cannot be read whole.
         """
+        taken = self.taken(path)
+        return None if taken is None else taken.digest
+
+    def taken(self, path: Path) -> TreePrint | None:
+        """The same with what it takes to find out cheaply whether it still holds.
+
+        Raises
+        ------
+        UnreadableError
+            It cannot be read whole.
+        """
         if path not in self._taken:
             if not _is_there(path):
                 return None
-            self._taken[path] = self._take(path)
-        return self._taken[path].digest
+            self._taken[path] = self._take(path, time.time_ns(), self._list(path))
+        return self._taken[path]
+
+    def holds(self, path: Path, before: TreePrint | None) -> bool:
+        """Whether a file or directory is what an earlier run found; contents are read only in doubt."""
+        if path in self._taken or before is None or not _is_there(path):
+            now = self._taken.get(path)
+            is_gone = now is None and not _is_there(path)
+            return is_gone if before is None else now is not None and now.digest == before.digest
+        try:
+            at_ns, entries = time.time_ns(), self._list(path)
+            if before.is_settled and _digest_of(entries) == before.records:
+                self._taken[path] = before
+            else:
+                self._taken[path] = self._take(path, at_ns, entries)
+        except UnreadableError:
+            return False
+        return self._taken[path].digest == before.digest
+
+    def members(self, path: Path) -> dict[str, int]:
+        """CRC-32 of each file of a tree by its name below it: enough to say later which of them changed.
+
+        Empty for what is not there, cannot be read, or holds too many files to remember each.
+        """
+        if path not in self._members:
+            try:
+                self._take(path, time.time_ns(), self._list(path))
+            except UnreadableError:
+                return {}
+        members = self._members[path]
+        return members if len(members) <= _MOST_MEMBERS else {}
+
+    def now(self, path: Path) -> str | None:
+        """The digest as it is now; ``None`` where nothing is, or what cannot be read."""
+        try:
+            return self.of(path)
+        except UnreadableError:
+            return None
 
     def has_changed(self, path: Path) -> bool:
         """Whether a file or directory is not what it was."""
@@ -85,24 +156,28 @@ class Fingerprints:
         if before is None:
             return _is_there(path)
         try:
-            entries = list(self._entries(path))
-            newest_ns = max(entry.newest_ns for entry in entries)
-            if _records(entries) == before.records and newest_ns < before.at_ns - _FRESH_NS:
+            at_ns, entries = time.time_ns(), self._list(path)
+            if before.is_settled and _digest_of(entries) == before.records:
                 return False
-            return self._take(path).digest != before.digest
+            return self._take(path, at_ns, entries).digest != before.digest
         except UnreadableError:
             return True
 
-    def _take(self, path: Path) -> _Taken:
-        at_ns = time.time_ns()
-        entries = list(self._entries(path))
+    def _list(self, path: Path) -> list[_Entry]:
+        return list(self._entries(path))
+
+    def _take(self, path: Path, at_ns: int, entries: list[_Entry]) -> TreePrint:
         if sum(entry.size for entry in entries) > MOST_BYTES:
             raise UnreadableError(f"`{path.name}` holds more than {MOST_BYTES // 1024**2} MiB")
         whole = hashlib.sha256()
+        members = self._members[path] = {}
         for entry in entries:
             head = f"{entry.name}\0{entry.mode:o}\0".encode("utf-8", "surrogateescape")
-            whole.update(len(head).to_bytes(8, "big") + head + _content(entry))
-        return _Taken(whole.hexdigest(), _records(entries), at_ns)
+            content = _content(entry)
+            whole.update(len(head).to_bytes(8, "big") + head + content)
+            members[entry.name] = zlib.crc32(head + content)
+        newest_ns = max(entry.newest_ns for entry in entries)
+        return TreePrint(whole.hexdigest(), _digest_of(entries), newest_ns < at_ns - FRESH_NS)
 
     def _entries(self, path: Path) -> Iterator[_Entry]:
         """The path itself (named "") and everything below it, in an order that depends on names alone."""
@@ -144,8 +219,10 @@ def _entry(name: str, place: str, found: os.stat_result) -> _Entry:
     return _Entry(name, place, found.st_mode, size, record, newest_ns)
 
 
-def _records(entries: Iterable[_Entry]) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    return tuple((entry.name, entry.record) for entry in entries)
+def _digest_of(entries: Iterable[_Entry]) -> str:
+    """One for the records of all files."""
+    text = repr([(entry.name, entry.record) for entry in entries])
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _record(found: os.stat_result) -> tuple[int, ...]:
@@ -159,12 +236,19 @@ def _content(entry: _Entry) -> bytes:
     """32 bytes for what a file holds; a link is where it leads and, if that is a file, what is there."""
     if stat.S_ISLNK(entry.mode):
         target = os.readlink(entry.path).encode("utf-8", "surrogateescape")  # noqa: PTH115  # As above.
-        held = _file_digest(entry.path) if os.path.isfile(entry.path) else b""  # noqa: PTH113  # As above.
+        held = file_digest(entry.path) if os.path.isfile(entry.path) else b""  # noqa: PTH113  # As above.
         return hashlib.sha256(len(target).to_bytes(8, "big") + target + held).digest()
-    return _file_digest(entry.path) if stat.S_ISREG(entry.mode) else bytes(32)
+    return file_digest(entry.path) if stat.S_ISREG(entry.mode) else bytes(32)
 
 
-def _file_digest(path: str) -> bytes:
+def file_digest(path: str) -> bytes:
+    """SHA-256 of a file.
+
+    Raises
+    ------
+    UnreadableError
+        It cannot be read.
+    """
     digest = hashlib.sha256()
     try:
         with open(path, "rb") as file:  # noqa: PTH123

@@ -2,7 +2,8 @@
 
 What counts: the scenario as it was understood, and whatever else a program under test or the rendering could
 read. What does not: comments, order, spelling (they are gone once a file is parsed), descriptions, what is
-expected (that is the verdict's), report files, and who wrote it.
+expected (that is the verdict's), report files, and who wrote it. Values of the environment are sealed
+wherever the rendering has put them, so that the parts can be kept and shown.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.cache.key import Key
 from clnrm_nb.cache.localkey import IN_CLEAR
+from clnrm_nb.cache.sealing import Sealing
 from clnrm_nb.scenario.model import Model
+from clnrm_nb.secrets import names_a_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -82,16 +85,20 @@ def parts_of(test: TestFile, rendered: Rendered, around: Surroundings, *, seal: 
         Hides a value, equal ones alike (:meth:`~clnrm_nb.cache.LocalKey.seal`).
     """
     read = rendered.dependencies
+    secrets = {name: around.environ.get(name) for name in test.secrets.env}
     environment = {
-        **{name: around.environ.get(name) for name in (*around.passed_on, *test.secrets.env)},
+        **{name: around.environ.get(name) for name in around.passed_on},
+        **secrets,
         **read.environment,
     }
+    values = [*_not_in_clear({**secrets, **read.environment}), *_given_secrets(rendered)]
+    hidden = Sealing(values, seal, _field_names())
     files = {name: digest for name, digest in read.files.items() if name != rendered.file}
     return Key(
         {
-            "scenario": plain(test, without=_NOT_THE_RUN),
-            "matrix": plain(test.matrix),
-            "variables": _variables(rendered, seal),
+            "scenario": hidden.of(plain(test, without=_NOT_THE_RUN)),
+            "matrix": hidden.of(plain(test.matrix)),
+            "variables": hidden.of(_variables(rendered, seal)),
             "environment": {name: _value(name, value, seal) for name, value in environment.items()},
             "files": {**dict.fromkeys(read.missing_files), **files},
             "mounts": dict(around.mounts),
@@ -102,8 +109,29 @@ def parts_of(test: TestFile, rendered: Rendered, around: Surroundings, *, seal: 
             "isolation": around.isolation,
             "more": plain(dict(around.more)),
         },
-        expectations=_expectations(test),
+        expectations=hidden.of(_expectations(test)),
     )
+
+
+@cache
+def _field_names() -> frozenset[str]:
+    """Keys that a model has and no file gives."""
+    todo, found = [Model], {"test", "scenarios"}
+    while todo:
+        kinds = todo.pop().__subclasses__()
+        todo += kinds
+        found |= {name for kind in kinds for name in kind.model_fields}
+    return frozenset(found)
+
+
+def _not_in_clear(environment: Mapping[str, str | None]) -> list[str]:
+    return [value for name, value in environment.items() if value and name not in IN_CLEAR]
+
+
+def _given_secrets(rendered: Rendered) -> list[str]:
+    """Variables given from outside whose names promise a secret."""
+    given = (one for one in rendered.variables if one.origin in ("argument", "parameter"))
+    return [one.value for one in given if isinstance(one.value, str) and names_a_secret(one.name)]
 
 
 def _expectations(test: TestFile) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def run_command_line(words: Sequence[str]) -> int:
         The exit status.
     """
     try:
-        call = build_tree().main(list(words), prog_name="clnrm", standalone_mode=False)
+        call = build_tree(names=_names).main(list(words), prog_name="clnrm", standalone_mode=False)
         return carry_out(call) if isinstance(call, Call) else int(call or 0)
     except click.ClickException as error:
         error.show()
@@ -86,6 +86,13 @@ def run_command_line(words: Sequence[str]) -> int:
         if "--debug" in words:
             traceback.print_exception(error)
         return _report(error)
+
+
+def _names(kind: str) -> list[str]:
+    """What a shell completes."""
+    from clnrm_nb.api.completing import names_of
+
+    return names_of(kind)
 
 
 def _report(error: BaseException) -> int:
@@ -110,7 +117,7 @@ def _report(error: BaseException) -> int:
 def carry_out(call: Call) -> int:
     """Call the function of a command, show its result on stdout, and tell the exit status."""
     from clnrm_nb import api
-    from clnrm_nb.cli.logs import log_on_stderr
+    from clnrm_nb.api.logs import log_on_stderr
     from clnrm_nb.cli.show import Screen
 
     options: dict[str, Any] = dict(call.options)
@@ -122,6 +129,14 @@ def carry_out(call: Call) -> int:
             ids = call.arguments[0] if call.arguments else ()
             return review(ids, context, by=options.get("by"), message=options.get("message"))
     screen = Screen(call.command, context, options)
+    if call.command.name in ("run", "watch"):
+        from clnrm_nb.cli.watch import wants_watch, watch
+
+        if wants_watch(call.command.name, context):
+            with log_on_stderr(context):
+                result = watch(call.arguments[0], context, options)
+            screen.show(result)
+            return int(result.exit_code)
     with log_on_stderr(context), screen.progress() as listener:
         if listener is not None:
             options["listener"] = listener

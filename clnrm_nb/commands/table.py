@@ -68,13 +68,17 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """Positional words of a command: ``default`` stands in where none is given."""
+    """Positional words of a command: ``default`` stands in where none is given.
+
+    ``names`` says what they name, for whoever completes them: ``tests``, or nothing that is known.
+    """
 
     name: str
     metavar: str
     many: bool = False
     default: str | None = None
     required: bool = False
+    names: Literal["tests"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,9 +360,40 @@ COMMANDS: Final[tuple[Command, ...]] = (
         "run",
         "Render, validate and run scenario files; judge their spans.",
         _PATHS,
-        (Flag("digest", "Print the trace digest of each scenario."),),
+        (
+            Flag("watch", "Run again whenever something the tests depend on is saved.", key="cli.watch"),
+            Flag("digest", "Print the trace digest of each scenario."),
+        ),
         "TSRC",
         _ALL,
+    ),
+    Command(
+        "watch",
+        "Run tests, and on every save exactly those that it concerns.",
+        _PATHS,
+        (
+            Flag(
+                "debounce",
+                "Longest wait from the first change to the run.",
+                "int",
+                aliases=("debounce-ms",),
+                key="watch.debounce_ms",
+                metavar="MS",
+            ),
+            Flag(
+                "settle",
+                "Quiet that is waited for before the run.",
+                "int",
+                key="watch.settle_ms",
+                metavar="MS",
+            ),
+            Flag("clear", "Take the whole terminal while watching."),
+            Flag("timebox", "Limit of a test whose file sets none.", "int", metavar="MS"),
+            Flag("once", "Run once as watching would begin, and end."),
+        ),
+        "TSRC",
+        _HJ,
+        aliases=("dev",),
     ),
     Command(
         "validate",
@@ -496,6 +531,33 @@ COMMANDS: Final[tuple[Command, ...]] = (
         ),
         "TSRCL",
         _ALL,
+    ),
+    Command(
+        "cache stats",
+        "How many results are stored, how often they were used, and what an audit of them found.",
+        None,
+        (),
+        "",
+        _HJ,
+    ),
+    Command("cache list", "The stored results, those used last first.", _PATHS, (), "", _HJ),
+    Command("cache clear", "Forget stored results, so that their tests run again.", _PATHS, (), "", _HJ),
+    Command(
+        "cache verify",
+        "Check every stored object against its digest; exit status 1 if any is damaged.",
+        None,
+        (),
+        "",
+        _HJ,
+    ),
+    Command(
+        "cache why",
+        "Why a test was run, or was not, the last time, and what would be done now.",
+        Argument("id", "ID", required=True, names="tests"),
+        (),
+        "T",
+        _HJ,
+        aliases=("why",),
     ),
     Command("baseline list", "List the accepted traces and what waits for a decision.", None, (), "", _HJ),
     Command(
@@ -637,7 +699,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command(
         "history",
         "What earlier runs said about tests.",
-        Argument("ids", "ID", many=True),
+        Argument("ids", "ID", many=True, names="tests"),
         (Flag("limit", "At most N rows.", "int", metavar="N"),),
         "",
         _HJ,

@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clnrm_nb.commands.table import COMMANDS, SETS, Command, Flag, flags_of
+from clnrm_nb.commands.table import COMMANDS, SETS, Argument, Command, Flag, flags_of
 from clnrm_nb.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+    from click.shell_completion import CompletionItem
+
+    Names = Callable[[str], Iterable[str]]
 
 __all__ = ["Call", "build_tree"]
 
@@ -40,11 +44,28 @@ class _Tree(click.Group):
         two_words = " ".join(args[:2])
         if two_words in self.commands:
             return two_words, self.commands[two_words], args[2:]
+        if args and args[0] not in self.commands and ctx.resilient_parsing:
+            # Somebody completes the line, which is not all there.
+            return None, None, args
         if args and args[0] not in self.commands:
             close = get_close_matches(args[0], self.list_commands(ctx), n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
             ctx.fail(f"No such command {args[0]!r}.{hint}")
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands of one word and of two, the second after the first; then general flags."""
+        from click.shell_completion import CompletionItem
+
+        typed = [*ctx._protected_args, *ctx.args]  # noqa: SLF001  # Click has no other name for it.
+        begun = "".join(f"{word} " for word in typed)
+        words = {
+            name.removeprefix(begun).partition(" ")[0]
+            for name in self.commands
+            if name.startswith(begun) and name != begun
+        }
+        found = [CompletionItem(word) for word in sorted(words) if word.startswith(incomplete)]
+        return found if typed else [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
@@ -92,7 +113,15 @@ def _given(flags: Iterable[Flag], values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None and value != ()}
 
 
-def _click_command(command: Command, *, notebook: bool) -> click.Command:
+def _completer(argument: Argument, names: Names | None) -> Any:
+    """What Click asks for words that go on from what has been typed."""
+    if argument.names is None or names is None:
+        return None
+    kind = argument.names
+    return lambda _ctx, _param, incomplete: [name for name in names(kind) if name.startswith(incomplete)]
+
+
+def _click_command(command: Command, *, notebook: bool, names: Names | None) -> click.Command:
     flags = flags_of(command, notebook=notebook)
     params: list[click.Parameter] = [_option(flag) for flag in flags]
     argument = command.argument
@@ -104,6 +133,7 @@ def _click_command(command: Command, *, notebook: bool) -> click.Command:
                 nargs=-1 if argument.many else 1,
                 required=argument.required,
                 metavar=f"[{argument.metavar}]..." if argument.many else argument.metavar,
+                shell_complete=_completer(argument, names),
             ),
         )
 
@@ -128,8 +158,13 @@ def _click_command(command: Command, *, notebook: bool) -> click.Command:
     )
 
 
-def build_tree(*, notebook: bool = False) -> click.Group:
+def build_tree(*, notebook: bool = False, names: Names | None = None) -> click.Group:
     """The whole tree; with ``notebook`` each command also takes the N flags.
+
+    Parameters
+    ----------
+    names : callable, optional
+        Gives the names there are of a kind (``tests``), to complete a line.
 
     Returns
     -------
@@ -153,10 +188,10 @@ def build_tree(*, notebook: bool = False) -> click.Group:
     for command in COMMANDS:
         if command.notebook_only and not notebook:
             continue
-        built = _click_command(command, notebook=notebook)
+        built = _click_command(command, notebook=notebook, names=names)
         tree.add_command(built)
         for alias in command.aliases:
-            twin = _click_command(command, notebook=notebook)
+            twin = _click_command(command, notebook=notebook, names=names)
             twin.hidden = True
             tree.add_command(twin, alias)
     return tree

@@ -28,6 +28,7 @@ DESCRIPTIONS: Final[dict[str, str]] = {
     "cache.shared.dir": "Directory of a shared cache.",
     "cache.shared.read": "Whether results of others are taken.",
     "cache.shared.write": "Whether own results are given to others.",
+    "cache.shared.key": "What entries are signed with; best set as CLNRM_NB_CACHE_SHARED_KEY.",
     "executor.backend": "Where tests run. process counts only in the user's own configuration.",
     "executor.docker_host": "Address of the container engine; empty: DOCKER_HOST, then the usual sockets.",
     "executor.worker_count": "Tests running at once; 0: one for each CPU.",

@@ -106,7 +106,7 @@ def _search(
             diagnostics.append(Diagnostic("CLN001", f"cannot read `{name}`: {why}", file=name))
             continue
         for entry in entries:
-            if _is_ignored(project.relative(entry.path), ignore):
+            if ignore and _is_ignored(project.relative(entry.path), ignore):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 if entry.name not in SKIPPED_DIRECTORIES:

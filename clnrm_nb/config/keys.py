@@ -8,8 +8,18 @@ from __future__ import annotations
 
 import os
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+)
 
 from clnrm_nb.codes import CODES
 from clnrm_nb.config.duration import parse_duration
@@ -89,13 +99,44 @@ class Watch(Section):
     ignore_patterns: Words = (".clnrm/cache/**", ".git/**", "target/**")
 
 
-class SharedCache(Section):
-    """``[cache.shared]``."""
+SHORTEST_KEY: Final = 16
+"""Characters of the shortest key that is no use to try out."""
 
-    url: str = ""
+
+def _http_address(url: str) -> str:
+    if not url:
+        return url
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("give http://HOST:PORT/PATH, or https://")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("it must hold no name, password, query or fragment")
+    _ = parts.port  # Raises for what is no port.
+    return url
+
+
+def _long_enough(key: str) -> str:
+    # The message must not show it.
+    if 0 < len(key) < SHORTEST_KEY:
+        raise ValueError(f"a key needs at least {SHORTEST_KEY} characters")
+    return key
+
+
+class SharedCache(Section):
+    """``[cache.shared]``. ``key``: what entries are signed with; never from the project's files."""
+
+    url: Annotated[str, AfterValidator(_http_address)] = ""
     dir: str = ""
     read: bool = True
     write: bool = False
+    key: Annotated[str, AfterValidator(_long_enough)] = Field(default="", repr=False)
+
+    @field_validator("dir")
+    @classmethod
+    def _one_of_two(cls, directory: str, info: ValidationInfo) -> str:
+        if directory and info.data.get("url"):
+            raise ValueError("give `url` or `dir`, not both")
+        return directory
 
 
 class Cache(Section):

@@ -20,6 +20,7 @@ __all__ = ["Project", "find_project", "safe_name", "test_id"]
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 _LONGEST_SAFE = 80
+_ROUNDABOUT = re.compile(r"//|/\.{1,2}(?:/|$)|/$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,9 @@ class Project:
 
         A symlink inside the project keeps its own name, whatever it points at.
         """
+        text, top = os.fspath(path), f"{self.root}/"
+        if text.startswith(top) and _ROUNDABOUT.search(text) is None:
+            return text[len(top) :]
         absolute = Path(os.path.abspath(path))  # noqa: PTH100  # resolve() would follow symlinks.
         if absolute.is_relative_to(self.root):
             return absolute.relative_to(self.root).as_posix()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Settings", "load_settings"]
 
+_NEVER_SHOWN = frozenset({"cache.shared.key"})
 _MERGED_TABLES = frozenset({"executor.groups", "diff.tolerance.attributes"})
 _SAME_MEANING = {
     "cli.jobs": "executor.worker_count",
@@ -129,12 +130,21 @@ def _unknown_message(key: str) -> str:
 
 
 def _is_users_only(item: Given) -> bool:
+    if item.key == "cache.shared.key":
+        # The environment is the person's: CI keeps secrets there.
+        return bool(item.value) and not item.origin.startswith("environment ")
     return item.key == "security.allow" or (
         item.key in {"executor.backend", "executor.dask.inner"} and item.value == "process"
     )
 
 
 def _refusal(item: Given) -> Diagnostic:
+    if item.key == "cache.shared.key":
+        return Diagnostic(
+            "CLN806",
+            f"`{item.key}` must not stand in {item.origin}: whoever reads the project could sign with it",
+            hint="set CLNRM_NB_CACHE_SHARED_KEY, or put it into the user's configuration",
+        ).at(item.location)
     shown = f'`{item.key} = "process"`' if item.value == "process" else f"`{item.key}`"
     return Diagnostic(
         "CLN806",
@@ -191,7 +201,7 @@ def _bad_values(error: ValidationError, merged: Mapping[str, Given]) -> list[Dia
         shown = item.origin.removeprefix("environment ")
         if shown == item.origin:
             shown = ".".join(path) if isinstance(item.value, dict) else item.key
-        text = f"`{shown}` {_what_is_wanted(problem)}"
+        text = f"`{shown}` {_what_is_wanted(problem, is_shown=item.key not in _NEVER_SHOWN)}"
         found.setdefault((item.key, item.origin), Diagnostic("CLN802", text).at(item.location))
     return list(found.values())
 
@@ -202,7 +212,7 @@ def _culprit(path: Sequence[str], merged: Mapping[str, Given]) -> Given:
     return merged[next(key for key in keys if key in merged)]
 
 
-def _what_is_wanted(problem: Any) -> str:
+def _what_is_wanted(problem: Any, *, is_shown: bool) -> str:
     context = problem.get("ctx", {})
     kind = problem["type"]
     if kind == "value_error":
@@ -223,7 +233,7 @@ def _what_is_wanted(problem: Any) -> str:
         "dict_type": "must be a table",
         "model_type": "must be a table",
     }.get(kind, f"is wrong: {problem['msg']}")
-    return f"{wanted}, not {problem['input']!r}"
+    return f"{wanted}, not {problem['input']!r}" if is_shown else wanted
 
 
 def _raise_errors(findings: Sequence[Diagnostic]) -> None:

@@ -11,8 +11,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from clnrm_nb.executor.ownership import Owner, is_gone
 from clnrm_nb.executor.scratch import abandoned
+from clnrm_nb.reaper.ownership import Owner, is_gone
 from clnrm_nb.reaper.processes import command_line, kill_marked, marks
 
 if TYPE_CHECKING:

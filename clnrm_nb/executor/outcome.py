@@ -26,7 +26,15 @@ __all__ = [
     "worst",
 ]
 
-_PRECEDENCE: tuple[Status, ...] = ("interrupted", "error", "failed", "incomplete", "flaky", "passed")
+_PRECEDENCE: tuple[Status, ...] = (
+    "interrupted",
+    "error",
+    "failed",
+    "incomplete",
+    "flaky",
+    "cached",
+    "passed",
+)
 
 Verdict = Literal["passed", "failed", "not-evaluated"]
 
@@ -34,7 +42,8 @@ Verdict = Literal["passed", "failed", "not-evaluated"]
 def worst(statuses: list[Status]) -> Status:
     """The first of interrupted, error, failed, incomplete, flaky, passed that occurs (``format.md`` 5.1).
 
-    Only skipped parts make a skipped whole; nothing at all is passed.
+    Only skipped parts make a skipped whole; nothing at all is passed. A cached test stays one until something
+    that is found without running it says otherwise.
     """
     for status in _PRECEDENCE:
         if status in statuses:
@@ -210,6 +219,8 @@ class TestOutcome:
     """Of all spans of the programs under test together."""
     timings_ms: dict[str, float] = field(default_factory=dict)
     """Where the time went, by phase."""
+    was_ready: bool | None = None
+    """Whether what it needs had been made when its turn came; ``None`` where nothing is made ahead."""
     attempts: list[AttemptOutcome] = field(default_factory=list)
     """All attempts, where there was more than one."""
     taken_over_from: str | None = None
@@ -230,6 +241,15 @@ class TestOutcome:
             if self.spans is None
             else (len(self.spans) - sum(self.spans.own))
         )
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether most of it is still in the store, to be read when somebody looks."""
+        return False
+
+    def head_json(self) -> dict[str, Any]:
+        """As :meth:`to_json`; of a test that is unread only what is known without reading it."""
+        return self.to_json()
 
     def to_json(self) -> dict[str, Any]:
         """See the module."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from contextlib import asynccontextmanager
+import time
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,9 +24,11 @@ from clnrm_nb.executor.ahead import Ahead
 from clnrm_nb.executor.attempt import RunContext
 from clnrm_nb.executor.backends.protocol import Distributing
 from clnrm_nb.executor.capacity import capacity_of, workers_of
+from clnrm_nb.executor.control import Control
 from clnrm_nb.executor.late import report_late_spans
 from clnrm_nb.executor.masking import mask_outcome, masker_of_plans
 from clnrm_nb.executor.outcome import TestOutcome, fails_run
+from clnrm_nb.executor.receiving import receiver_of
 from clnrm_nb.executor.retry import Retries
 from clnrm_nb.executor.scenarios import ScenarioRun, scenarios_of
 from clnrm_nb.executor.settle import internal_error
@@ -34,7 +37,7 @@ from clnrm_nb.executor.test_run import prepares_ahead, run_test
 from clnrm_nb.executor.together import cancel_all
 from clnrm_nb.executor.tracing import run_span
 from clnrm_nb.executor.turns import Turns
-from clnrm_nb.spans.receiver import Limits, Receiver
+from clnrm_nb.spans.phases import at
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, MutableMapping, Sequence
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.events import Listener
     from clnrm_nb.executor.plan import TestPlan
     from clnrm_nb.secrets import Masker
+    from clnrm_nb.spans.receiver import Receiver
     from clnrm_nb.spans.table import SpanTable
 
 __all__ = ["TestHistory", "run_tests"]
@@ -71,7 +75,7 @@ async def run_tests(
     receiver: Receiver | None = None,
     environ: Mapping[str, str] | None = None,
     tables: MutableMapping[str, SpanTable] | None = None,
-    go: asyncio.Event | None = None,
+    control: Control | None = None,
     masker: Masker | None = None,
 ) -> list[TestOutcome]:
     """Run tests, each to its end.
@@ -98,9 +102,8 @@ async def run_tests(
         Where ``[secrets]`` are read from (default: the environment of this process).
     tables : mutable mapping, optional
         Filled with each test's growing span table as it starts.
-    go : asyncio.Event, optional
-        Until it is set tests are only made ready: for somebody who knows what will be run (the file that is
-        being edited) before it is known that it will.
+    control : Control, optional
+        Lets tests be made ready and wait, or be given up one by one, while the run goes on.
     masker : Masker, optional
         Hides secrets (default: those of ``[secrets]`` in `plans`).
 
@@ -116,30 +119,24 @@ async def run_tests(
         CLN601: ``receiver.port`` is taken.
     """
     environ = os.environ if environ is None else environ
-    context = RunContext(
-        run_id=run_id,
-        backend=backend,
-        settings=settings,
-        project=project,
-        receiver=receiver or Receiver(Limits(max_bytes=settings.receiver.max_request_mb * 1024 * 1024)),
-        run_span=run_span(run_id),
-        publish=publish,
-        environ=environ,
-        masker=masker_of_plans(plans, environ) if masker is None else masker,
-        tables={} if tables is None else tables,
-    )
-    if receiver is None:
-        await context.receiver.start(settings.receiver.port)
-    try:
-        pool = _Pool(plans, context, history or {}, evaluate=evaluate, ended=ended, go=go)
+    async with nullcontext(receiver) if receiver else receiver_of(settings) as listening:
+        context = RunContext(
+            run_id=run_id,
+            backend=backend,
+            settings=settings,
+            project=project,
+            receiver=listening,
+            run_span=run_span(run_id),
+            publish=publish,
+            environ=environ,
+            masker=masker_of_plans(plans, environ) if masker is None else masker,
+            tables={} if tables is None else tables,
+        )
+        pool = _Pool(plans, context, history or {}, evaluate=evaluate, ended=ended, control=control)
         await pool.run()
         outcomes = pool.results()
         report_late_spans(outcomes, context)
         return outcomes
-    finally:
-        context.run_span.end()
-        if receiver is None:
-            await context.receiver.stop()
 
 
 class _Pool:
@@ -153,15 +150,15 @@ class _Pool:
         *,
         evaluate: Callable[[TestPlan, TestOutcome], object] | None,
         ended: Callable[[TestOutcome], object] | None,
-        go: asyncio.Event | None,
+        control: Control | None,
     ) -> None:
         executor = context.settings.executor
         self._plans = plans
         self._context = context
         self._evaluate = evaluate
         self._ended = ended
-        self._go = go
-        self._workers = workers_of(context)
+        self._control = control or Control()
+        self._workers = self._control.workers(workers_of(context))
         self._max_fail = executor.effective_max_fail
         queue = queue_order(plans, history)
         self._rank = {plan.id: rank for rank, plan in enumerate(queue)}
@@ -181,6 +178,8 @@ class _Pool:
         """Tests whose turn is still to come or going on; the others are being torn down."""
         self._on_turn: set[str] = set()
         self._begun: set[str] = set()
+        self._queued_s = time.perf_counter()
+        self._waited_ms: dict[str, float] = {}
         self._retries = Retries(context.run_id, executor)
         self._outcomes: dict[str, TestOutcome] = {}
         self._tasks: dict[asyncio.Task[TestOutcome], TestPlan] = {}
@@ -191,6 +190,7 @@ class _Pool:
         self._failures = 0
         self._skip_reason: str | None = None
         self._is_interrupted = False
+        self._control.bind(self._drop)
 
     async def run(self) -> None:
         """Until all tests have ended, or nothing more may start and what runs has ended."""
@@ -198,7 +198,7 @@ class _Pool:
             self._context.emit("test.queued", test=plan.id)
         opening = asyncio.ensure_future(self._open())
         try:
-            if self._go is None:
+            if self._control.go is None:
                 await opening
             while self._start_what_fits():
                 await self._changed.wait()
@@ -214,8 +214,8 @@ class _Pool:
 
     async def _open(self) -> None:
         """Let the workers work."""
-        if self._go is not None:
-            await self._go.wait()
+        if self._control.go is not None:
+            await self._control.go.wait()
         self._may_begin = True
         self._turns.release(self._workers)
 
@@ -232,8 +232,13 @@ class _Pool:
             and len(self._in_flight) < self._workers + self._ahead.count
             and (plan := self._admission.next())
         ):
+            if self._control.why_dropped(plan.id):
+                # Given up before the run had begun, or while it waited.
+                self._admission.release(plan)
+                self._put(plan, self._not_started(plan))
+                continue
             self._in_flight.add(plan.id)
-            if self._may_begin and len(self._in_flight) <= self._workers:
+            if self._may_begin and len(self._in_flight) <= self._workers and self._control.has_room:
                 # A worker is free: making it ready is a part of it already.
                 self._begin(plan)
             self._tasks[self._watched(self._attempt(plan), plan)] = plan
@@ -247,6 +252,7 @@ class _Pool:
     def _begin(self, plan: TestPlan) -> None:
         if plan.id not in self._begun:
             self._begun.add(plan.id)
+            self._waited_ms[plan.id] = (time.perf_counter() - self._queued_s) * 1e3
             self._context.emit("test.start", test=plan.id)
 
     async def _attempt(self, plan: TestPlan) -> TestOutcome:
@@ -273,9 +279,10 @@ class _Pool:
         await self._turns.acquire(self._rank[plan.id])
         self._on_turn.add(plan.id)
         try:
-            self._begin(plan)
-            with noticed(plan, self._context):
-                yield
+            async with self._control.slot():
+                self._begin(plan)
+                with noticed(plan, self._context):
+                    yield
         finally:
             if not self._max_fail:
                 self._let_go(plan)
@@ -309,17 +316,30 @@ class _Pool:
             return
         plan = self._tasks.pop(task)
         self._admission.release(plan)
-        if plan.id not in self._begun:
-            # Made ready at most.
+        if plan.id not in self._begun or self._is_given_up(task, plan):
+            # Made ready at most, or not wanted any more.
             self._put(plan, self._not_started(plan))
         else:
             outcome = self._outcome_of(task, plan)
             pause_s = self._retries.pause_after(outcome)
-            if pause_s is None or self._skip_reason is not None:
+            if pause_s is None or self._skip_reason is not None or self._control.why_dropped(plan.id):
                 self._put(plan, outcome)
             else:
                 self._pause(plan, outcome, pause_s)
         self._let_go(plan)
+
+    def _is_given_up(self, task: asyncio.Task[TestOutcome], plan: TestPlan) -> bool:
+        """Whether it was stopped because it was dropped; one that had its verdict by then keeps it."""
+        if self._control.why_dropped(plan.id) is None or self._is_interrupted:
+            return False
+        return task.cancelled() or task.exception() is not None or task.result().status in _UNJUDGED
+
+    def _drop(self, test_id: str) -> None:
+        """Stop one test, wherever it stands; the others do not notice."""
+        for task, plan in (*self._pauses.items(), *self._tasks.items()):
+            if plan.id == test_id:
+                task.cancel()
+        self._changed.set()
 
     def _outcome_of(self, task: asyncio.Task[TestOutcome], plan: TestPlan) -> TestOutcome:
         if not task.cancelled() and task.exception() is None:
@@ -342,9 +362,10 @@ class _Pool:
 
     def _not_started(self, plan: TestPlan) -> TestOutcome:
         """The outcome of a test that is not to start, or not again."""
-        reason = self._skip_reason or "not started"
+        dropped = self._control.why_dropped(plan.id)
+        reason = dropped or self._skip_reason or "not started"
         outcome = self._again.pop(plan.id, None)
-        if outcome is None:
+        if outcome is None or dropped:
             return _skipped(plan, self._context, reason)
         outcome.reason = f"{outcome.why}; no further attempt: {reason}"
         if self._is_interrupted:
@@ -353,10 +374,14 @@ class _Pool:
 
     def _put(self, plan: TestPlan, outcome: TestOutcome) -> None:
         outcome = self._retries.conclude(outcome)
+        if plan.id in self._waited_ms:
+            outcome.timings_ms = {"queue": self._waited_ms[plan.id], **outcome.timings_ms}
         self._outcomes[plan.id] = outcome
         self._count(outcome)
         if self._ended is not None:
             self._ended(outcome)
+        with at(test=plan.id):
+            _log.info("%s: %s after %.0f ms", plan.id, outcome.status, outcome.duration_ms)
         self._context.emit(
             "test.end",
             test=plan.id,

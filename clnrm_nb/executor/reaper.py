@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import clnrm_nb.reaper
-from clnrm_nb.executor.ownership import this_process
+from clnrm_nb.reaper.ownership import this_process
 from clnrm_nb.reaper.processes import start_time
 from clnrm_nb.reaper.removal import LASTING
 

@@ -15,7 +15,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.executor import reaper
-from clnrm_nb.executor.ownership import Owner, is_gone, this_process
+from clnrm_nb.reaper.ownership import Owner, is_gone, this_process
 from clnrm_nb.reaper.removal import OWNER_SUFFIX, remove_directory
 
 if TYPE_CHECKING:

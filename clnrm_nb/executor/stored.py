@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.spans.table import SpanTable
 
-__all__ = ["outcome_from"]
+__all__ = ["finding_from", "outcome_from"]
 
 _OF_TEST: Final = (
     "id",
@@ -70,7 +70,7 @@ def outcome_from(document: Mapping[str, Any], spans: SpanTable | None = None) ->
         **_some(document, _OF_TEST),
         scenarios=[_scenario(each) for each in document["scenarios"]],
         expectations=[_expectation(each) for each in document["expectations"]],
-        diagnostics=[_finding(each) for each in document["diagnostics"]],
+        diagnostics=[finding_from(each) for each in document["diagnostics"]],
         attempts=[AttemptOutcome(**each) for each in document.get("attempts", ())],
         spans=spans,
     )
@@ -86,7 +86,8 @@ def _expectation(document: Mapping[str, Any]) -> ExpectationResult:
     return ExpectationResult(**{**document, "spans": spans})
 
 
-def _finding(document: Mapping[str, Any]) -> Diagnostic:
+def finding_from(document: Mapping[str, Any]) -> Diagnostic:
+    """A finding of its document."""
     rendered, fix = document.get("rendered"), document.get("fix")
     return Diagnostic(
         **_some(document, _OF_FINDING),

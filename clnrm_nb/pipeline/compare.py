@@ -6,7 +6,7 @@ of codes as everything else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clnrm_nb.baseline import BaselineReview, Comparison, compare_run
@@ -20,26 +20,11 @@ if TYPE_CHECKING:
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.executor.outcome import TestOutcome
+    from clnrm_nb.pipeline.request import ComparisonRequest
     from clnrm_nb.report.verdict import Leave
     from clnrm_nb.state import State
 
-__all__ = ["ComparisonRequest", "compare"]
-
-
-@dataclass(frozen=True, slots=True)
-class ComparisonRequest:
-    """How a run is compared.
-
-    Parameters
-    ----------
-    update : bool
-        Accept what passed and differs (``--update-baseline``).
-    ci : bool
-        Write nothing; missing and unused baselines fail.
-    """
-
-    update: bool = False
-    ci: bool = False
+__all__ = ["compare"]
 
 
 def compare(
@@ -120,4 +105,6 @@ def _apply(outcomes: Sequence[TestOutcome], comparisons: Sequence[Comparison]) -
             continue
         outcome.diagnostics.extend(comparison.diagnostics)
         followed = [status for finding in comparison.diagnostics if (status := consequence(finding))]
-        outcome.status = worst([outcome.status, *followed])
+        if followed:
+            # A stored result is judged like any other; only one that holds is still `cached`.
+            outcome.status = worst(["passed" if outcome.status == "cached" else outcome.status, *followed])

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clnrm_nb.executor.backends.protocol import Pooling
-from clnrm_nb.executor.events import Event
 from clnrm_nb.executor.kept import lent_backend
 from clnrm_nb.executor.masking import mask_outcome
-from clnrm_nb.executor.plan import make_plan
 from clnrm_nb.executor.pool import TestHistory, run_tests
 from clnrm_nb.pipeline.audit import audit
 from clnrm_nb.pipeline.evidence import Evidences
+from clnrm_nb.pipeline.inputs import plan_of
 from clnrm_nb.pipeline.judge import errored, judge
-from clnrm_nb.pipeline.resume import Resumption, digests_of
+from clnrm_nb.pipeline.resume import Resumption
 from clnrm_nb.pipeline.rounds import run_rounds
+from clnrm_nb.pipeline.telling import tell_whole
+from clnrm_nb.spans.phases import phase
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, MutableMapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
 
+    from clnrm_nb.cache import Key
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.executor.backends.protocol import Backend, PoolReport
+    from clnrm_nb.executor.control import Control
     from clnrm_nb.executor.events import Listener
     from clnrm_nb.executor.outcome import TestOutcome
     from clnrm_nb.executor.plan import TestPlan
+    from clnrm_nb.pipeline.inputs import Inputs
     from clnrm_nb.pipeline.ledger import Ledger
     from clnrm_nb.pipeline.load import LoadedTest
     from clnrm_nb.secrets import Masker
@@ -51,8 +55,16 @@ class Execution:
         Takes each verdict; ``None`` for tests that run several times, which cannot be gone on with.
     resumption : Resumption
         Verdicts that are there already.
+    backend : str
+        Name of the backend.
+    make_inputs : callable
+        Makes inputs that hold nothing yet.
+    inputs : Inputs, optional
+        What tests depend on, as far as it was read to look them up; for the next round only.
     masker : Masker
         Hides secrets.
+    control : Control, optional
+        Lets somebody give up tests while the run goes on.
     """
 
     project: Project
@@ -67,62 +79,52 @@ class Execution:
     resumption: Resumption
     tables: MutableMapping[str, SpanTable] | None
     masker: Masker
+    backend: str
+    make_inputs: Callable[[], Inputs]
+    inputs: Inputs | None = None
+    control: Control | None = None
     evidence: list[Attempt] = field(default_factory=list)
     """What the tests that ran were reached from."""
     pool: PoolReport | None = None
     """What became of containers that are used again, where the backend has such."""
+    keys: dict[str, Key] = field(default_factory=dict)
+    """Confirmed keys of tests that ran."""
 
     async def run(self, chosen: Sequence[LoadedTest]) -> list[TestOutcome]:
         """One outcome a test, in the order of `chosen`."""
-        backend_name = self.settings.executor.backend
-        outcomes = {test.test_id: errored(test, backend_name) for test in chosen if test.test is None}
-        outcomes |= self.resumption.outcomes
+        outcomes = {test.test_id: errored(test, self.backend) for test in chosen if test.test is None}
+        mine = {test.test_id for test in chosen}
+        outcomes |= {name: one for name, one in self.resumption.outcomes.items() if name in mine}
         for outcome in outcomes.values():
             mask_outcome(outcome, self.masker)
-            self._tell(outcome)
+            tell_whole(outcome, self.listener, self.run_id)
         open_tests = {test.test_id: test for test in chosen if test.test_id not in outcomes}
         if open_tests:
-            async with lent_backend(backend_name, self.settings) as backend:
+            async with lent_backend(self.backend, self.settings) as backend:
                 for outcome in await self._rounds(open_tests, backend):
                     outcomes[outcome.id] = outcome
                 await self._audit(open_tests, backend, outcomes)
         return [outcomes[test.test_id] for test in chosen]
 
-    def _tell(self, outcome: TestOutcome) -> None:
-        """Publish the whole story of a test that does not start."""
-        self.listener(Event("test.queued", self.run_id, test=outcome.id))
-        data: dict[str, Any] = {
-            "duration_ms": round(outcome.duration_ms, 3),
-            "span_count": outcome.span_count,
-        }
-        if outcome.taken_over_from is not None:
-            data["taken_over_from"] = outcome.taken_over_from
-        else:
-            for finding in outcome.diagnostics:
-                self.listener(Event("diagnostic", self.run_id, test=outcome.id, data=finding.to_json()))
-        self.listener(Event("test.end", self.run_id, test=outcome.id, status=outcome.status, data=data))
-
     async def _rounds(self, tests: Mapping[str, LoadedTest], backend: Backend) -> list[TestOutcome]:
-        evidences = Evidences(
-            project=self.project,
-            settings=self.settings,
-            backend=backend,
-            environ=self.environ or os.environ,
-        )
-        self.evidence = evidences.attempts
-        if self.ledger is not None and self.resumption.run is None:
-            self.ledger.begin(digests_of(tests, self.settings))
+        if self.inputs is not None:
+            self.inputs.keep(tests)
+        evidences = Evidences(backend, self.make_inputs, self.inputs)
+        self.inputs = None
 
         async def run_once(listener: Listener) -> list[TestOutcome]:
             return await self._one_round(tests, backend, listener, evidences)
 
-        return await run_rounds(
+        outcomes = await run_rounds(
             run_once,
             self.listener,
             repeat=self.repeat,
             until_fail=self.until_fail,
             settings=self.settings.executor,
         )
+        self.evidence += evidences.attempts
+        self.keys |= evidences.keys
+        return outcomes
 
     async def _one_round(
         self,
@@ -132,7 +134,8 @@ class Execution:
         evidences: Evidences,
     ) -> list[TestOutcome]:
         plans = self._plans(tests)
-        await evidences.take(tests, plans)
+        with phase("clnrm.inputs"):
+            await evidences.take(tests)
 
         def evaluate(plan: TestPlan, outcome: TestOutcome) -> None:
             judge(tests[plan.id], outcome)
@@ -150,6 +153,7 @@ class Execution:
             ended=self.ledger.add if self.ledger else None,
             environ=self.environ or os.environ,
             tables=self.tables,
+            control=self.control,
             masker=self.masker,
         )
         await evidences.confirm(outcomes)
@@ -181,16 +185,7 @@ class Execution:
 
     def _plans(self, tests: Mapping[str, LoadedTest]) -> list[TestPlan]:
         return [
-            make_plan(
-                test.test,
-                directory=test.directory,
-                project=self.project,
-                settings=self.settings,
-                test_id=test_id,
-                locate=test.locate,
-            )
-            for test_id, test in tests.items()
-            if test.test is not None
+            plan_of(test, self.project, self.settings) for test in tests.values() if test.test is not None
         ]
 
     def _history(self) -> dict[str, TestHistory]:

@@ -6,67 +6,38 @@ go on.
 
 from __future__ import annotations
 
-import gc
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from clnrm_nb.config.discovery import discover
 from clnrm_nb.config.project import test_id
-from clnrm_nb.template import TemplateRequest, combinations, render
+from clnrm_nb.pipeline.files import file_requests, template_request
+from clnrm_nb.pipeline.garbage import rare_collections
+from clnrm_nb.pipeline.request import Cell, Sources, Variables
+from clnrm_nb.spans.phases import phase
+from clnrm_nb.template import combinations, render
 from clnrm_nb.validation import check
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Sequence
+    from pathlib import Path
 
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.errors import Diagnostic, Location
     from clnrm_nb.scenario.model import TestFile
+    from clnrm_nb.template import TemplateRequest
     from clnrm_nb.validation import Checked
 
-__all__ = ["Cell", "Loaded", "LoadedTest", "Sources", "Variables", "load", "template_request"]
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A scenario file typed into a notebook cell: always a template, relative paths from `directory`."""
-
-    name: str
-    text: str
-    directory: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Variables:
-    """Template variables given from outside, by precedence (``format.md`` 3.2).
-
-    Parameters
-    ----------
-    given : mapping
-        Command line, API arguments, magic options.
-    parameters : mapping
-        Notebook parameters.
-    environ : mapping
-        The environment templates may read.
-    determinism : mapping
-        Seed and clock of a recorded run, which win over those of the files.
-    """
-
-    given: Mapping[str, Any] = field(default_factory=dict)
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
-    determinism: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """What to load: paths (files or directories), or cells."""
-
-    paths: Sequence[Path] = ()
-    cells: Sequence[Cell] = ()
-    no_template: bool = False
+__all__ = [
+    "Cell",
+    "Loaded",
+    "LoadedTest",
+    "Sources",
+    "Variables",
+    "load",
+    "load_file",
+    "template_request",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,33 +90,6 @@ class Loaded:
         return sorted(dict.fromkeys([*self.diagnostics, *chosen]), key=lambda finding: finding.sort_key)
 
 
-def template_request(
-    path: Path,
-    project: Project,
-    settings: Settings,
-    variables: Variables,
-    *,
-    file: str | None = None,
-    text: str | None = None,
-    no_template: bool = False,
-    matrix: Mapping[str, Any] | None = None,
-) -> TemplateRequest:
-    """The rendering of one file under this project's settings."""
-    return TemplateRequest(
-        path=path,
-        file=file or project.relative(path),
-        project_root=project.root,
-        text=text,
-        variables=variables.given,
-        parameters=variables.parameters,
-        environ=variables.environ,
-        matrix=matrix or {},
-        library_files=[project.root / name for name in settings.template.macros],
-        no_template=no_template,
-        determinism=variables.determinism,
-    )
-
-
 def load(sources: Sources, variables: Variables, *, project: Project, settings: Settings) -> Loaded:
     """Discover, render and check.
 
@@ -161,59 +105,33 @@ def load(sources: Sources, variables: Variables, *, project: Project, settings: 
     Loaded
         In path order, combinations in matrix order.
     """
-    requests: list[TemplateRequest] = []
-    findings: list[Diagnostic] = []
-    if sources.paths:
-        discovery = discover(sources.paths, project, settings.discovery.ignore)
-        findings.extend(discovery.diagnostics)
-        requests += [
-            template_request(path, project, settings, variables, no_template=sources.no_template)
-            for path in discovery.files
-        ]
-    requests += [
-        template_request(
-            cell.directory / f"{cell.name}.clnrm.toml.tera",
-            project,
-            settings,
-            variables,
-            file=f"cell:{cell.name}",
-            text=cell.text,
-        )
-        for cell in sources.cells
-    ]
-    tests: list[LoadedTest] = []
-    with _rare_collections():
-        for request in requests:
-            _load_one(request, settings, tests, findings)
-    return Loaded(tests, findings)
+    requests, findings = file_requests(sources, variables, project=project, settings=settings)
+    with rare_collections():
+        found = [load_file(request, settings) for request in requests]
+    return Loaded(
+        [test for one in found for test in one.tests],
+        [*findings, *(finding for one in found for finding in one.diagnostics)],
+    )
 
 
-@contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Collect garbage less often: nearly all that is made here stays (a thousand files: 15 % less time)."""
-    usual = gc.get_threshold()
-    gc.set_threshold(max(usual[0], 10_000) if usual[0] else 0, *usual[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*usual)
-
-
-def _load_one(
-    request: TemplateRequest, settings: Settings, tests: list[LoadedTest], findings: list[Diagnostic]
-) -> None:
+def load_file(request: TemplateRequest, settings: Settings) -> Loaded:
+    """Render and check the combinations of one file."""
     chosen, matrix_findings = combinations(request)
     directory = request.path.parent
     if not chosen:
-        tests.append(LoadedTest(request.file, directory, None, matrix_findings))
-        return
+        return Loaded([LoadedTest(request.file, directory, None, matrix_findings)], [])
+    loaded = Loaded([], [])
     for matrix in chosen:
-        checked = check(render(replace(request, matrix=matrix)), strict_toml=settings.template.strict_toml)
+        with phase("clnrm.render", {"clnrm.file": request.file}):
+            rendered = render(replace(request, matrix=matrix))
+        with phase("clnrm.validate", {"clnrm.file": request.file}):
+            checked = check(rendered, strict_toml=settings.template.strict_toml)
         if checked.test is not None and request.determinism:
             held = checked.test.determinism.model_copy(update=dict(request.determinism))
             checked = replace(checked, test=checked.test.model_copy(update={"determinism": held}))
         if checked.kind == "scenario":
             found = [*matrix_findings, *checked.diagnostics]
-            tests.append(LoadedTest(test_id(request.file, matrix), directory, checked, found))
+            loaded.tests.append(LoadedTest(test_id(request.file, matrix), directory, checked, found))
         else:
-            findings.extend(checked.diagnostics)
+            loaded.diagnostics.extend(checked.diagnostics)
+    return loaded

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.executor.masking import mask_outcome, mask_spans
 from clnrm_nb.executor.outcome import CommandOutcome, ScenarioOutcome, TestOutcome
-from clnrm_nb.pipeline.compare import ComparisonRequest, compare
+from clnrm_nb.pipeline.compare import compare
 from clnrm_nb.pipeline.judge import errored, judge
+from clnrm_nb.pipeline.request import ComparisonRequest
 from clnrm_nb.report.results import Leave, RunResult
 from clnrm_nb.report.view import dated
 from clnrm_nb.spans.loaders import load as load_spans

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from clnrm_nb.codes import CODES
 from clnrm_nb.errors import UsageError
-from clnrm_nb.executor.ownership import Owner, is_gone
 from clnrm_nb.executor.stored import outcome_from
 from clnrm_nb.pipeline.ledger import NO_VERDICT
+from clnrm_nb.reaper.ownership import Owner, is_gone
 from clnrm_nb.spans.loaders import load as load_spans
 from clnrm_nb.state.journal import broken_runs, resumed_now
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,36 +12,46 @@ from typing import TYPE_CHECKING, Any
 from clnrm_nb.codes import EXIT_INTERRUPTED
 from clnrm_nb.errors import UsageError
 from clnrm_nb.executor.events import Event, guarded
-from clnrm_nb.executor.ownership import this_process
-from clnrm_nb.pipeline.compare import ComparisonRequest, compare
-from clnrm_nb.pipeline.execution import Execution
-from clnrm_nb.pipeline.ledger import Ledger
-from clnrm_nb.pipeline.load import Sources, Variables, load
+from clnrm_nb.executor.outcome import TestOutcome, fails_run
+from clnrm_nb.pipeline.caching import Caching
+from clnrm_nb.pipeline.exporting import tell_others
+from clnrm_nb.pipeline.flight import run_or_wait
+from clnrm_nb.pipeline.garbage import rare_collections
+from clnrm_nb.pipeline.known import KnownTest
+from clnrm_nb.pipeline.measuring import measured
 from clnrm_nb.pipeline.record import record
-from clnrm_nb.pipeline.resume import Resumption, digests_of, resume, superseded
 from clnrm_nb.pipeline.secrets import hiding, masker_of
 from clnrm_nb.pipeline.select import select
+from clnrm_nb.pipeline.telling import tell_whole
+from clnrm_nb.reaper.ownership import this_process
 from clnrm_nb.report.results import Leave, RunResult
 from clnrm_nb.report.view import dated
+from clnrm_nb.spans.phases import phase, running
 from clnrm_nb.state import State, new_run_id
 from clnrm_nb.state.journal import Journal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
-    from clnrm_nb.executor.backends.protocol import PoolReport
+    from clnrm_nb.executor.control import Control
     from clnrm_nb.executor.events import EventName, Listener
-    from clnrm_nb.executor.outcome import TestOutcome
-    from clnrm_nb.pipeline.load import Loaded, LoadedTest
+    from clnrm_nb.pipeline.execution import Execution
+    from clnrm_nb.pipeline.known import Tests
+    from clnrm_nb.pipeline.ledger import Ledger
+    from clnrm_nb.pipeline.load import LoadedTest
+    from clnrm_nb.pipeline.lookup import AnyTest, Found
+    from clnrm_nb.pipeline.request import RunRequest
+    from clnrm_nb.pipeline.resume import Resumption
     from clnrm_nb.report.results import Detail
     from clnrm_nb.report.text import Mask
     from clnrm_nb.secrets import Masker
     from clnrm_nb.spans.table import SpanTable
-    from clnrm_nb.state.evidence import Attempt
 
-__all__ = ["LiveTables", "RunRequest", "run_pipeline"]
+__all__ = ["LiveTables", "run_pipeline"]
+
+_log = logging.getLogger(__name__)
 
 
 class LiveTables(dict[str, "SpanTable"]):
@@ -55,42 +66,6 @@ class LiveTables(dict[str, "SpanTable"]):
     mask: Mask | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """What is asked for, beyond the settings.
-
-    Parameters
-    ----------
-    repeat : int
-        Times that each test is run.
-    until_fail : bool
-        Run all tests again and again until one fails the run.
-    resume : bool
-        Take over what the last broken-off run found out.
-    digest : bool
-        Show the trace digest of each scenario.
-    comparison : ComparisonRequest, optional
-        Compare with the accepted traces, and how.
-    """
-
-    sources: Sources
-    variables: Variables = field(default_factory=Variables)
-    tags: Sequence[str] = ()
-    only: Sequence[str] = ()
-    expression: str | None = None
-    shard: str | None = None
-    repeat: int = 1
-    until_fail: bool = False
-    resume: bool = False
-    digest: bool = False
-    comparison: ComparisonRequest | None = None
-
-    @property
-    def is_repeated(self) -> bool:
-        """Whether tests may run more than once."""
-        return self.repeat > 1 or self.until_fail
-
-
 async def run_pipeline(
     request: RunRequest,
     *,
@@ -98,6 +73,7 @@ async def run_pipeline(
     settings: Settings,
     listener: Listener | None = None,
     tables: LiveTables | None = None,
+    control: Control | None = None,
 ) -> RunResult:
     """Run the whole way of ``docs/architecture.md``: load, select, execute, judge, record.
 
@@ -107,6 +83,8 @@ async def run_pipeline(
         Takes every event of the run, on the engine's event loop.
     tables : LiveTables, optional
         Filled with each test's growing span table as it starts.
+    control : Control, optional
+        Lets somebody give up tests while the run goes on.
 
     Returns
     -------
@@ -126,21 +104,57 @@ async def run_pipeline(
             hint="A broken-off run is gone on with once; repeat it afterwards.",
         )
     started = _Started()
-    loaded = load(request.sources, request.variables, project=project, settings=settings)
-    masker = masker_of(loaded.tests, request.variables.environ or os.environ)
-    with hiding(masker), State.open(project.state_dir) as state:
-        run = _Run(
+    with running(started.run_id) as timed:
+        result = await _carried_out(
             request,
+            started,
             project=project,
             settings=settings,
-            started=started,
-            loaded=loaded,
-            state=state,
-            publish=guarded(listener),
+            listener=listener,
             tables=tables,
-            masker=masker,
+            control=control,
         )
-        return await run.carry_out()
+    result.time(timed)
+    return result
+
+
+async def _carried_out(
+    request: RunRequest,
+    started: _Started,
+    *,
+    project: Project,
+    settings: Settings,
+    listener: Listener | None,
+    tables: LiveTables | None,
+    control: Control | None,
+) -> RunResult:
+    with rare_collections(), State.open(project.state_dir) as state:
+        with phase("clnrm.load"):
+            caching = Caching(
+                request,
+                project=project,
+                settings=settings,
+                state=state,
+                run_id=started.run_id,
+                at=dated(started.at),
+            )
+        masker = masker_of(
+            caching.tests.loaded, request.variables.environ or os.environ, caching.tests.secrets()
+        )
+        with hiding(masker):
+            run = _Run(
+                request,
+                project=project,
+                settings=settings,
+                started=started,
+                caching=caching,
+                state=state,
+                publish=guarded(listener),
+                tables=tables,
+                masker=masker,
+                control=control,
+            )
+            return await run.carry_out()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,33 +176,36 @@ class _Run:
         project: Project,
         settings: Settings,
         started: _Started,
-        loaded: Loaded,
+        caching: Caching,
         state: State,
         publish: Listener,
         tables: LiveTables | None,
         masker: Masker,
+        control: Control | None,
     ) -> None:
         self._request = request
         self._project = project
         self._settings = settings
         self._started = started
-        self._loaded = loaded
+        self._caching = caching
         self._state = state
         self._publish = publish
         self._tables = tables
-        self._chosen = select(
-            loaded.tests,
+        self._control = control
+        chosen = select(
+            list(caching.tests),
             tags=request.tags,
             only=request.only,
             expression=request.expression,
             shard=request.shard,
             durations_ms=state.durations,
         )
-        self._valid = {test.test_id: test for test in self._chosen if test.test}
-        self._tests = {test_id: test.test for test_id, test in self._valid.items() if test.test}
+        wanted = request.ids
+        self._chosen: list[AnyTest] = [test for test in chosen if wanted is None or test.test_id in wanted]
         self._masker = masker
-        self._evidence: Sequence[Attempt] = ()
-        self._pool: PoolReport | None = None
+        self._resumption: Resumption | None = None
+        self._ledger: Ledger | None = None
+        self._execution: Execution | None = None
         if tables is not None:
             tables.mask = masker.text
         self._leave = Leave(
@@ -198,41 +215,95 @@ class _Run:
 
     async def carry_out(self) -> RunResult:
         """Everything, in order."""
-        resumption = self._resumption() if self._request.resume else None
-        self._tell_start(resumption)
-        ledger = None if self._request.is_repeated else Ledger(self._journal, self._state, self._masker.text)
+        if self._request.resume:
+            self._resumption = self._resume()
+        self._tell_start()
         try:
-            result = self._result(await self._execution(resumption or Resumption(), ledger))
-            self._record(result, resumption or Resumption(), ledger)
+            result = self._result(await self._outcomes())
+            result.measures = measured(
+                result.outcomes,
+                run_id=self._started.run_id,
+                at=dated(self._started.at),
+                lookups=self._caching.answers,
+                pool=self._execution.pool if self._execution else None,
+            )
+            with phase("clnrm.record"):
+                self._record(result)
         except BaseException as error:
             self._journal.break_off()
             self._tell("run.end", status="error", data={"message": str(error)})
             raise
         finally:
-            if ledger is not None:
-                ledger.close()
-        if result.exit_code == EXIT_INTERRUPTED:
-            self._journal.break_off()
-        elif ledger is not None:
-            self._journal.close(superseded(self._tests, self._state))
+            self._caching.close()
+            if self._ledger is not None:
+                self._ledger.close()
+        self._close_journal(result)
+        _log.info("%s after %.0f ms", result.headline, result.duration_ms)
         self._tell("run.end", status="passed" if result.ok else "failed", data=result.summary)
+        await tell_others(result, self._settings, self._masker)
         return result
 
     def _tell(self, name: EventName, **fields: Any) -> None:
         self._publish(Event(name, self._started.run_id, **fields))
 
-    def _tell_start(self, resumption: Resumption | None) -> None:
+    def _tell_start(self) -> None:
         data: dict[str, Any] = {"tests": len(self._chosen)}
-        if resumption is not None:
-            data["resume"] = {"run": resumption.run, "taken_over": len(resumption.outcomes)}
+        if self._resumption is not None:
+            taken_over = len(self._resumption.outcomes)
+            data["resume"] = {"run": self._resumption.run, "taken_over": taken_over}
+        _log.info("run %s: %d tests", self._started.run_id, len(self._chosen))
         self._tell("run.start", data=data)
 
-    def _resumption(self) -> Resumption:
-        digests = digests_of(self._valid, self._settings)
-        return resume(self._valid, digests, journal=self._journal, state=self._state)
+    def _resume(self) -> Resumption:
+        from clnrm_nb.pipeline.resume import digests_of, resume
 
-    async def _execution(self, resumption: Resumption, ledger: Ledger | None) -> list[TestOutcome]:
-        execution = Execution(
+        valid = self._valid(self._chosen)
+        digests = digests_of(valid, self._settings)
+        return resume(valid, digests, journal=self._journal, state=self._state)
+
+    def _close_journal(self, result: RunResult) -> None:
+        if result.exit_code == EXIT_INTERRUPTED:
+            self._journal.break_off()
+        elif not self._request.is_repeated and self._journal.is_wanted():
+            from clnrm_nb.pipeline.resume import superseded
+
+            judged = {outcome.id: outcome for outcome in result.outcomes if outcome.status != "error"}
+            self._journal.close(superseded(judged, self._state))
+
+    # ------------------------------------------------------------------------------------------ outcomes
+
+    async def _outcomes(self) -> list[TestOutcome]:
+        """One outcome a test: taken over, found in the cache, or of a run."""
+        taken_over = self._resumption.outcomes if self._resumption else {}
+        asked = [test for test in self._chosen if test.test_id not in taken_over]
+        with phase("clnrm.lookup"):
+            tests, found = await self._caching.look_up(asked, self._masker)
+        now = {test.test_id: test for test in tests}
+        self._chosen = [
+            now.get(test.test_id, test)
+            for test in self._chosen
+            if test.test_id in now or test.test_id in taken_over
+        ]
+        outcomes = dict(found.outcomes)
+        self._tell_all(found.outcomes)
+        to_do = [
+            test for test in self._chosen if test.test_id not in outcomes and not isinstance(test, KnownTest)
+        ]
+        if to_do:
+            outcomes |= await self._made(to_do, found)
+        return [outcomes[test.test_id] for test in self._chosen]
+
+    async def _made(self, tests: Sequence[LoadedTest], found: Found) -> dict[str, TestOutcome]:
+        """Outcomes of tests that are to run, or have ended where they ran before."""
+        from clnrm_nb.pipeline.execution import Execution
+        from clnrm_nb.pipeline.ledger import Ledger
+        from clnrm_nb.pipeline.resume import Resumption, digests_of
+
+        if not self._request.is_repeated:
+            self._ledger = Ledger(self._journal, self._state, self._masker.text)
+            if self._resumption is None or self._resumption.run is None:
+                self._ledger.begin(digests_of(self._valid(tests), self._settings))
+        self._execution = Execution(
             project=self._project,
             settings=self._settings,
             state=self._state,
@@ -241,21 +312,80 @@ class _Run:
             repeat=self._request.repeat,
             until_fail=self._request.until_fail,
             environ=self._request.variables.environ,
-            ledger=ledger,
-            resumption=resumption,
+            ledger=self._ledger,
+            resumption=self._resumption or Resumption(),
             tables=self._tables,
             masker=self._masker,
+            backend=self._caching.backend,
+            make_inputs=self._caching.make_inputs,
+            control=self._control,
         )
-        outcomes = await execution.run(self._chosen)
-        self._evidence, self._pool = execution.evidence, execution.pool
-        if ledger is not None:
+        return await run_or_wait(
+            tests,
+            found,
+            self._caching,
+            run=self._run,
+            taken=self._tell_all,
+            why_over=self._why_over,
+            not_started=self._not_started,
+        )
+
+    async def _run(self, tests: Sequence[LoadedTest], found: Found) -> dict[str, TestOutcome]:
+        """Run some tests, and store what comes of it."""
+        assert self._execution is not None
+        self._execution.inputs = self._caching.inputs
+        outcomes = await self._execution.run(tests)
+        if self._ledger is not None:
             # What follows may change outcomes that are still to be written down as they ended.
-            await ledger.written()
-        return outcomes
+            await self._ledger.written()
+        with phase("clnrm.store"):
+            await self._caching.keep(
+                outcomes,
+                tests,
+                self._execution.keys,
+                audited=found.audited,
+                spans=self._ledger.spans if self._ledger else {},
+                masker=self._masker,
+            )
+        return {outcome.id: outcome for outcome in outcomes}
+
+    def _tell_all(self, outcomes: Mapping[str, TestOutcome]) -> None:
+        for outcome in outcomes.values():
+            tell_whole(outcome, self._publish, self._started.run_id)
+
+    def _why_over(self, outcomes: Mapping[str, TestOutcome]) -> str | None:
+        executor = self._settings.executor
+        if any(outcome.status == "interrupted" for outcome in outcomes.values()):
+            return "not started: the run was interrupted"
+        failures = sum(fails_run(outcome.status, executor) for outcome in outcomes.values())
+        if executor.effective_max_fail and failures >= executor.effective_max_fail:
+            return f"not started: {failures} failed (--max-fail {executor.effective_max_fail})"
+        return None
+
+    def _not_started(self, test: LoadedTest, reason: str) -> TestOutcome:
+        """The outcome of a test that was waited for in vain."""
+        assert test.test is not None
+        outcome = TestOutcome(
+            test.test_id,
+            test.test.metadata.name,
+            status="interrupted" if "interrupted" in reason else "skipped",
+            backend=self._caching.backend,
+            reason=reason,
+        )
+        tell_whole(outcome, self._publish, self._started.run_id)
+        return outcome
+
+    @staticmethod
+    def _valid(tests: Sequence[AnyTest]) -> dict[str, LoadedTest]:
+        return {test.test_id: test for test in tests if not isinstance(test, KnownTest) and test.test}
+
+    # -------------------------------------------------------------------------------------------- result
 
     def _result(self, outcomes: list[TestOutcome]) -> RunResult:
         diff = None
         if self._request.comparison is not None:
+            from clnrm_nb.pipeline.compare import compare
+
             diff = compare(
                 outcomes,
                 self._request.comparison,
@@ -265,11 +395,11 @@ class _Run:
                 run_id=self._started.run_id,
                 at=dated(self._started.at),
                 leave=self._leave,
-                suite=_suite(self._request, self._loaded.tests, self._project),
+                suite=_suite(self._request, self._caching.tests, self._project),
             )
         return RunResult(
             outcomes,
-            [*self._settings.diagnostics, *self._loaded.diagnostics],
+            [*self._settings.diagnostics, *self._caching.tests.diagnostics],
             diff=diff,
             started_at=self._started.at,
             duration_ms=(perf_counter() - self._started.clock_s) * 1e3,
@@ -278,27 +408,33 @@ class _Run:
             mask=self._masker.text,
             max_rows=self._settings.notebook.max_rows,
             shows=_details(self._request, self._settings),
-            pool=self._pool,
+            pool=self._execution.pool if self._execution else None,
         )
 
-    def _record(self, result: RunResult, resumption: Resumption, ledger: Ledger | None) -> None:
+    def _record(self, result: RunResult) -> None:
+        resumed = self._resumption
+        tests = {name: test.test for name, test in self._valid(self._chosen).items() if test.test}
         record(
             result,
-            self._tests,
+            tests,
             run_id=self._started.run_id,
             state=self._state,
             project=self._project,
             settings=self._settings,
             mask=self._masker.text,
-            evidence=self._evidence,
-            kept={**resumption.spans, **(ledger.spans if ledger else {})},
-            moved_from=resumption.recorded_in,
+            evidence=self._execution.evidence if self._execution else (),
+            kept={
+                **(resumed.spans if resumed else {}),
+                **(self._ledger.spans if self._ledger else {}),
+            },
+            moved_from=resumed.recorded_in if resumed else {},
         )
+        result.add_findings(self._caching.export())
 
 
-def _suite(request: RunRequest, tests: Sequence[LoadedTest], project: Project) -> set[str] | None:
+def _suite(request: RunRequest, tests: Tests, project: Project) -> set[str] | None:
     """Ids of all tests and scenarios, if everything there is was asked for; else ``None``."""
-    is_chosen = request.tags or request.only or request.expression or request.shard
+    is_chosen = request.tags or request.only or request.expression or request.shard or request.ids is not None
     is_whole = any(path.resolve() == project.root.resolve() for path in request.sources.paths)
     if is_chosen or not is_whole:
         return None

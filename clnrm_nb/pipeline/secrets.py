@@ -24,15 +24,17 @@ _FROM_OUTSIDE: Final = ("argument", "parameter")
 __all__ = ["hiding", "masker_of", "masker_of_rendered"]
 
 
-def masker_of(tests: Iterable[LoadedTest], environ: Mapping[str, str]) -> Masker:
+def masker_of(tests: Iterable[LoadedTest], environ: Mapping[str, str], known: Iterable[str] = ()) -> Masker:
     """What hides the secrets of some tests, valid or not.
 
     Parameters
     ----------
     environ : mapping
         Where ``[secrets]`` are read from.
+    known : iterable of str
+        Values that are known to be secrets anyway.
     """
-    values: set[str] = set()
+    values = set(known)
     for test in tests:
         if test.checked is not None:
             values |= _read(test.checked.rendered)

@@ -13,7 +13,7 @@ import time
 from typing import Any, TypedDict
 from urllib.parse import quote, urlsplit
 
-__all__ = ["EngineFact", "Owned", "can_reach", "look", "remove_owned"]
+__all__ = ["EngineFact", "Owned", "can_reach", "look", "open_connection", "remove_owned"]
 
 _CALL_TIMEOUT_S = 20.0
 _AT_ONCE = 32
@@ -145,7 +145,7 @@ def _delete(engine: EngineFact, path: str) -> bool:
 
 
 def _call(engine: EngineFact, method: str, path: str) -> tuple[int, bytes]:
-    connection = _connection(engine)
+    connection = open_connection(engine)
     try:
         connection.request(method, path)
         answer = connection.getresponse()
@@ -155,23 +155,24 @@ def _call(engine: EngineFact, method: str, path: str) -> tuple[int, bytes]:
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=_CALL_TIMEOUT_S)
+    def __init__(self, path: str, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
         self._path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(_CALL_TIMEOUT_S)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
 
 
-def _connection(engine: EngineFact) -> http.client.HTTPConnection:
+def open_connection(engine: EngineFact, *, timeout_s: float = _CALL_TIMEOUT_S) -> http.client.HTTPConnection:
+    """A connection to the engine, made at its first request."""
     place = urlsplit(engine["url"])
     if place.scheme == "unix":
-        return _UnixConnection(engine["url"].removeprefix("unix://"))
+        return _UnixConnection(engine["url"].removeprefix("unix://"), timeout_s)
     host, port = place.hostname or "localhost", place.port
     if not (engine["cert"] or engine["ca"] or place.scheme == "https"):
-        return http.client.HTTPConnection(host, port or 2375, timeout=_CALL_TIMEOUT_S)
+        return http.client.HTTPConnection(host, port or 2375, timeout=timeout_s)
     import ssl
 
     secured = ssl.create_default_context(cafile=engine["ca"])
@@ -180,4 +181,4 @@ def _connection(engine: EngineFact) -> http.client.HTTPConnection:
         secured.verify_mode = ssl.CERT_NONE
     if engine["cert"]:
         secured.load_cert_chain(engine["cert"], engine["key"])
-    return http.client.HTTPSConnection(host, port or 2376, timeout=_CALL_TIMEOUT_S, context=secured)
+    return http.client.HTTPSConnection(host, port or 2376, timeout=timeout_s, context=secured)

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.executor import reaper
-from clnrm_nb.executor.ownership import this_process
+from clnrm_nb.reaper.ownership import this_process
 from clnrm_nb.reaper.processes import MARK
 from clnrm_nb.regress.worker import Answer
 

@@ -7,6 +7,18 @@ of spans. So a report read back from a file looks like that of a live run, and n
 
 from __future__ import annotations
 
-from clnrm_nb.report.render import render_report
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clnrm_nb.report.render import render_report
 
 __all__ = ["render_report"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imported when it is asked for: whoever needs one module of the package need not pay for all."""
+    if name == "render_report":
+        from clnrm_nb.report.render import render_report
+
+        return render_report
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 __all__ = [
     "REVIEWS",
     "baselines_frame",
+    "cache_frame",
     "diagnostics_frame",
     "edits_frame",
     "expectations_frame",
     "frame_of",
     "history_frame",
+    "measures_frame",
     "pairs_frame",
     "result_frame",
     "statistics_frame",
@@ -108,6 +110,24 @@ _HISTORY: Final[Mapping[str, Dtype]] = {
     "backend": BACKENDS,
     "trace_digest": "string",
 }
+_MEASURES: Final[Mapping[str, Dtype]] = {
+    "run": "string",
+    "at": "dt",
+    "tests": "Int64",
+    "duration_ms": "Float64",
+    "hits": "Int64",
+    "rejudged": "Int64",
+    "misses": "Int64",
+    "pool_hits": "Int64",
+    "pool_misses": "Int64",
+    "queue_wait_p50_ms": "Float64",
+    "reaction_ms": "Float64",
+    "diagnostics_ms": "Float64",
+    "start_ms": "Float64",
+    "verdict_ms": "Float64",
+    "spans": "Int64",
+    "peak_memory_mb": "Float64",
+}
 _STATISTICS: Final[Mapping[str, Dtype]] = {
     "test_id": "string",
     "runs": "Int64",
@@ -121,6 +141,16 @@ _STATISTICS: Final[Mapping[str, Dtype]] = {
     "flaky": "boolean",
     "evidence": "object",
     "reason": "string",
+}
+_CACHE: Final[Mapping[str, Dtype]] = {
+    "test_id": "string",
+    "hash": "string",
+    "status": STATUSES,
+    "stored_status": STATUSES,
+    "reason": "string",
+    "duration_ms": "Float64",
+    "last_used": "dt",
+    "updated": "dt",
 }
 _EDITS: Final[Mapping[str, Dtype]] = {
     "test_id": "string",
@@ -224,9 +254,19 @@ def history_frame(rows: Sequence[Mapping[str, Any]]) -> DataFrame:
     return frame_of(_HISTORY, rows)
 
 
+def cache_frame(rows: Sequence[Mapping[str, Any]]) -> DataFrame:
+    """One row a stored result."""
+    return frame_of(_CACHE, rows)
+
+
 def statistics_frame(rows: Sequence[Mapping[str, Any]]) -> DataFrame:
     """One row a test: what its last runs say about it."""
     return frame_of(_STATISTICS, rows)
+
+
+def measures_frame(rows: Sequence[Mapping[str, Any]]) -> DataFrame:
+    """One row a run: what it measured about itself."""
+    return frame_of(_MEASURES, rows)
 
 
 def edits_frame(rows: Sequence[Mapping[str, Any]]) -> DataFrame:

@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 import orjson
 
 from clnrm_nb.errors import UsageError
-from clnrm_nb.report.diffs import TraceDiff
-from clnrm_nb.report.edited import Edited
-from clnrm_nb.report.findings import Diagnostics
 from clnrm_nb.report.lines import to_ansi, to_plain
-from clnrm_nb.report.rendered import Rendered
 from clnrm_nb.report.results import RunResult
 from clnrm_nb.report.signs import ASCII, UNICODE
-from clnrm_nb.report.spanviews import GraphView, Text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from clnrm_nb.report.diffs import TraceDiff
+    from clnrm_nb.report.edited import Edited
+    from clnrm_nb.report.findings import Diagnostics
     from clnrm_nb.report.lines import Line
     from clnrm_nb.report.signs import Signs
 
@@ -98,28 +96,47 @@ def render_report(
         return _human(result, color=color, emoji=emoji, width=width, verbose=verbose)
     if isinstance(result, RunResult):
         return _of_run(result, format)
+    return _of_others(result, format)
+
+
+def _of_others(result: Reportable, format_name: str) -> str:
+    # Here, not above: the report of a run does not pay for what draws diffs.
+    from clnrm_nb.report.diffs import TraceDiff
+    from clnrm_nb.report.edited import Edited
+    from clnrm_nb.report.findings import Diagnostics
+
     if isinstance(result, TraceDiff):
-        return _of_diff(result, format)
+        return _of_diff(result, format_name)
     formats = ("junit", "tap", "github") if isinstance(result, Diagnostics) else ("github",)
-    if isinstance(result, Diagnostics | Edited) and format in formats:
-        return _of_findings(result, format)
-    raise UsageError(f"`{result.raw['command']}` has no format {format!r}")
+    if isinstance(result, Diagnostics | Edited) and format_name in formats:
+        return _of_findings(result, format_name)
+    raise UsageError(f"`{result.raw['command']}` has no format {format_name!r}")
 
 
 def _human(result: Reportable, *, color: bool, emoji: bool, width: int, verbose: bool) -> str:
     signs = UNICODE if emoji else ASCII
     width = max(width, _NARROWEST)
+    if not isinstance(result, RunResult) and (text := _verbatim(result, signs, width)) is not None:
+        return text
+    lines = result.lines(signs=signs, width=width, verbose=verbose)
+    # Lines were wrapped where that is right; places and commands stay whole, terminals wrap them.
+    text = to_ansi(lines) if color else to_plain(lines)
+    return text if emoji else _ascii(text)
+
+
+def _verbatim(result: Reportable, signs: Signs, width: int) -> str | None:
+    """What is to be printed as it is; ``None``: this is a report."""
+    from clnrm_nb.report.rendered import Rendered
+    from clnrm_nb.report.spanviews import GraphView, Text
+
     is_drawing = isinstance(result, GraphView) and result.view == "ascii"
     if isinstance(result, Text) and not is_drawing:
         # For a file or another program, which must get every character.
         return result.text
     if isinstance(result, Rendered):
         # Somebody's file: nothing of it is coloured.
-        return to_plain(result.lines(signs=signs, width=width, verbose=verbose))
-    lines = result.lines(signs=signs, width=width, verbose=verbose)
-    # Lines were wrapped where that is right; places and commands stay whole, terminals wrap them.
-    text = to_ansi(lines) if color else to_plain(lines)
-    return text if emoji else _ascii(text)
+        return to_plain(result.lines(signs=signs, width=width))
+    return None
 
 
 def _ascii(text: str) -> str:
@@ -164,6 +181,8 @@ def _of_diff(result: TraceDiff, format_name: str) -> str:
 
 
 def _of_findings(result: Diagnostics | Edited, format_name: str) -> str:
+    from clnrm_nb.report.findings import Diagnostics
+
     if format_name == "junit" and isinstance(result, Diagnostics):
         from clnrm_nb.report.junit import diagnostics_junit
 
@@ -188,9 +207,11 @@ def render_html(result: Reportable) -> str:
     from clnrm_nb.report.resultview import result_html
 
     title = f"clnrm {result.raw['command']}"
+    if isinstance(result, RunResult):
+        trace = result.spans.html(budget_bytes=5_000_000, rows=20_000) if len(result.spans) else ""
+        return page(title, result_html(result, trace, scale=50))
+    from clnrm_nb.report.diffs import TraceDiff
+
     if isinstance(result, TraceDiff):
         return page(title, result.html(budget_bytes=5_000_000, rows=20_000))
-    if not isinstance(result, RunResult):
-        return page(title, result.html())
-    trace = result.spans.html(budget_bytes=5_000_000, rows=20_000) if len(result.spans) else ""
-    return page(title, result_html(result, trace, scale=50))
+    return page(title, result.html())

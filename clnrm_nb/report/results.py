@@ -8,17 +8,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from clnrm_nb.report.diffs import TraceDiff
-from clnrm_nb.report.findings import Diagnostics
-from clnrm_nb.report.history import History
 from clnrm_nb.report.mime import bundle
-from clnrm_nb.report.rendered import Rendered
 from clnrm_nb.report.signs import UNICODE, Signs
-from clnrm_nb.report.tables import Table
 from clnrm_nb.report.text import json_ready
-from clnrm_nb.report.trace import Trace
 from clnrm_nb.report.verdict import NO_LEAVE, Leave, exit_code_of, first_code, headline, summary_of
 from clnrm_nb.report.view import Judged, dated
 
@@ -31,9 +26,17 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.backends.protocol import PoolReport
     from clnrm_nb.executor.outcome import ExpectationResult, TestOutcome
     from clnrm_nb.report.cases import Case
+    from clnrm_nb.report.diffs import TraceDiff
+    from clnrm_nb.report.findings import Diagnostics
+    from clnrm_nb.report.history import History
     from clnrm_nb.report.lines import Line
+    from clnrm_nb.report.rendered import Rendered
+    from clnrm_nb.report.tables import Table
     from clnrm_nb.report.text import Mask
+    from clnrm_nb.report.trace import Trace
+    from clnrm_nb.spans.phases import Phase
     from clnrm_nb.spans.table import SpanTable
+    from clnrm_nb.state.measures import Measures
 
 __all__ = [
     "Diagnostics",
@@ -46,6 +49,15 @@ __all__ = [
     "TraceDiff",
 ]
 
+_HOME: Final = {
+    "Diagnostics": "clnrm_nb.report.findings",
+    "History": "clnrm_nb.report.history",
+    "Rendered": "clnrm_nb.report.rendered",
+    "Table": "clnrm_nb.report.tables",
+    "Trace": "clnrm_nb.report.trace",
+    "TraceDiff": "clnrm_nb.report.diffs",
+}
+
 _TRACE_ROWS = 150
 _TRACE_ROWS_BESIDE_DIFF = 90
 _DIFF_ROWS = 150
@@ -56,6 +68,13 @@ _LINES_IN_TEXT = 150
 _LONGEST_PLAIN = 12_000
 
 Detail = Literal["digests", "timings"]
+
+
+def __getattr__(name: str) -> Any:
+    """The other results, each imported when it is first asked for: most commands return one kind."""
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class RunResult(Judged):
@@ -96,6 +115,8 @@ class RunResult(Judged):
         The JSON document, masked.
     outcomes : tuple of TestOutcome
         As given; empty for a result read back from its document.
+    measures : Measures or None
+        What the run measured about itself; of a result of ``run``.
 
     Examples
     --------
@@ -121,7 +142,7 @@ class RunResult(Judged):
         diff: TraceDiff | None = None,
         pool: PoolReport | None = None,
     ) -> None:
-        documents = [json_ready(test.to_json(), mask) for test in tests]
+        documents = [_head(test, mask) for test in tests]
         own = [json_ready(finding.to_json(), mask) for finding in findings]
         own += diff.raw["diagnostics"] if diff else ()
         of_tests = [finding for test in documents for finding in test["diagnostics"]]
@@ -135,8 +156,14 @@ class RunResult(Judged):
         self.outcomes = tuple(tests)
         self.leave = leave
         self.shows = frozenset(shows)
+        self.measures: Measures | None = None
+        self._phases: Phase | None = None
         self._mask = mask
-        self.raw = {
+        self._max_rows = max_rows
+        self._unread = [
+            (document, test) for document, test in zip(documents, tests, strict=True) if test.is_unread
+        ]
+        self._raw: dict[str, Any] = {
             "format": "clnrm-report/1",
             "command": command,
             "ok": exit_code == 0,
@@ -151,8 +178,57 @@ class RunResult(Judged):
                 **({"pool": json_ready(pool.to_json(), mask)} if pool and pool.uses else {}),
             },
         }
-        spans = [(test.id, test.spans) for test in tests if test.spans is not None]
-        self.spans = _trace(spans, documents, mask, max_rows)
+
+    @property
+    def raw(self) -> dict[str, Any]:
+        """The JSON document, masked; what is stored of tests that did not run is read now."""
+        while self._unread:
+            document, test = self._unread.pop()
+            document.update(json_ready(test.to_json(), self._mask))
+        return self._raw
+
+    @raw.setter
+    def raw(self, document: dict[str, Any]) -> None:
+        self._raw, self._unread = document, []
+
+    @cached_property
+    def spans(self) -> Trace:
+        """All spans of the run."""
+        spans = [(test.id, test.spans) for test in self.outcomes if test.spans is not None]
+        return _trace(spans, self.tests, self._mask, self._max_rows)
+
+    @property
+    def exit_code(self) -> int:
+        """As of ``format.md`` 11.2."""
+        return int(self._raw["exit_code"])
+
+    @property
+    def findings(self) -> list[dict[str, Any]]:
+        """All findings of the run and its tests, as of ``raw``."""
+        findings: list[dict[str, Any]] = self._raw["diagnostics"]
+        return findings
+
+    @property
+    def pool(self) -> dict[str, Any] | None:
+        """What became of containers that are used again; ``None`` where there were none."""
+        pool: dict[str, Any] | None = self._raw["data"].get("pool")
+        return pool
+
+    @property
+    def duration_ms(self) -> float:
+        """How long the run took, milliseconds."""
+        return float(self._raw["duration_ms"])
+
+    @property
+    def head(self) -> dict[str, Any]:
+        """As ``raw``, its tests being :attr:`heads`."""
+        return self._raw
+
+    @property
+    def heads(self) -> list[dict[str, Any]]:
+        """The documents of the tests, without scenarios and expectations of those nobody has looked at."""
+        heads: list[dict[str, Any]] = self._raw["data"].get("tests", [])
+        return heads
 
     @classmethod
     def from_document(
@@ -201,15 +277,35 @@ class RunResult(Judged):
         result.spans = _trace(spans, known["data"]["tests"], mask, 1_000)
         return result
 
+    def time(self, run: Phase) -> None:
+        """Note where the time went; it stands in the document if that was asked for."""
+        self._phases = run
+        if "timings" in self.shows:
+            from clnrm_nb.report.timings import timings
+
+            self.head["data"]["timings"] = json_ready(timings(run.top, self.heads), self._mask)
+            self.__dict__.pop("_document", None)
+
+    @property
+    def timings(self) -> Trace:
+        """The own trace of the run: its phases, and the own spans of its tests; empty for a stored run."""
+        from clnrm_nb.executor.tracing import own_trace
+        from clnrm_nb.report.trace import Trace
+
+        if self._phases is None:
+            return Trace(command="run")
+        tables = [test.spans for test in self.outcomes if not test.cached and test.spans is not None]
+        return Trace([(None, own_trace(self._phases, tables))], mask=self._mask, command="run")
+
     def add_findings(self, findings: Iterable[Diagnostic]) -> None:
         """Note findings that came up after the run, such as a report file that cannot be written."""
         documents = [json_ready(finding.to_json(), self._mask) for finding in findings]
         if not documents:
             return
-        self.raw["diagnostics"] = _gathered([*documents, *self.raw["diagnostics"]], ())
+        self._raw["diagnostics"] = _gathered([*documents, *self._raw["diagnostics"]], ())
         late = exit_code_of((), documents, self.leave)
-        self.raw["exit_code"] = max(self.exit_code, late)
-        self.raw["ok"] = self.ok
+        self._raw["exit_code"] = max(self.exit_code, late)
+        self._raw["ok"] = self.ok
         self.__dict__.pop("_document", None)
 
     def tell(
@@ -255,7 +351,7 @@ class RunResult(Judged):
     @property
     def notes(self) -> list[str]:
         """What the command has to say beyond its tests, the headline first."""
-        notes: list[str] = self.raw["data"].get("notes", [])
+        notes: list[str] = self._raw["data"].get("notes", [])
         return notes
 
     def cases(self, test: Mapping[str, Any]) -> list[Case]:
@@ -273,18 +369,18 @@ class RunResult(Judged):
     @property
     def summary(self) -> dict[str, int]:
         """Number of tests in all and of each status."""
-        summary: dict[str, int] = self.raw["summary"]
+        summary: dict[str, int] = self._raw["summary"]
         return summary
 
     @property
     def headline(self) -> str:
         """One sentence on the whole run."""
-        return self.notes[0] if self.notes else headline(self.tests, self.raw["diagnostics"])
+        return self.notes[0] if self.notes else headline(self.heads, self._raw["diagnostics"])
 
     @property
     def code(self) -> str | None:
         """The code that says most about why the run is not ok; ``None`` where it is."""
-        return None if self.ok else first_code(self.tests, self.raw["diagnostics"], self.exit_code)
+        return None if self.ok else first_code(self.heads, self._raw["diagnostics"], self.exit_code)
 
     @property
     def frame(self) -> DataFrame:
@@ -310,7 +406,7 @@ class RunResult(Judged):
         """One row a finding."""
         from clnrm_nb.report.frames import diagnostics_frame
 
-        return diagnostics_frame(self.raw["diagnostics"])
+        return diagnostics_frame(self.findings)
 
     def lines(
         self,
@@ -361,10 +457,16 @@ class RunResult(Judged):
         return bundle(makers, include, exclude)
 
 
+def _head(test: TestOutcome, mask: Mask | None) -> dict[str, Any]:
+    """The document of a test; of one that is not read yet what its head says, which is masked already."""
+    return test.head_json() if test.is_unread else dict(json_ready(test.to_json(), mask))
+
+
 def _diff_of(
     document: Mapping[str, Any] | None, report: Mapping[str, Any], leave: Leave, mask: Mask | None
 ) -> TraceDiff | None:
     """What a run was compared with: from the durable document of that, else from the report's own entries."""
+    from clnrm_nb.report.diffs import TraceDiff
     from clnrm_nb.report.saveddiff import comparisons_of_report
 
     if document is not None:
@@ -381,6 +483,8 @@ def _trace(
     mask: Mask | None,
     max_rows: int,
 ) -> Trace:
+    from clnrm_nb.report.trace import Trace
+
     order = {test["id"]: [scenario["name"] for scenario in test["scenarios"]] for test in tests}
     return Trace(spans, mask=mask, scenarios=order, max_rows=max_rows, command="run")
 

@@ -15,6 +15,7 @@ from clnrm_nb.report.excerpt import excerpt_lines, excerpt_of, repair_lines, rep
 from clnrm_nb.report.lines import Line, line
 from clnrm_nb.report.signs import Signs, backend_words
 from clnrm_nb.report.text import clipped, duration_text, number_text, one_line, value_text, visible, wrapped
+from clnrm_nb.report.timings import timing_lines
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
@@ -47,8 +48,9 @@ def result_lines(
     limit : int, optional
         After so many lines no further test is shown; default: no limit.
     """
-    tests = result.tests
-    with_steps = is_verbose or len(tests) <= _SMALL_RUN
+    with_steps = is_verbose or len(result.heads) <= _SMALL_RUN
+    # One line is all that most tests get: of cached ones no more is read for it than their heads.
+    tests = result.tests if with_steps or "digests" in result.shows else result.heads
     name_cells = min(max([cell_len(one_line(test["id"])) for test in tests], default=0), max(width - 60, 24))
     lines: list[Line] = []
     for index, test in enumerate(tests):
@@ -61,15 +63,17 @@ def result_lines(
             lines += _expectation_lines(test, signs, width, is_verbose=is_verbose)
         lines += _detail_lines(test, result.shows)
         lines += _diff_lines(result, test, signs, width, is_verbose=is_verbose)
-    shown = [f for f in result.raw["diagnostics"] if is_verbose or f["severity"] != "info"]
+    shown = [f for f in result.findings if is_verbose or f["severity"] != "info"]
     if shown:
         lines.append(line())
     for finding in _unrepeated(shown, tests)[:limit]:
         lines += finding_lines(finding, signs=signs, width=width)
     if is_verbose and len(result.spans):
         lines += [line(), *result.spans.lines(signs=signs, width=width, rows=60)]
-    if pool := result.raw["data"].get("pool"):
+    if pool := result.pool:
         lines += [line(), _pool_line(pool)]
+    if spent := result.head["data"].get("timings"):
+        lines += [line(), *timing_lines(spent)]
     notes = [line(one_line(note)) for note in result.notes]
     return [*lines, line(), _summary_line(result, signs), *notes]
 
@@ -89,16 +93,18 @@ def _diff_lines(
     result: RunResult, test: Mapping[str, Any], signs: Signs, width: int, *, is_verbose: bool
 ) -> list[Line]:
     """What the traces of a test were compared with; findings stand among those of the run."""
+    if result.diff is None:
+        return []
     from clnrm_nb.report.difftext import compared_lines
 
     lines: list[Line] = []
-    for compared in result.diff.of_test(test["id"]) if result.diff else ():
+    for compared in result.diff.of_test(test["id"]):
         mine = compared_lines(
             compared,
             signs=signs,
             width=width,
             only_diffs=True,
-            depth=result.diff.depth if result.diff else 0,
+            depth=result.diff.depth,
             indent="  ",
             with_findings=False,
         )
@@ -317,7 +323,7 @@ def _summary_line(result: RunResult, signs: Signs) -> Line:
     parts = line((number_text(summary["total"], "test"), "bold"))
     for index, (text, word) in enumerate(summary_words(summary)):
         parts += [(": " if index == 0 else ", ", ""), (text, word)]
-    tail = f" {signs.dot} {duration_text(result.raw['duration_ms'])}"
+    tail = f" {signs.dot} {duration_text(result.duration_ms)}"
     if result.exit_code:
         tail += f" {signs.dot} exit {result.exit_code}"
     parts.append((tail, "dim"))

@@ -103,6 +103,58 @@ MIGRATIONS: Final = (
     CREATE INDEX evidence_by_test ON evidence (test_id, seq);
     CREATE INDEX evidence_by_run ON evidence (run);
     """,
+    """
+    CREATE TABLE cache_entries (
+        test_id TEXT NOT NULL,
+        hash TEXT NOT NULL,
+        used INTEGER NOT NULL,
+        last_used TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        record TEXT NOT NULL,
+        spans TEXT,
+        document BLOB NOT NULL,
+        key BLOB NOT NULL,
+        PRIMARY KEY (test_id, hash)
+    );
+    CREATE INDEX cache_entries_by_use ON cache_entries (used, size);
+    CREATE INDEX cache_entries_by_record ON cache_entries (record);
+    CREATE INDEX cache_entries_by_spans ON cache_entries (spans);
+    CREATE INDEX results_by_spans ON results (spans);
+    CREATE TABLE cache_garbage (
+        digest TEXT PRIMARY KEY
+    );
+    CREATE TABLE cache_manifests (
+        request TEXT PRIMARY KEY,
+        file TEXT NOT NULL,
+        used INTEGER NOT NULL,
+        document BLOB NOT NULL,
+        prints BLOB NOT NULL
+    );
+    CREATE INDEX cache_manifests_by_file ON cache_manifests (file, used);
+    CREATE INDEX cache_manifests_by_use ON cache_manifests (used);
+    CREATE TABLE cache_counters (
+        name TEXT PRIMARY KEY,
+        value INTEGER NOT NULL
+    );
+    CREATE TABLE cache_decisions (
+        test_id TEXT PRIMARY KEY,
+        document BLOB NOT NULL
+    );
+    CREATE TABLE cache_leases (
+        key TEXT PRIMARY KEY,
+        owner TEXT NOT NULL,
+        session TEXT NOT NULL,
+        beat INTEGER NOT NULL
+    );
+    """,
+    """
+    CREATE TABLE images_seen (
+        engine TEXT NOT NULL,
+        name TEXT NOT NULL,
+        id TEXT,
+        PRIMARY KEY (engine, name)
+    );
+    """,
 )
 """Each lifts the schema by one version; ``PRAGMA user_version`` counts those applied."""
 

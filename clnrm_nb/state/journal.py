@@ -146,6 +146,10 @@ class Journal:
 
         return self._state.write(work)
 
+    def is_wanted(self) -> bool:
+        """Whether any run is written down at all; a run in which nothing ran has nothing to add."""
+        return bool(self._state.read("SELECT 1 FROM journal LIMIT 1"))
+
     def close(self, superseded: Sequence[str] = ()) -> bool:
         """The run is whole and stands in the history.
 

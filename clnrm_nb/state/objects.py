@@ -11,18 +11,19 @@ import hashlib
 import os
 import re
 import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.config.writing import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 __all__ = ["ObjectStore", "digest_of"]
 
 _PREFIX: Final = "sha256:"
 _HEX: Final = re.compile(r"[0-9a-f]{64}\Z")
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 
 def digest_of(content: bytes) -> str:
@@ -43,6 +44,7 @@ class ObjectStore:
 
     def __init__(self, root: Path, on_damage: Callable[[str], None] | None = None) -> None:
         self.root = root
+        self._place = str(root)
         self._on_damage = on_damage
 
     def path(self, digest: str) -> Path:
@@ -53,10 +55,19 @@ class ObjectStore:
         ValueError
             `digest` is not ``sha256:<64 hex>``.
         """
-        name = digest.removeprefix(_PREFIX)
-        if not digest.startswith(_PREFIX) or not _HEX.match(name):
+        return Path(self.place(digest))
+
+    def place(self, digest: str) -> str:
+        """:meth:`path` as a text, for whoever looks at thousands.
+
+        Raises
+        ------
+        ValueError
+            `digest` is not ``sha256:<64 hex>``.
+        """
+        if not _DIGEST.match(digest):
             raise ValueError(f"{digest!r} is not a sha256 digest")
-        return self.root / name[:2] / name[2:]
+        return f"{self._place}/{digest[7:9]}/{digest[9:]}"
 
     def put(self, content: bytes) -> str:
         """Keep `content`; its digest.

@@ -15,6 +15,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from clnrm_nb.errors import Diagnostic
+from clnrm_nb.state import heads
 from clnrm_nb.state.database import Database
 from clnrm_nb.state.export import append_lines, history_line
 from clnrm_nb.state.ids import new_run_id
@@ -72,6 +73,10 @@ class State:
         with self._lock:
             return tuple(self._findings.values())
 
+    def warn(self, message: str) -> None:
+        """Say one more thing of the kind (CLN804), for whoever keeps things here."""
+        self._warn(message)
+
     def _warn(self, message: str, *, topic: str | None = None) -> None:
         with self._lock:
             self._findings.setdefault(topic or message, Diagnostic("CLN804", message))
@@ -95,6 +100,7 @@ class State:
         *,
         kept: Mapping[str, str] | None = None,
         moved_from: Mapping[str, str] | None = None,
+        records: Mapping[str, str] | None = None,
     ) -> bool:
         """Record a run: its document, its tests, their spans; then export its history lines.
 
@@ -110,6 +116,8 @@ class State:
         moved_from : mapping of test id to str, optional
             Runs in which tests really ran whose verdicts were taken over. Where such a run is recorded, the
             verdict moves from there to this run: each stands in the history once.
+        records : mapping of test id to str, optional
+            Of cached tests whose documents are heads: digests of the objects that hold the rest.
 
         Returns
         -------
@@ -126,7 +134,10 @@ class State:
         is_kept = self._keep(
             lambda: digests.update((test_id, self.objects.put(spans[test_id])) for test_id in spans)
         )
-        rows = [_result_row(run["run"], at, test, digests.get(test["id"])) for test in tests]
+        held = records or {}
+        rows = [
+            _result_row(run["run"], at, test, digests.get(test["id"]), held.get(test["id"])) for test in tests
+        ]
         moved: set[str] = set()
 
         def work(db: sqlite3.Connection) -> None:
@@ -238,8 +249,8 @@ class State:
         found: list[dict[str, Any]] = []
         for row in self._read(sql, parameters):
             try:
-                found.append(json.loads(zlib.decompress(row["document"])))
-            except (ValueError, zlib.error) as error:
+                found.append(heads.unpack(row["document"], self.get_object))
+            except (ValueError, KeyError, zlib.error) as error:
                 self._warn(f"a document in `state.db` is damaged ({error}); left out")
         return found
 
@@ -254,7 +265,9 @@ class State:
 # ------------------------------------------------------------------------------------------------ rows
 
 
-def _result_row(run_id: str, at: str, test: Mapping[str, Any], spans: str | None) -> tuple[Any, ...]:
+def _result_row(
+    run_id: str, at: str, test: Mapping[str, Any], spans: str | None, record: str | None
+) -> tuple[Any, ...]:
     return (
         run_id,
         at,
@@ -267,13 +280,13 @@ def _result_row(run_id: str, at: str, test: Mapping[str, Any], spans: str | None
         spans,
         test.get("hash"),
         test.get("hash_reason"),
-        _pack(test),
+        heads.pack(test) if record is None else heads.pack_head(test, record),
     )
 
 
 def _insert(db: sqlite3.Connection, run: Mapping[str, Any], at: str, rows: Sequence[tuple[Any, ...]]) -> None:
     db.execute("DELETE FROM runs WHERE id = ?", (run["run"],))
-    db.execute("INSERT INTO runs (id, at, document) VALUES (?, ?, ?)", (run["run"], at, _pack(run)))
+    db.execute("INSERT INTO runs (id, at, document) VALUES (?, ?, ?)", (run["run"], at, heads.pack(run)))
     db.executemany(
         "INSERT INTO results "
         "(run, at, test_id, status, duration_ms, cached, backend, trace_digest, spans, "
@@ -294,8 +307,3 @@ def _take_away(db: sqlite3.Connection, origins: Mapping[str, str]) -> set[str]:
 def _history_row(row: sqlite3.Row) -> dict[str, Any]:
     columns = {key: row[key] for key in row.keys() if key != "seq"}  # noqa: SIM118  # A row iterates over values.
     return {**columns, "cached": bool(row["cached"])}
-
-
-def _pack(document: Mapping[str, Any]) -> bytes:
-    """Compressed JSON. Printed output is most of it and shrinks well; escapes carry what is not Unicode."""
-    return zlib.compress(json.dumps(document, default=str, separators=(",", ":")).encode(), level=1)

@@ -140,11 +140,13 @@ class Loader:
     def _at(self, candidate: Path, name: str) -> TemplateFile | None:
         real = Path(os.path.realpath(candidate))
         if real in self._loaded:
+            self._note_link(candidate, real)
             return self._loaded[real]
         is_inside = real.is_relative_to(self._real_root) or candidate in self.libraries
         if not is_inside:
             if real.exists():
                 raise OutsideError(f"template `{name}` is outside the project", f"it resolves to `{real}`")
+            self.missing.append(self.display(candidate))
             return None
         try:
             content = read_bytes(real)
@@ -158,7 +160,14 @@ class Loader:
             raise Unfindable(f"cannot read template `{name}`: {error}") from error
         display = self.display(real)
         self.files[display] = hashlib.sha256(content).hexdigest()
+        self._note_link(candidate, real)
         return self.adopt(TemplateFile(real, display, compile_unit(text)))
+
+    def _note_link(self, candidate: Path, real: Path) -> None:
+        """A link by which a file was found is an input too: it may lead elsewhere tomorrow."""
+        named, display = self.display(candidate), self.display(real)
+        if named != display and display in self.files:
+            self.files[named] = self.files[display]
 
     def adopt(self, file: TemplateFile) -> TemplateFile:
         """Remember a file under its path.

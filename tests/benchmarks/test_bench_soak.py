@@ -19,7 +19,7 @@ import pytest
 
 import clnrm_nb
 from clnrm_nb.errors import BackendUnavailableError
-from clnrm_nb.executor.ownership import this_process
+from clnrm_nb.reaper.ownership import this_process
 
 pytestmark = pytest.mark.docker
 

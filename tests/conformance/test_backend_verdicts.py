@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import clnrm_nb
-from clnrm_nb.executor.ownership import this_process
+from clnrm_nb.reaper.ownership import this_process
 
 CASES = tomllib.loads(Path(__file__).with_name("backend_verdicts.toml").read_text())["case"]
 

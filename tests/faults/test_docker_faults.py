@@ -19,7 +19,7 @@ from clnrm_nb.config.settings import load_settings
 from clnrm_nb.errors import BackendUnavailableError, ClnrmError
 from clnrm_nb.executor.backends.docker import DockerBackend
 from clnrm_nb.executor.backends.protocol import CommandSpec
-from clnrm_nb.executor.ownership import this_process
+from clnrm_nb.reaper.ownership import this_process
 from clnrm_nb.scenario.model import Service
 
 pytestmark = pytest.mark.docker

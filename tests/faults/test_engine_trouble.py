@@ -20,9 +20,9 @@ from clnrm_nb.config.settings import load_settings
 from clnrm_nb.errors import BackendUnavailableError
 from clnrm_nb.executor.backends import open_backend
 from clnrm_nb.executor.backends.docker.engine import Engine
-from clnrm_nb.executor.ownership import this_process
 from clnrm_nb.executor.plan import make_plan
 from clnrm_nb.executor.pool import run_tests
+from clnrm_nb.reaper.ownership import this_process
 from clnrm_nb.scenario.model import Metadata, Service, Step, TestFile
 
 IDLE = "trap 'exit 0' TERM; echo up; while :; do sleep 0.1; done"

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import clnrm_nb
-from clnrm_nb.executor.ownership import this_process
+from clnrm_nb.reaper.ownership import this_process
 
 pytestmark = pytest.mark.docker
 

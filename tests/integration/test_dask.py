@@ -16,7 +16,7 @@ import pytest
 import clnrm_nb
 from clnrm_nb.errors import BackendUnavailableError, ConfigError
 from clnrm_nb.executor.backends.dask.backend import MOST_STARTS
-from clnrm_nb.executor.ownership import Owner
+from clnrm_nb.reaper.ownership import Owner
 
 CLNRM = (sys.executable, "-m", "clnrm_nb")
 

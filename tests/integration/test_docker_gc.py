@@ -12,7 +12,7 @@ import pytest
 
 from clnrm_nb.executor.backends.docker import collect_garbage
 from clnrm_nb.executor.backends.docker.engine import Engine
-from clnrm_nb.executor.ownership import this_process
+from clnrm_nb.reaper.ownership import this_process
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("no_leftovers")]
 
@@ -25,7 +25,7 @@ reaper._reaper._start = lambda: None  # gc is for what the reaper did not outliv
 from types import SimpleNamespace as Namespace
 from clnrm_nb.executor.backends.docker import DockerBackend
 from clnrm_nb.executor.backends.protocol import CommandSpec, UnitSpec
-from clnrm_nb.executor.ownership import this_process
+from clnrm_nb.reaper.ownership import this_process
 from clnrm_nb.scenario.model import Service
 
 async def main():

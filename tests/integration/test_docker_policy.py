@@ -14,7 +14,7 @@ import pytest
 import clnrm_nb
 from clnrm_nb import api
 from clnrm_nb.executor.backends.docker.policy import DEFAULT_CAPABILITIES
-from clnrm_nb.executor.ownership import this_process
+from clnrm_nb.reaper.ownership import this_process
 from clnrm_nb.scenario.model import NetworkPolicy, Service, Volume
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("no_leftovers")]

@@ -10,7 +10,7 @@ import pytest
 
 from clnrm_nb.errors import ClnrmError, RefusedError
 from clnrm_nb.executor.backends.protocol import CommandSpec
-from clnrm_nb.executor.ownership import this_process
+from clnrm_nb.reaper.ownership import this_process
 from clnrm_nb.scenario.model import Limits, NetworkPolicy, PortMapping, Service, Volume
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("no_leftovers")]

@@ -258,7 +258,7 @@ async def test_objects_are_those_of_a_fresh_unit(docker_backend, unit_spec):
 
 
 async def test_nothing_is_left_when_the_backend_closes(verified, docker_backend, engine):
-    from clnrm_nb.executor.ownership import this_process
+    from clnrm_nb.reaper.ownership import this_process
 
     await asyncio.gather(verified("true"), verified("true"))
     await docker_backend.close()
@@ -267,7 +267,7 @@ async def test_nothing_is_left_when_the_backend_closes(verified, docker_backend,
 
 
 async def test_runner_whose_making_was_cancelled_is_removed(docker_backend, unit_spec, engine):
-    from clnrm_nb.executor.ownership import this_process
+    from clnrm_nb.reaper.ownership import this_process
 
     opening = asyncio.ensure_future(docker_backend.open_unit(unit_spec(isolation="verified")))
     await asyncio.wait({opening}, timeout=0.1)

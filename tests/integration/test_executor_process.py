@@ -13,9 +13,9 @@ from clnrm_nb.config.project import Project
 from clnrm_nb.config.settings import load_settings
 from clnrm_nb.executor.backends import open_backend
 from clnrm_nb.executor.backends.process_paths import PathMap
-from clnrm_nb.executor.ownership import this_process
 from clnrm_nb.executor.plan import make_plan
 from clnrm_nb.executor.pool import run_tests
+from clnrm_nb.reaper.ownership import this_process
 from clnrm_nb.reaper.processes import MARK, marked
 from clnrm_nb.scenario.model import (
     ArtifactSpec,

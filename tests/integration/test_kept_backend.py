@@ -8,7 +8,7 @@ import pytest
 
 import clnrm_nb
 from clnrm_nb.api.keeping import keep_backend, let_backend_go
-from clnrm_nb.executor.ownership import this_process
+from clnrm_nb.reaper.ownership import this_process
 
 pytestmark = pytest.mark.docker
 

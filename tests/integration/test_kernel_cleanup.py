@@ -10,7 +10,7 @@ import time
 import pytest
 from jupyter_client.manager import KernelManager
 
-from clnrm_nb.executor.ownership import Owner, this_process
+from clnrm_nb.reaper.ownership import Owner, this_process
 from clnrm_nb.reaper.processes import marked, start_time
 
 pytestmark = [

@@ -12,8 +12,8 @@ import pytest
 from docker.tls import TLSConfig
 
 from clnrm_nb.executor.backends.docker.address import Address
-from clnrm_nb.executor.ownership import this_process
 from clnrm_nb.reaper.engine import look, remove_owned
+from clnrm_nb.reaper.ownership import this_process
 
 pytestmark = pytest.mark.docker
 

@@ -39,9 +39,9 @@ from clnrm_nb.executor.backends.process_paths import PathMap, copy_files
 from clnrm_nb.executor.backends.process_tree import Captured, MarkedProcess, end_marked
 from clnrm_nb.executor.backends.protocol import CommandResult, Leftover
 from clnrm_nb.executor.leftovers import sweep_local
-from clnrm_nb.executor.ownership import this_process
 from clnrm_nb.executor.scratch import make_scratch, remove_scratch
 from clnrm_nb.executor.together import together
+from clnrm_nb.reaper.ownership import this_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

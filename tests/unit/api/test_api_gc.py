@@ -9,7 +9,7 @@ import pytest
 
 from clnrm_nb import api
 from clnrm_nb.errors import BackendUnavailableError
-from clnrm_nb.executor.ownership import this_process
+from clnrm_nb.reaper.ownership import this_process
 
 
 @pytest.fixture

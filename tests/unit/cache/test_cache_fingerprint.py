@@ -104,9 +104,9 @@ def test_ignored_directories_do_not_count(tree):
 
 def test_files_that_were_not_touched_are_not_read_twice(tree, monkeypatch):
     prints = Fingerprints()
+    monkeypatch.setattr(module, "FRESH_NS", -(10**12))
     prints.of(tree)
-    monkeypatch.setattr(module, "_FRESH_NS", -(10**12))
-    monkeypatch.setattr(module, "_file_digest", lambda path: pytest.fail(f"{path} was read again"))
+    monkeypatch.setattr(module, "file_digest", lambda path: pytest.fail(f"{path} was read again"))
 
     assert not prints.has_changed(tree)
 

@@ -459,3 +459,56 @@ def test_a_swap_of_neighbours_is_one_edit(left: str, right: str, edits: int) -> 
 def test_a_word_too_far_away_is_not_offered() -> None:
     assert nearest("zzz", ["service", "steps"]) is None
     assert nearest("servces", ["steps", "services"]) == "services"
+
+
+# ----------------------------------------------------------------------------------------- shared cache
+
+KEY = "a key of more than sixteen characters"
+
+
+def test_the_key_of_the_shared_cache_comes_from_the_environment_or_the_persons_own_file(load: Load) -> None:
+    assert load(environ={"CLNRM_NB_CACHE_SHARED_KEY": KEY}).cache.shared.key == KEY
+    write(load.user, f'[cache.shared]\nkey = "{KEY}"\n')
+    assert load().cache.shared.key == KEY
+
+
+def test_a_key_in_a_file_of_the_project_is_refused_and_not_shown(load: Load, project: Project) -> None:
+    for file in (project.root / "cleanroom.toml", project.state_dir / "config.toml"):
+        write(file, f'[cache.shared]\nkey = "{KEY}"\n')
+        (said,) = load.refused()
+        assert "CLN806" in said
+        assert "whoever reads the project could sign with it" in said
+        assert KEY not in said
+        file.unlink()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('url = "http://a:1/x"\ndir = "shared"', "give `url` or `dir`, not both"),
+        ('url = "ftp://a/x"', "give http://HOST:PORT/PATH"),
+        ('url = "http://"', "give http://HOST:PORT/PATH"),
+        ('url = "http://me:pw@a/x"', "no name, password"),
+        ('url = "http://a:99999999/x"', "is wrong"),
+    ],
+)
+def test_a_shared_cache_is_one_address_or_one_directory(
+    load: Load, project: Project, text: str, words: str
+) -> None:
+    write(project.state_dir / "config.toml", f"[cache.shared]\n{text}\n")
+    (said,) = load.refused()
+    assert "CLN802" in said
+    assert words in said
+
+
+@pytest.mark.parametrize("value", ["short", "12345", "true"])
+def test_a_key_that_could_be_tried_out_is_refused_and_not_shown(load: Load, value: str) -> None:
+    (said,) = load.refused(environ={"CLNRM_NB_CACHE_SHARED_KEY": value})
+    assert "CLN802" in said
+    assert value not in said.replace("SHARED", "")
+    write(load.user, f"[cache.shared]\nkey = {value if value != 'short' else '[1]'}\n")
+    assert all(value not in one for one in load.refused())
+
+
+def test_the_key_is_in_no_representation_of_the_settings(load: Load) -> None:
+    assert KEY not in repr(load(environ={"CLNRM_NB_CACHE_SHARED_KEY": KEY}))

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clnrm_nb.executor.ownership import Owner, is_gone, this_process
+from clnrm_nb.reaper.ownership import Owner, is_gone, this_process
 
 WORD = st.text(st.characters(codec="ascii", exclude_characters=":", exclude_categories=["Cc"]), max_size=40)
 
@@ -37,7 +37,7 @@ def test_this_process_is_alive_and_always_the_same():
 
 def test_other_process_counts_as_another_owner():
     printed = subprocess.run(
-        [sys.executable, "-c", "from clnrm_nb.executor.ownership import this_process; print(this_process())"],
+        [sys.executable, "-c", "from clnrm_nb.reaper.ownership import this_process; print(this_process())"],
         capture_output=True,
         text=True,
         check=True,

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.executor.ahead import Ahead
+from clnrm_nb.executor.control import Control
 from clnrm_nb.executor.turns import Turns
 from clnrm_nb.scenario.model import Step
 
@@ -169,7 +170,7 @@ async def test_the_containers_of_tests_made_ready_count(run, a_test, fake_backen
 
 async def test_tests_are_made_ready_at_once_and_begin_when_told(run, a_test, fake_backend):
     go, events = asyncio.Event(), []
-    task = asyncio.create_task(run(a_test(services=["db"]), go=go, publish=events.append))
+    task = asyncio.create_task(run(a_test(services=["db"]), control=Control(go=go), publish=events.append))
 
     await fake_backend.until(lambda: "start db" in fake_backend.log)
     for _ in range(100):
@@ -183,7 +184,7 @@ async def test_tests_are_made_ready_at_once_and_begin_when_told(run, a_test, fak
 
 
 async def test_what_was_made_ready_and_never_told_to_begin_is_removed(run, a_test, fake_backend):
-    task = asyncio.create_task(run(a_test(services=["db"]), go=asyncio.Event()))
+    task = asyncio.create_task(run(a_test(services=["db"]), control=Control(go=asyncio.Event())))
 
     await fake_backend.until(lambda: "start db" in fake_backend.log)
     task.cancel()

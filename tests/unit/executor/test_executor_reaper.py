@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from clnrm_nb.executor.leftovers import collect_local
-from clnrm_nb.executor.ownership import Owner, this_process
 from clnrm_nb.executor.scratch import make_scratch, remove_scratch
+from clnrm_nb.reaper.ownership import Owner, this_process
 from clnrm_nb.reaper.processes import marked, start_time
 from clnrm_nb.reaper.removal import remove
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for proce
 VICTIM = """
 import json, os, subprocess, sys
 from clnrm_nb.executor import reaper
-from clnrm_nb.executor.ownership import this_process
+from clnrm_nb.reaper.ownership import this_process
 from clnrm_nb.executor.scratch import make_scratch, remove_scratch
 reaper.keep({"marked": f"{this_process()}/"})
 directory = make_scratch("clnrm-test-")
@@ -230,7 +230,7 @@ def temporary(tmp_path, monkeypatch):
 @pytest.fixture
 def dead(monkeypatch):
     """The label of a process that has ended, on a machine whose other runs do not clean up meanwhile."""
-    monkeypatch.setattr("clnrm_nb.executor.ownership._machine_id", lambda: "a-machine-of-its-own")
+    monkeypatch.setattr("clnrm_nb.reaper.ownership._machine_id", lambda: "a-machine-of-its-own")
     return str(Owner("a-machine-of-its-own", this_process().boot, os.getpid(), "1"))
 
 

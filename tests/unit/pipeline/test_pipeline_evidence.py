@@ -6,9 +6,9 @@ import pytest
 
 from clnrm_nb.api.contexts import context
 from clnrm_nb.executor.outcome import TestOutcome
-from clnrm_nb.executor.plan import make_plan
 from clnrm_nb.pipeline import evidence as module
 from clnrm_nb.pipeline.evidence import Evidences
+from clnrm_nb.pipeline.inputs import Inputs
 from clnrm_nb.pipeline.load import Sources, Variables, load
 
 FILE = """
@@ -60,25 +60,13 @@ def taken(tmp_path):
     here = context({}, start=tmp_path)
     loaded = load(Sources([tmp_path]), Variables(), project=here.project, settings=here.settings)
     tests = {test.test_id: test for test in loaded.tests}
-    plans = [
-        make_plan(
-            test.test,
-            directory=test.directory,
-            project=here.project,
-            settings=here.settings,
-            test_id=test.test_id,
-        )
-        for test in loaded.tests
-    ]
 
     async def take(answer):
-        evidences = Evidences(
-            project=here.project,
-            settings=here.settings,
-            backend=Engine(answer) if answer else Silent(),
-            environ={},
-        )
-        await evidences.take(tests, plans)
+        def make():
+            return Inputs(project=here.project, settings=here.settings, backend="docker", environ={})
+
+        evidences = Evidences(Engine(answer) if answer else Silent(), make)
+        await evidences.take(tests)
         evidences.say("a.clnrm.toml", "passed")
         return evidences, TestOutcome("a.clnrm.toml", "x")
 

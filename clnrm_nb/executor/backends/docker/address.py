@@ -118,14 +118,27 @@ def _tls(url: str, environ: Mapping[str, str]) -> Any:
     """TLS as docker's own client reads it from ``DOCKER_TLS_VERIFY`` and ``DOCKER_CERT_PATH``."""
     if url.startswith(("unix://", "npipe://", "ssh://")):
         return None
+    if not (environ.get("DOCKER_TLS_VERIFY") or environ.get("DOCKER_CERT_PATH")):
+        return None
     from docker.utils import kwargs_from_env
 
     given = kwargs_from_env(environment={**environ, "DOCKER_HOST": url})
     return given.get("tls")
 
 
+def _has_current_context(environ: Mapping[str, str]) -> bool:
+    """Whether somebody may have chosen a context; the SDK takes far longer to find out that nobody did."""
+    folder = environ.get("DOCKER_CONFIG") or Path(environ.get("HOME", "~")).expanduser() / ".docker"
+    try:
+        return "currentContext" in (Path(folder) / "config.json").read_text("utf-8", "replace")
+    except OSError:
+        return False
+
+
 def _context(environ: Mapping[str, str]) -> Address | None:
     """The docker context in use, unless it is the built-in one (which means the usual socket)."""
+    if not environ.get("DOCKER_CONTEXT") and not _has_current_context(environ):
+        return None
     from docker.context import ContextAPI
     from docker.errors import ContextException
 

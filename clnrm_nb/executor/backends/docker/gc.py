@@ -19,7 +19,7 @@ from clnrm_nb.executor.backends.docker.removal import (
     remove_volume,
 )
 from clnrm_nb.executor.leftovers import Removed
-from clnrm_nb.executor.ownership import Owner, is_gone
+from clnrm_nb.reaper.ownership import Owner, is_gone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

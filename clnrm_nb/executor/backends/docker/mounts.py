@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.backends.protocol import UnitSpec
     from clnrm_nb.scenario.model import Service, Volume
 
-__all__ = ["Mount", "checked_mounts", "mount_findings", "outside_mounts", "resolve"]
+__all__ = ["Mount", "checked_mounts", "mount_findings", "named", "outside_mounts", "resolve"]
 
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _SOCKET_NAMES: Final = ("docker.sock", "podman.sock", "containerd.sock", "crio.sock")
@@ -51,8 +51,8 @@ class Mount:
     read_only: bool
 
 
-def resolve(volume: Volume, directory: Path, environ: Mapping[str, str] | None = None) -> Mount:
-    """Expand ``${VAR}`` (``${VAR:-default}``) and ``~``, start at `directory`, follow links.
+def named(volume: Volume, directory: Path, environ: Mapping[str, str] | None = None) -> Path:
+    """The host path as the file names it: ``${VAR}`` (``${VAR:-default}``) and ``~`` expanded.
 
     Raises
     ------
@@ -65,10 +65,19 @@ def resolve(volume: Volume, directory: Path, environ: Mapping[str, str] | None =
         name, default = match.groups()
         return environ[name] if default is None else environ.get(name) or default
 
-    text = _VARIABLE.sub(value, volume.host_path)
-    return Mount(
-        (directory / Path(text).expanduser()).resolve(), volume.container_path, read_only=volume.read_only
-    )
+    return directory / Path(_VARIABLE.sub(value, volume.host_path)).expanduser()
+
+
+def resolve(volume: Volume, directory: Path, environ: Mapping[str, str] | None = None) -> Mount:
+    """Where the host path of a volume, see :func:`named`, really leads: links are followed.
+
+    Raises
+    ------
+    KeyError
+        A variable is not set; its name.
+    """
+    source = named(volume, directory, environ).resolve()
+    return Mount(source, volume.container_path, read_only=volume.read_only)
 
 
 def mount_findings(

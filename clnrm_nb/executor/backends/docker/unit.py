@@ -35,7 +35,7 @@ from clnrm_nb.executor.backends.docker.removal import (
 from clnrm_nb.executor.backends.docker.service import Container, Reach
 from clnrm_nb.executor.backends.docker.stream import FrameStream
 from clnrm_nb.executor.backends.protocol import CommandSpec
-from clnrm_nb.executor.ownership import this_process
+from clnrm_nb.reaper.ownership import this_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping
