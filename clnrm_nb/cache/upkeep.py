@@ -1,8 +1,9 @@
 """What keeps the store within its limits and whole: eviction, clearing, verification.
 
-Objects may be shared: the spans of an entry are those of a run in the history. So an entry that goes only
-says which objects the cache has no use for any more; they are removed when nothing else refers to them, and
-not while they are so young that somebody may have put them there for a row he has yet to write.
+Objects may be shared: the spans of an entry are those of a run in the history, and a run that took its result
+names its record. So an entry that goes only says which objects the cache has no use for any more; they are
+removed when nothing else refers to them, and not while they are so young that somebody may have put them
+there for a row he has yet to write.
 """
 
 from __future__ import annotations
@@ -231,6 +232,7 @@ _KEEP_REFERRED: Final = """
     EXISTS (SELECT 1 FROM cache_entries WHERE record = g.digest)
     OR EXISTS (SELECT 1 FROM cache_entries WHERE spans = g.digest)
     OR EXISTS (SELECT 1 FROM results WHERE spans = g.digest)
+    OR EXISTS (SELECT 1 FROM results WHERE record = g.digest)
     OR EXISTS (SELECT 1 FROM journal_tests WHERE spans = g.digest)
     OR EXISTS (SELECT 1 FROM baseline_changes WHERE g.digest IN (before, after))
     OR EXISTS (SELECT 1 FROM reviews WHERE instr(document, g.digest))

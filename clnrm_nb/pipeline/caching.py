@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from clnrm_nb.cache.lease import Leases
@@ -48,6 +49,8 @@ class Caching:
         Name of the backend that tests run on; ``auto`` is decided.
     tests : Tests
         All there are to choose from.
+    answers : Counter
+        How often the cache said ``hit``, ``rejudged``, ``miss`` or ``uncacheable``.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Caching:
         self._beating: asyncio.Task[None] | None = None
         self._lookup: Lookup | None = None
         self._has_changed = False
+        self.answers: Counter[str] = Counter()
         self._shared = self._shared_cache()
         self.backend = resolved_backend(settings)
         self.tests = Tests(
@@ -131,15 +135,19 @@ class Caching:
             if not self._asks:
                 await asyncio.to_thread(self._lookup.prepare, "forced", chosen)
                 return list(chosen), Found()
-            return await asyncio.to_thread(self._lookup.decide, chosen)
+            decided = await asyncio.to_thread(self._lookup.decide, chosen)
         except Exception:  # noqa: BLE001  # Whatever is wrong with what is stored, tests can be run.
             _log.warning("the cache could not be asked; everything is run", exc_info=True)
             return self._lookup.unanswered(chosen), Found()
+        self.answers += self._lookup.answers()
+        return decided
 
     async def look_up_again(self, tests: Sequence[LoadedTest]) -> Found:
         """The same for tests that another run has had in hand meanwhile."""
         assert self._lookup is not None
-        return await asyncio.to_thread(self._lookup.decide_again, tests)
+        found = await asyncio.to_thread(self._lookup.decide_again, tests)
+        self.answers += self._lookup.answers()
+        return found
 
     def reserve(self, hashes: Mapping[str, str]) -> set[str]:
         """Tests that are this run's to run; the others some other run has in hand at this moment."""

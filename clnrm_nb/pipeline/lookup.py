@@ -142,6 +142,11 @@ class Lookup:
         self._settle(found)
         return found
 
+    def answers(self) -> Counter[str]:
+        """How often each answer was given by the last look-up."""
+        words = {"rejudge": "rejudged"}
+        return Counter(words.get(each.answer, each.answer) for each in self._decisions.values())
+
     def unanswered(self, chosen: Sequence[AnyTest]) -> list[AnyTest]:
         """The chosen tests, all of them read, as if nothing had been asked."""
         self.inputs = None

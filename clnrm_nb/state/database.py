@@ -155,6 +155,10 @@ MIGRATIONS: Final = (
         PRIMARY KEY (engine, name)
     );
     """,
+    """
+    ALTER TABLE results ADD COLUMN record TEXT;
+    CREATE INDEX results_by_record ON results (record) WHERE record IS NOT NULL;
+    """,
 )
 """Each lifts the schema by one version; ``PRAGMA user_version`` counts those applied."""
 

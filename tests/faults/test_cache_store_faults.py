@@ -112,7 +112,7 @@ def flip(seed):
     return change
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(16))
 def test_flipped_bits_in_the_database_are_misses(directory, filled, seed):
     damaged(directory, flip(seed))
 
@@ -276,15 +276,18 @@ def test_a_store_of_a_newer_version_is_a_miss_and_is_left_alone(directory, fille
 
 
 def test_an_older_version_at_work_goes_on_when_a_newer_one_comes(directory, monkeypatch):
-    run = {"run": "01A", "started_at": "", "data": {"tests": [{"id": "a", "status": "passed"}]}}
+    def write(state, run):
+        sql = "INSERT INTO runs (id, at, document) VALUES (?, '', '')"
+        return state.write(lambda db: db.execute(sql, (run,)))
+
     with State.open(directory) as older:
         with monkeypatch.context() as patched:
             patched.setattr(database, "MIGRATIONS", database.MIGRATIONS[:4])
-            assert older.save_run(run, {"a": b"spans"})
+            assert write(older, "01A")
 
         assert_works_again(directory)
 
-        assert older.save_run({**run, "run": "01B"}, {"a": b"spans"})
+        assert write(older, "01B")
         assert older.diagnostics == ()
 
 
