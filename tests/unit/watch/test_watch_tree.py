@@ -183,6 +183,16 @@ def test_silence_after_the_canary_is_told_once(root):
     assert names(root / "watch") == []
 
 
+def test_what_was_lost_with_an_older_watcher_is_not_held_against_the_system(root):
+    trust = Trust(Canary(str(root / "watch"), patience_ns=S))
+    trust.begin(0)
+    trust.doubt(["/lost"], set(), 0)
+    trust.again(9 * S)
+
+    assert trust.hear(set(), 9 * S + 1) is None
+    assert trust.hear(set(), 11 * S).message.endswith("here; files are polled instead")
+
+
 def test_a_change_without_its_event_is_held_against_the_system_only_if_the_event_never_comes():
     trust = Trust(None)
     trust.doubt(["/late", "/heard"], {"/heard"}, 0)
