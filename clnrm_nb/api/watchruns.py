@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from clnrm_nb.errors import ClnrmError, InternalError
 from clnrm_nb.executor.control import Control, Slots
+from clnrm_nb.executor.spares import Spares
 from clnrm_nb.pipeline.load import Sources
 from clnrm_nb.pipeline.run import LiveTables, run_pipeline
 
@@ -91,6 +92,8 @@ class Runs:
 
     def __init__(self, slots: int, publish: Listener, ended: Callable[[EndedRun], object]) -> None:
         self._slots = Slots(slots)
+        self.spares = Spares()
+        """What is ready for the tests that are being edited."""
         self._publish = publish
         self._ended = ended
         self._numbers = count(1)
@@ -137,7 +140,7 @@ class Runs:
         run = _Going(
             next(self._numbers),
             known,
-            Control(slots=self._slots),
+            Control(slots=self._slots, spares=self.spares),
             since_ns=since_ns,
             reaction=reaction,
             open=set(known),

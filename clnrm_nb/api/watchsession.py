@@ -170,7 +170,8 @@ class Session:
         """Stop what runs, without grace; gently: it counts as not run instead of interrupted."""
         if is_gentle:
             self._runs.drop(dict.fromkeys(self._runs.running, "not finished: watching ended"))
-        await asyncio.gather(self._runs.end() if is_gentle else self._runs.stop(), self._unwatch())
+        ending = self._runs.end() if is_gentle else self._runs.stop()
+        await asyncio.gather(ending, self._unwatch(), self._runs.spares.close())
         while not self._inbox.empty():
             name, given = self._inbox.get_nowait()
             if name == "ended":
@@ -229,6 +230,7 @@ class Session:
         looked.add(self._project.remove(plan.removed))
         self._refresh()
         self._give_up(plan.obsolete, plan.run, running)
+        self._runs.spares.forget(looked.gone)
         self.verdicts.drop(looked.gone)
         self._agenda.forget(looked.gone)
         self._tell.diagnostics(looked, len(self._project.tests), batch.noticed_ns)
@@ -289,6 +291,7 @@ class Session:
         if not here.settings.watch.enabled:
             self._tell.note("warning", "`watch.enabled` is false now: the next `clnrm watch` will refuse")
         self._here = self._project.here = here
+        self._runs.spares.forget(self._project.tests)
         watch = here.settings.watch
         self._settle.settle_ms, self._settle.debounce_ms = watch.settle_ms, watch.debounce_ms
         for finding in here.settings.diagnostics:
@@ -338,6 +341,8 @@ class Session:
         if decided.invalid:
             self._tell.result(decided.invalid, {}, since_ns, is_latest=not decided.run)
         if decided.run:
+            if why == "change":
+                self._runs.spares.edit(decided.reasons)
             self._n_runs += 1
             self._planner.ran(self._agenda.last)
             self._runs.start(decided.run, self._project.request, self._here, since_ns=since_ns, **how)
@@ -365,6 +370,7 @@ class Session:
         is_latest = run.number == self._runs.latest
         self._tell.result(taken, causes, run.since_ns, is_latest=is_latest, timings=run.timings)
         if not self._runs and not self._is_over:
+            self._runs.spares.fill()
             self._write(self.result() if self._wrote else None)
 
     def _write(self, result: RunResult | None) -> None:

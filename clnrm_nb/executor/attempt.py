@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.events import EventName, Listener
     from clnrm_nb.executor.outcome import TestOutcome
     from clnrm_nb.executor.plan import TestPlan
+    from clnrm_nb.executor.spares import Spares
     from clnrm_nb.executor.tracing import OwnSpan, RunSpan, TestTracer
     from clnrm_nb.scenario.model import KeyPath, Step
     from clnrm_nb.spans.collector import Collector
@@ -53,6 +54,8 @@ class RunContext:
         Hides the secrets of all tests of the run.
     tables : mutable mapping
         Filled with the growing span table of each test as it starts.
+    spares : Spares, optional
+        What was made ready for tests of this run before it began.
     """
 
     run_id: str
@@ -65,6 +68,7 @@ class RunContext:
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     masker: Masker = field(default_factory=Masker)
     tables: MutableMapping[str, SpanTable] = field(default_factory=dict)
+    spares: Spares | None = None
 
     def emit(self, event: EventName, **fields: Any) -> None:
         """Publish an event of this run, secrets masked."""

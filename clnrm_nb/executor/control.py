@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from contextlib import AbstractAsyncContextManager
 
+    from clnrm_nb.executor.spares import Spares
+
 __all__ = ["Control", "Slots"]
 
 
@@ -35,6 +37,8 @@ class Control:
         Until it is set tests are only made ready: nothing of them has happened yet.
     slots : Slots, optional
         Shared by runs of one process that go on at the same time.
+    spares : Spares, optional
+        What was made ready before the run began.
 
     Examples
     --------
@@ -44,8 +48,11 @@ class Control:
     'obsolete: a.clnrm.toml changed'
     """
 
-    def __init__(self, *, go: asyncio.Event | None = None, slots: Slots | None = None) -> None:
+    def __init__(
+        self, *, go: asyncio.Event | None = None, slots: Slots | None = None, spares: Spares | None = None
+    ) -> None:
         self.go = go
+        self.spares = spares
         self._slots = slots
         self._reasons: dict[str, str] = {}
         self._stop: Callable[[str], None] | None = None

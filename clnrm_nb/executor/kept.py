@@ -19,12 +19,12 @@ from clnrm_nb.executor.backends.protocol import Waking
 from clnrm_nb.spans.phases import phase
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.executor.backends.protocol import Backend
 
-__all__ = ["IDLE_S", "keep_backends", "lent_backend", "let_go"]
+__all__ = ["IDLE_S", "before_closing", "keep_backends", "lent_backend", "let_go"]
 
 IDLE_S: Final = 300.0
 """How long an idle backend is kept in a notebook."""
@@ -39,6 +39,8 @@ class _Lent:
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     users: int = 0
     timer: asyncio.TimerHandle | None = None
+    before_closing: list[Callable[[], Awaitable[object]]] = field(default_factory=list)
+    """Removals of what stands on it between runs."""
 
     def use(self) -> None:
         """One more run."""
@@ -46,6 +48,12 @@ class _Lent:
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
+
+    async def close(self) -> None:
+        """Nobody will use it any more."""
+        for remove in self.before_closing:
+            await remove()
+        await self.backend.close()
 
 
 @dataclass(slots=True)
@@ -86,7 +94,7 @@ class _Keeper:
             return
         if self.kept is lent:
             self.kept = None
-        await lent.backend.close()
+        await lent.close()
 
     def keep(self, lent: _Lent) -> None:
         """From now on it is the kept one, if one is kept at all and there is none."""
@@ -101,7 +109,7 @@ class _Keeper:
         self.kept = None
         if lent.timer is not None:
             lent.timer.cancel()
-        await lent.backend.close()
+        await lent.close()
 
     def _give_up(self) -> None:
         closing = asyncio.ensure_future(self.let_go())
@@ -128,6 +136,19 @@ def keep_backends(idle_s: float | None) -> float | None:
 async def let_go() -> None:
     """Close the backend that waits, if any. On the loop of the runs."""
     await _keeper.let_go()
+
+
+def before_closing(backend: Backend, remove: Callable[[], Awaitable[object]]) -> bool:
+    """Have `remove` awaited before a kept backend is closed; false, and nothing, if this one is not kept.
+
+    For what stays in it between runs: that goes when the backend does, whatever the reason.
+    """
+    lent = _keeper.kept
+    if lent is None or lent.backend is not backend or _keeper.idle_s is None:
+        return False
+    if remove not in lent.before_closing:
+        lent.before_closing.append(remove)
+    return True
 
 
 @asynccontextmanager

@@ -131,6 +131,7 @@ async def run_tests(
             environ=environ,
             masker=masker_of_plans(plans, environ) if masker is None else masker,
             tables={} if tables is None else tables,
+            spares=control.spares if control else None,
         )
         pool = _Pool(plans, context, history or {}, evaluate=evaluate, ended=ended, control=control)
         await pool.run()
@@ -198,6 +199,8 @@ class _Pool:
             self._context.emit("test.queued", test=plan.id)
         opening = asyncio.ensure_future(self._open())
         try:
+            if (spares := self._context.spares) is not None:
+                await spares.make_room(self._plans, capacity_of(self._context, most=len(self._plans)))
             if self._control.go is None:
                 await opening
             while self._start_what_fits():

@@ -153,7 +153,7 @@ class ServiceWatch:
         ends = [asyncio.ensure_future(service.exited()) for service in services]
         if ends:
             await asyncio.wait(ends, timeout=_ENDED_BEFORE_S)
-        self._ends = [end for end in ends if not end.done()]
+        self._ends += [end for end in ends if not end.done()]
 
     @property
     def has_lost_one(self) -> bool:

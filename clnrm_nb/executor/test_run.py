@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.errors import BackendUnavailableError, ClnrmError, Diagnostic, RefusedError
@@ -23,6 +23,7 @@ from clnrm_nb.executor.backends.protocol import Distributing, UnitSpec
 from clnrm_nb.executor.ending import Ending
 from clnrm_nb.executor.environment import read_secrets
 from clnrm_nb.executor.judge import is_leak_asserted, status_of_findings
+from clnrm_nb.executor.late import report_late_spans
 from clnrm_nb.executor.masking import mask_outcome, masked_finding
 from clnrm_nb.executor.outcome import TestOutcome
 from clnrm_nb.executor.plan import refuse
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.plan import TestPlan
     from clnrm_nb.spans.model import Span
 
-__all__ = ["prepares_ahead", "run_test"]
+__all__ = ["Life", "prepares_ahead", "run_test", "unit_spec"]
 
 _LIMIT_LAG_S: Final = 1.0
 """How long after the test's limit its commands may take to report that they were stopped."""
@@ -83,7 +84,7 @@ async def run_test(
 async def _lived(
     plan: TestPlan, context: RunContext, turn: AbstractAsyncContextManager[object], *, is_awaited: bool
 ) -> TestOutcome:
-    life = _Life(plan, context)
+    life = Life(plan, context)
     if is_awaited:
         life.begin()
     ended_by: Status = "passed"
@@ -105,6 +106,8 @@ async def _lived(
     mask_outcome(life.outcome, context.masker)
     if life.begun_s is not None:
         life.outcome.duration_ms = (time.perf_counter() - life.begun_s) * 1e3
+        if context.spares is not None and ended_by in ("passed", "failed"):
+            context.spares.note(plan, context)
     return life.outcome
 
 
@@ -122,7 +125,26 @@ def _uses_again(plan: TestPlan) -> bool:
     return plan.isolation == "verified" and None in plan.commands_in
 
 
-async def _fresh(life: _Life, turn: AbstractAsyncContextManager[object]) -> Status:
+def unit_spec(plan: TestPlan, run_id: str) -> UnitSpec:
+    """What a backend is told about an attempt."""
+    return UnitSpec(
+        run_id=run_id,
+        test_id=plan.id,
+        services={name: one for name, one in plan.services.items() if one.plugin != "network_service"},
+        directory=plan.directory,
+        project_root=plan.project_root,
+        runner_image=plan.runner_image,
+        memory_mb=plan.runner_memory_mb,
+        cpu_millicores=plan.runner_cpu_millicores,
+        allow=plan.allow,
+        scenarios=[scenario.name for scenario in scenarios_of(plan.test)],
+        commands_in=plan.commands_in,
+        files_of=places_of_files(plan.test),
+        isolation="verified" if _uses_again(plan) else "fresh",
+    )
+
+
+async def _fresh(life: Life, turn: AbstractAsyncContextManager[object]) -> Status:
     """Everything within the turn, from the unit to its removal."""
     async with turn:
         life.begin()
@@ -131,7 +153,7 @@ async def _fresh(life: _Life, turn: AbstractAsyncContextManager[object]) -> Stat
             return await life.run()
 
 
-async def _warm(life: _Life, turn: AbstractAsyncContextManager[object]) -> Status:
+async def _warm(life: Life, turn: AbstractAsyncContextManager[object]) -> Status:
     """Only what the test itself does within the turn: its unit waits for it, and is removed after it.
 
     A test that is waited for takes its turn at once, so that nobody later in the queue overtakes it.
@@ -146,14 +168,19 @@ async def _warm(life: _Life, turn: AbstractAsyncContextManager[object]) -> Statu
             return await life.run()
 
 
-class _Life:
+class Life:
     """One attempt: prepared, lived through, closed.
 
     Events and findings from before the test has begun are held back until then, so that listeners see a test
     start before they see anything of it.
+
+    Parameters
+    ----------
+    lasting : AsyncExitStack, optional
+        Left when everything is removed: what it uses and the run does not give, such as a receiver.
     """
 
-    def __init__(self, plan: TestPlan, context: RunContext) -> None:
+    def __init__(self, plan: TestPlan, context: RunContext, lasting: AsyncExitStack | None = None) -> None:
         self.outcome = TestOutcome(
             id=plan.id,
             name=plan.test.metadata.name,
@@ -168,6 +195,8 @@ class _Life:
         """:func:`time.perf_counter` when it was first waited for."""
         self._plan = plan
         self._context = HeldContext.of(context)
+        self._receiver = context.receiver
+        self._lasting = lasting
         self._unborn()
 
     def _unborn(self) -> None:
@@ -228,17 +257,19 @@ class _Life:
             await self._prepare()
         except Exception as failure:  # noqa: BLE001  # Raised again by `run`.
             self._failure = failure
-        self._left_s = max(self._plan.timeout_s - (time.monotonic() - started_s), 0.0)
+        self._left_s = max(self._left_s - (time.monotonic() - started_s), 0.0)
 
     async def _prepare(self) -> None:
         self._refuse()
-        spec = self._spec()
+        spec = unit_spec(self._plan, self._context.run_id)
         secrets, findings = read_secrets(self._plan, self._context.environ)
         findings = [*self._context.backend.policy_findings(spec), *findings]
         for finding in findings:
             self.report(finding)
         if status_of_findings(findings) == "error":
             self._is_refused = True
+            return
+        if self._context.spares is not None and await self._has_spare(spec, secrets):
             return
         opened = time.perf_counter()
         unit = self._unit = await self._context.backend.open_unit(spec)
@@ -248,13 +279,52 @@ class _Life:
             self.outcome.isolation = "verified"
         await self._context.receiver.listen(unit.listen_address, grpc=self._plan.test.otel.uses_grpc)
         self._is_listening = True
-        attempt = self._attempt = self._made(unit, secrets)
-        self._ending = Ending(attempt, self._runs)
+        attempt = self._made(unit, secrets)
+        self._lead(attempt)
         self.outcome.hermetic = self.outcome.hermetic and unit.hermetic
         self._refuse()
         async with self._in_time(attempt):
             with attempt.timed("services"):
                 await self._start(attempt)
+
+    async def _has_spare(self, spec: UnitSpec, secrets: Mapping[str, str]) -> bool:
+        """Whether all of it has been made ready before this run began."""
+        assert self._context.spares is not None
+        started = time.perf_counter()
+        spare = await self._context.spares.take(self._plan, spec, secrets, self._context)
+        if spare is None:
+            return False
+        self._go_on_from(spare)
+        self.outcome.timings_ms["take"] = (time.perf_counter() - started) * 1e3
+        self._refuse()
+        return True
+
+    def _go_on_from(self, spare: Life) -> None:
+        """Take over what another life has made ready from the very same things; nothing is left to it."""
+        attempt, outcome, context = spare._attempt, self.outcome, self._context
+        assert attempt is not None
+        context.receiver = spare._context.receiver
+        self._lasting, self._unit, self._is_listening = spare._lasting, spare._unit, spare._is_listening
+        self._watch, self._left_s = spare._watch, spare._left_s
+        spare._unborn()
+        spare._lasting = None
+        outcome.addresses, outcome.hermetic = spare.outcome.addresses, spare.outcome.hermetic
+        outcome.was_ready = True
+        outcome.timings_ms["ahead"] = sum(spare.outcome.timings_ms.values())
+        attempt.plan, attempt.context, attempt.outcome = self._plan, context, outcome
+        attempt.tracer.adopt(context.run_span)
+        context.tables[self._plan.id] = attempt.collector.table
+        for name, given in spare._context.held or ():
+            # Findings from before the unit was opened have been made again by now.
+            if name != "diagnostic":
+                context.emit(name, **given)
+        self._lead(attempt)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can begin at once: all is made, nothing went wrong, and no service has ended since."""
+        is_made = self._attempt is not None and self._is_prepared and self._failure is None
+        return is_made and not self._watch.has_lost_one
 
     async def _start(self, attempt: Attempt) -> None:
         """Services, and what commands are run in."""
@@ -277,24 +347,6 @@ class _Life:
                 if getattr(scenario.policy, key) is not None:
                     text = f"`policy.{key}` of scenario `{scenario.name}`: only services have such limits"
                     self.report(Diagnostic("CLN611", text, file=self._plan.test.file, test=self._plan.id))
-
-    def _spec(self) -> UnitSpec:
-        plan = self._plan
-        return UnitSpec(
-            run_id=self._context.run_id,
-            test_id=plan.id,
-            services={name: one for name, one in plan.services.items() if one.plugin != "network_service"},
-            directory=plan.directory,
-            project_root=plan.project_root,
-            runner_image=plan.runner_image,
-            memory_mb=plan.runner_memory_mb,
-            cpu_millicores=plan.runner_cpu_millicores,
-            allow=plan.allow,
-            scenarios=[scenario.name for scenario in scenarios_of(plan.test)],
-            commands_in=plan.commands_in,
-            files_of=places_of_files(plan.test),
-            isolation="verified" if _uses_again(plan) else "fresh",
-        )
 
     # --------------------------------------------------------------------------------------- its turn
 
@@ -332,7 +384,6 @@ class _Life:
         context.tables[plan.id] = collector.table
         deliver = _nobody if context.backend.replayed else collector.add_own
         tracer = TestTracer(context.run_span, plan.id, deliver)
-        move(trace_id=tracer.test.trace_id, span_id=tracer.test.span_id)
         collector.know_parent(tracer.test.span_id)
         attempt = Attempt(
             plan=plan,
@@ -346,9 +397,15 @@ class _Life:
             places=unit.environment(),
         )
         collector.subscribe(attempt.emit_spans)
-        pairs = zip(scenarios_of(plan.test), self.outcome.scenarios, strict=True)
-        self._runs = [ScenarioRun(attempt, scenario, outcome) for scenario, outcome in pairs]
         return attempt
+
+    def _lead(self, attempt: Attempt) -> None:
+        """From here on it is about this attempt."""
+        self._attempt = attempt
+        move(trace_id=attempt.tracer.test.trace_id, span_id=attempt.tracer.test.span_id)
+        pairs = zip(scenarios_of(self._plan.test), self.outcome.scenarios, strict=True)
+        self._runs = [ScenarioRun(attempt, scenario, outcome) for scenario, outcome in pairs]
+        self._ending = Ending(attempt, self._runs)
 
     @asynccontextmanager
     async def _in_time(self, attempt: Attempt) -> AsyncIterator[None]:
@@ -386,9 +443,25 @@ class _Life:
                 self._ending.take_spans()
             self._attempt.collector.close()
         self._watch.end()
-        if (unit := self._unit) is not None:
-            self._unit = None
-            await asyncio.shield(asyncio.ensure_future(self._close(unit)))
+        unit, lasting = self._unit, self._lasting
+        self._unit = self._lasting = None
+        if unit is not None or lasting is not None:
+            await asyncio.shield(asyncio.ensure_future(self._removed(unit, lasting)))
+
+    async def abandon(self) -> None:
+        """Remove everything, of whatever state, at once: nobody will use it."""
+        self._is_interrupted = True
+        await self.close()
+
+    async def _removed(self, unit: Unit | None, lasting: AsyncExitStack | None) -> None:
+        if unit is not None:
+            await self._close(unit)
+        if lasting is not None:
+            if self.begun_s is not None:
+                # The run looks at its own receiver only.
+                report_late_spans([self.outcome], self._context)
+            self._context.receiver = self._receiver
+            await lasting.aclose()
 
     async def _close(self, unit: Unit) -> None:
         """Remove the unit, and say what should not have been there any more."""

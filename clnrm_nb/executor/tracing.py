@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.spans.table import SpanTable
 
-__all__ = ["OwnSpan", "RunSpan", "TestTracer", "own_trace", "run_span"]
+__all__ = ["OwnSpan", "RunSpan", "TestTracer", "no_run_span", "own_trace", "run_span"]
 
 _MAX_EVENTS: Final = 1_000
 
@@ -79,6 +79,7 @@ class OwnSpan:
         span = _tracer().start_span(name, context=context, links=links, attributes=dict(attributes or {}))
         self._span: SdkSpan = span  # type: ignore[assignment]  # Ours always record.
         self._deliver = deliver
+        self._adopted_by: SpanContext | None = None
         self.scenario = scenario
 
     @property
@@ -120,11 +121,22 @@ class OwnSpan:
 
         self._span.set_status(Status(StatusCode.ERROR, message))
 
+    def adopt(self, parent: RunSpan) -> None:
+        """Give it another parent than it began with. It stays in its trace; a link names the parent's."""
+        self._adopted_by = parent.context
+
     def end(self) -> None:
         """End and deliver it; again: nothing."""
         if self._span.is_recording():
             self._span.end()
-            self._deliver(_converted(self._span), self.scenario)
+            self._deliver(self._converted(), self.scenario)
+
+    def _converted(self) -> Span:
+        span, origin = _converted(self._span), self._adopted_by
+        if origin is None:
+            return span
+        link = Link(f"{origin.trace_id:032x}", f"{origin.span_id:016x}", {})
+        return replace(span, parent_span_id=link.span_id, links=(*span.links, link))
 
 
 def _in_new_trace(context: SpanContext) -> SpanContext:
@@ -196,6 +208,11 @@ def own_trace(run: Phase, tables: Iterable[SpanTable]) -> SpanTable:
     return whole
 
 
+def no_run_span() -> RunSpan:
+    """A root for the spans of what no run has asked for yet."""
+    return RunSpan(Phase(RUN))
+
+
 def run_span(run_id: str) -> RunSpan:
     """The root of all own spans of a run; each test takes a snapshot of it, as a run ends after its tests."""
     place = here()
@@ -249,6 +266,11 @@ class TestTracer:
             scenario=scenario.scenario,
             attributes={"clnrm.step.name": name},
         )
+
+    def adopt(self, run: RunSpan) -> None:
+        """Belong to `run`, which began after this test was made ready."""
+        self._run = run
+        self.test.adopt(run)
 
     def end(self) -> None:
         """End whatever is still open, innermost first, and deliver the run's span as it stands."""
