@@ -266,8 +266,11 @@ def _begun(plan: TestPlan, context: RunContext) -> _Spare:
 
 def _may_wait(plan: TestPlan, context: RunContext) -> bool:
     """Whether a test can be made ready without being in the way of anybody, and stay so."""
-    is_alone = not plan.groups and not plan.host_ports and not context.settings.receiver.port
-    is_inside = all(service.plugin != "network_service" for service in plan.services.values())
+    is_alone = not plan.groups and not context.settings.receiver.port
+    is_inside = all(
+        service.plugin != "network_service" and service.network.mode != "host"
+        for service in plan.services.values()
+    )
     is_pinned = context.settings.containers.pull_policy != "always"
     return prepares_ahead(plan, context.backend) and is_alone and is_inside and is_pinned
 

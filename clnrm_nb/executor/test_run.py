@@ -13,13 +13,14 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.errors import BackendUnavailableError, ClnrmError, Diagnostic, RefusedError
 from clnrm_nb.executor.artifacts import places_of_files
 from clnrm_nb.executor.attempt import Attempt, HeldContext
 from clnrm_nb.executor.backends import has_containers
-from clnrm_nb.executor.backends.protocol import Distributing, UnitSpec
+from clnrm_nb.executor.backends.protocol import Distributing, Publishing, UnitSpec
 from clnrm_nb.executor.ending import Ending
 from clnrm_nb.executor.environment import read_secrets
 from clnrm_nb.executor.judge import is_leak_asserted, status_of_findings
@@ -261,7 +262,9 @@ class Life:
 
     async def _prepare(self) -> None:
         self._refuse()
-        spec = unit_spec(self._plan, self._context.run_id)
+        # Made ahead of any run it takes no port from this machine.
+        is_spare = self._lasting is not None
+        spec = replace(unit_spec(self._plan, self._context.run_id), holds_ports=is_spare)
         secrets, findings = read_secrets(self._plan, self._context.environ)
         findings = [*self._context.backend.policy_findings(spec), *findings]
         for finding in findings:
@@ -295,6 +298,8 @@ class Life:
         if spare is None:
             return False
         self._go_on_from(spare)
+        if isinstance(self._unit, Publishing):
+            await self._unit.publish()
         self.outcome.timings_ms["take"] = (time.perf_counter() - started) * 1e3
         self._refuse()
         return True

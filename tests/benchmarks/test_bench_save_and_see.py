@@ -44,6 +44,7 @@ exporter = "stdout"
 [services.web]
 image = "{image}"
 args = ["sh", "-c", "mkdir /tmp/w && echo page > /tmp/w/index.html && exec httpd -f -p 8080 -h /tmp/w"]
+ports = [8080]
 
 [services.web.health_check]
 command = ["wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8080/"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import sys
 import threading
 import time
@@ -22,9 +23,10 @@ name = "served"
 version = "1"
 [services.web]
 image = "{image}"
-args = ["sh", "-c", "trap 'exit 0' TERM; cp /page /tmp/page; while :; do sleep 0.05; done"]
+args = ["sh", "-c", "cp /page /tmp/page; exec httpd -f -p 8080 -h /tmp"]
 env = {{ LEVEL = "{level}" }}
 volumes = ["./page:/page:ro"]
+ports = ["{port}:8080"]
 [services.web.health_check]
 command = ["test", "-e", "/tmp/page"]
 [[steps]]
@@ -41,11 +43,13 @@ class Served:
         self.file, self.page = root / TEST, root / "page"
         self._root, self._image, self._engine = root, image, engine
         self.page.write_text("one\n")
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
         self.write("first")
 
     def write(self, word, level="1"):
         passing = self._root / ".passing"
-        passing.write_text(SERVED.format(image=self._image, word=word, level=level))
+        passing.write_text(SERVED.format(image=self._image, word=word, level=level, port=self.port))
         passing.replace(self.file)
 
     def until_spare(self, owner=None):
@@ -126,6 +130,19 @@ def test_a_spare_whose_service_died_is_not_used(served, watching, engine):
     assert test["status"] == "passed"
     assert "ahead" not in test["timings_ms"]
     assert printed.split() == ["one", "1", "third"]
+
+
+def test_a_spare_takes_its_ports_when_it_is_used_and_not_before(served, watching):
+    served.write("second")
+    watching(2)
+    served.until_spare()
+
+    with socket.create_server(("127.0.0.1", served.port)):
+        served.write("third")
+        test, _ = watching(3)
+
+    assert test["status"] == "failed"
+    assert "CLN603" in {finding["code"] for finding in test["diagnostics"]}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")

@@ -36,6 +36,7 @@ __all__ = [
     "Leftover",
     "PoolReport",
     "Pooling",
+    "Publishing",
     "Replaying",
     "RunningService",
     "Unit",
@@ -79,6 +80,9 @@ class UnitSpec:
     isolation : {"fresh", "warm", "verified"}
         ``verified`` permits to use network and runner container again; :attr:`Unit.isolation` says what came
         of it.
+    holds_ports : bool
+        Ports of this machine are not served before :meth:`Publishing.publish`: others may want them until
+        then.
     """
 
     run_id: str
@@ -95,6 +99,7 @@ class UnitSpec:
     attempt: str = ""
     files_of: Collection[str | None] = ()
     isolation: str = "fresh"
+    holds_ports: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +248,14 @@ class Replaying(Protocol):
 
     async def play(self, scenario: str | None, deliver: Callable[[SpanTable], None]) -> None:
         """Hand over the spans of one scenario (``None``: of the test itself) with their relative timing."""
+
+
+@runtime_checkable
+class Publishing(Protocol):
+    """What a unit has besides that serves ports of services on this machine."""
+
+    async def publish(self) -> None:
+        """Serve the ports held back so far. Raises ClnrmError CLN603 (a port is taken)."""
 
 
 @runtime_checkable

@@ -80,6 +80,7 @@ class DockerUnit:
         self._calls: set[Future[Any]] = set()
         self._background: set[asyncio.Task[Any]] = set()
         self._proxies: list[PortProxy] = []
+        self._unpublished: list[tuple[Service, Container]] = []
         self._findings: list[Diagnostic] = []
         self._unread: set[FrameStream] = set()
         self._runner_lock = asyncio.Lock()
@@ -159,8 +160,17 @@ class DockerUnit:
             raise ClnrmError(f"a volume of `{name}` was exchanged while its container started", "CLN616")
         if is_reached(service) or self._has_host_mode:
             container.reach = await self._reach_of(container)
-        await publish(service, container, self._proxies, self.note)
+        if self._spec.holds_ports:
+            self._unpublished.append((service, container))
+        else:
+            await publish(service, container, self._proxies, self.note)
         return container
+
+    async def publish(self) -> None:
+        """See :class:`~clnrm_nb.executor.backends.protocol.Publishing`."""
+        while self._unpublished:
+            service, container = self._unpublished.pop()
+            await publish(service, container, self._proxies, self.note)
 
     def _mounts(self, service: Service) -> list[Mount]:
         socket = self._engine.address.socket_path
