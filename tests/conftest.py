@@ -365,6 +365,18 @@ def js_sdk() -> Any:
 
 
 @pytest.fixture(scope="session")
+def editors() -> ModuleType:
+    """Ten ways of saving a file."""
+    return _load(TESTS / "editors.py")
+
+
+@pytest.fixture(scope="session")
+def saves() -> ModuleType:
+    """Random saves on a disk and a clock that are only thought of."""
+    return _load(TESTS / "saves.py")
+
+
+@pytest.fixture(scope="session")
 def corpus() -> Path:
     """Directory of the scenario files and traces that come from elsewhere."""
     named = os.environ.get("CLNRM_CORPUS")

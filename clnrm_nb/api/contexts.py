@@ -8,7 +8,7 @@ Python alike.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,23 @@ class Context:
     project: Project
     settings: Settings
     ci: bool = False
+    config_file: Path | None = None
+    """``--config``."""
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    """Keys set on the command line or by the caller."""
+
+    def again(self) -> Context:
+        """The same call, with the configuration as it is now.
+
+        Raises
+        ------
+        ConfigError
+            CLN802, CLN803 or CLN806.
+        """
+        settings = load_settings(
+            self.project, config_file=self.config_file, overrides=self.overrides, environ=os.environ
+        )
+        return replace(self, settings=settings)
 
 
 def _keyed_flags() -> dict[str, Flag]:
@@ -72,16 +89,16 @@ def context(
         overrides.setdefault("executor.backend", "dask")
     state_dir = options.pop("state_dir", None)
     config = options.pop("config", None)
+    config_file = Path(config) if config else None
     project = find_project(start, state_dir=Path(state_dir) if state_dir else None)
     try:
-        settings = load_settings(
-            project, config_file=Path(config) if config else None, overrides=overrides, environ=os.environ
-        )
+        settings = load_settings(project, config_file=config_file, overrides=overrides, environ=os.environ)
     except ConfigError:
         if needs_configuration:
             raise
         settings = Settings()
-    return Context(project, settings, ci=bool(options.pop("ci", False)))
+    ci = bool(options.pop("ci", False))
+    return Context(project, settings, ci=ci, config_file=config_file, overrides=overrides)
 
 
 def _override(flag: Flag, value: Any) -> Any:

@@ -9,6 +9,7 @@ from clnrm_nb.api.contexts import Context, context_of, paths_of, refuse_unknown
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.report.history import History
 from clnrm_nb.state import State
+from clnrm_nb.state.measures import measures_of
 from clnrm_nb.state.statistics import records_of, statistics_of
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ def stats(
     Returns
     -------
     History
-        ``.statistics`` has one row a test, ``.frame`` the runs that were counted.
+        ``.statistics`` has one row a test, ``.frame`` the runs that were counted, ``.measures`` one row a
+        run of the project with what it measured about itself.
 
     Raises
     ------
@@ -82,7 +84,8 @@ def stats(
         chosen = {test_id for path in paths_of(paths) for test_id in _tests_of(path, known, here.project)}
         records = [record for record in records if record["test_id"] in chosen]
         tests = [one.to_json() for one in statistics_of(state, records)]
-        return History(records, tests=tests, command="stats", findings=state.diagnostics)
+        measured = measures_of(state, _RUNS if limit is None else limit)
+        return History(records, tests=tests, measured=measured, command="stats", findings=state.diagnostics)
 
 
 def _tests_of(path: Path, known: Collection[str], project: Project) -> list[str]:

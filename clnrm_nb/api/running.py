@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from clnrm_nb.api.watching import Watch
     from clnrm_nb.executor.events import Event, Listener
     from clnrm_nb.pipeline.request import Cell
     from clnrm_nb.report.render import Format
     from clnrm_nb.report.trace import Trace
 
-__all__ = ["Prepared", "Run", "arun", "carry_out", "finished", "prepare", "run", "stream"]
+__all__ = ["Prepared", "Run", "arun", "carry_out", "finished", "prepare", "run", "stream", "with_lines"]
 
 _WITH_RESULT = frozenset({"passed", "failed", "interrupted"})
 
@@ -143,7 +144,7 @@ def run(
     context: Context | None = None,
     listener: Listener | None = None,
     **options: Any,
-) -> RunResult | Run:
+) -> RunResult | Run | Watch:
     """Render, validate and run scenario files; judge their spans.
 
     Parameters
@@ -157,7 +158,8 @@ def run(
     listener : callable, optional
         Called with each :class:`~clnrm_nb.executor.events.Event` on the engine's thread; must return at once.
     **options
-        Those of ``clnrm run``, such as ``vars={"port": 8080}``, ``workers=4``, ``backend="process"``.
+        Those of ``clnrm run``, such as ``vars={"port": 8080}``, ``workers=4``, ``backend="process"``. With
+        ``watch=True`` this is :func:`~clnrm_nb.api.watch`.
 
     Returns
     -------
@@ -171,7 +173,13 @@ def run(
     KeyboardInterrupt
         Interrupted; everything the run had started is gone.
     """
-    prepared = prepare(paths, cell, context, options)
+    here = context_of(context, options)
+    if here.settings.cli.watch and here.settings.origin("cli.watch") == "command line" and cell is None:
+        from clnrm_nb.api.watching import watch
+
+        options.pop("digest", None)
+        return watch(paths, detach=detach, context=here, listener=listener, **options)
+    prepared = prepare(paths, cell, here, options)
     if detach:
         live = prepared.live(listener)
         return Run(submit(finished(prepared, live)), live)
@@ -233,10 +241,17 @@ class Prepared:
 
     def live(self, listener: Listener | None) -> _Live:
         """What follows the run."""
-        return _Live(_with_lines(listener, self.emit_events))
+        return _Live(with_lines(listener, self.emit_events))
 
 
-def prepare(paths: Paths, cell: Cell | None, context: Context | None, options: dict[str, Any]) -> Prepared:
+def prepare(
+    paths: Paths,
+    cell: Cell | None,
+    context: Context | None,
+    options: dict[str, Any],
+    *,
+    command: str = "run",
+) -> Prepared:
     """Understand the options of ``run``, as all commands share them that run tests.
 
     Raises
@@ -245,7 +260,7 @@ def prepare(paths: Paths, cell: Cell | None, context: Context | None, options: d
         An option is unknown.
     """
     here = context_of(context, options)
-    refuse_unknown("run", options)
+    refuse_unknown(command, options)
     request = RunRequest(
         sources=Sources(paths_of(paths, cell), [cell] if cell else [], bool(options.get("no_template"))),
         variables=variables_from(options),
@@ -295,7 +310,7 @@ def _comparison(here: Context, *, update: bool) -> ComparisonRequest | None:
     return ComparisonRequest(update=update, ci=here.ci)
 
 
-def _with_lines(listener: Listener | None, emit_events: str | None) -> Listener | None:
+def with_lines(listener: Listener | None, emit_events: str | None) -> Listener | None:
     """``--emit-events jsonl``: each event as one line on stderr too."""
     if emit_events is None:
         return listener

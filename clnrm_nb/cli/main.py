@@ -117,7 +117,7 @@ def _report(error: BaseException) -> int:
 def carry_out(call: Call) -> int:
     """Call the function of a command, show its result on stdout, and tell the exit status."""
     from clnrm_nb import api
-    from clnrm_nb.cli.logs import log_on_stderr
+    from clnrm_nb.api.logs import log_on_stderr
     from clnrm_nb.cli.show import Screen
 
     options: dict[str, Any] = dict(call.options)
@@ -129,6 +129,14 @@ def carry_out(call: Call) -> int:
             ids = call.arguments[0] if call.arguments else ()
             return review(ids, context, by=options.get("by"), message=options.get("message"))
     screen = Screen(call.command, context, options)
+    if call.command.name in ("run", "watch"):
+        from clnrm_nb.cli.watch import wants_watch, watch
+
+        if wants_watch(call.command.name, context):
+            with log_on_stderr(context):
+                result = watch(call.arguments[0], context, options)
+            screen.show(result)
+            return int(result.exit_code)
     with log_on_stderr(context), screen.progress() as listener:
         if listener is not None:
             options["listener"] = listener

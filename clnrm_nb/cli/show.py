@@ -43,7 +43,9 @@ class Screen:
                     f"{command.name} has no format {self._format!r}", hint=f"Formats: {formats}."
                 )
             self._format = "human"
-        self._shows_progress = command.name in _WITH_PROGRESS and not options.get("emit_events")
+        # Where stderr is read line by line, by a machine, nothing else is written to it.
+        is_read = bool(options.get("emit_events")) or self._settings.output.log_format == "json"
+        self._shows_progress = command.name in _WITH_PROGRESS and not is_read
 
     @property
     def _is_verbose(self) -> bool:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.events import EventName, Listener
     from clnrm_nb.executor.outcome import TestOutcome
     from clnrm_nb.executor.plan import TestPlan
-    from clnrm_nb.executor.tracing import OwnSpan, TestTracer
+    from clnrm_nb.executor.tracing import OwnSpan, RunSpan, TestTracer
     from clnrm_nb.scenario.model import KeyPath, Step
     from clnrm_nb.spans.collector import Collector
     from clnrm_nb.spans.receiver import Receiver
@@ -60,7 +60,7 @@ class RunContext:
     settings: Settings
     project: Project
     receiver: Receiver
-    run_span: OwnSpan
+    run_span: RunSpan
     publish: Listener | None = None
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     masker: Masker = field(default_factory=Masker)

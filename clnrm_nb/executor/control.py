@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from contextlib import AbstractAsyncContextManager
 
-__all__ = ["Control"]
+__all__ = ["Control", "Slots"]
+
+
+class Slots(asyncio.Semaphore):
+    """How many tests have their turn at once, in all runs that share it together."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self.most = most
 
 
 class Control:
@@ -25,9 +33,8 @@ class Control:
     ----------
     go : asyncio.Event, optional
         Until it is set tests are only made ready: nothing of them has happened yet.
-    slots : asyncio.Semaphore, optional
-        Shared by runs of one process that go on at the same time: as many of their tests have their turn at
-        once, all together.
+    slots : Slots, optional
+        Shared by runs of one process that go on at the same time.
 
     Examples
     --------
@@ -37,7 +44,7 @@ class Control:
     'obsolete: a.clnrm.toml changed'
     """
 
-    def __init__(self, *, go: asyncio.Event | None = None, slots: asyncio.Semaphore | None = None) -> None:
+    def __init__(self, *, go: asyncio.Event | None = None, slots: Slots | None = None) -> None:
         self.go = go
         self._slots = slots
         self._reasons: dict[str, str] = {}
@@ -59,6 +66,15 @@ class Control:
     def bind(self, stop: Callable[[str], None]) -> None:
         """Have `stop` called with each test that is given up from now on."""
         self._stop = stop
+
+    def workers(self, workers: int) -> int:
+        """As many of them as may be at work at once."""
+        return workers if self._slots is None else min(workers, self._slots.most)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a slot is free just now."""
+        return self._slots is None or not self._slots.locked()
 
     def slot(self) -> AbstractAsyncContextManager[object]:
         """Held by a test while it has its turn."""

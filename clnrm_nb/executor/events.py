@@ -6,6 +6,11 @@ A run begins with ``run.start`` and ends with ``run.end``. In between each test 
 one that really starts says so before anything else it has to say. Attempts and repetitions are told of in
 between: ``test.retry`` before a further attempt, ``test.repeat`` after a round of ``--repeat``, ``test.slow``
 for each period that a test goes on for long.
+
+Watching tells its own story around its runs, from ``watch.start`` to ``watch.end``; its events have the id of
+the session as ``run``. Each reaction is ``watch.change``, ``watch.diagnostics``, ``watch.plan`` (what runs,
+what does not and why), the events of the run, and ``watch.result``; ``watch.filter`` and ``watch.note`` tell
+what a person, the configuration or the engine did in between.
 """
 
 from __future__ import annotations
@@ -34,6 +39,14 @@ EventName = Literal[
     "test.end",
     "diagnostic",
     "run.end",
+    "watch.start",
+    "watch.change",
+    "watch.diagnostics",
+    "watch.plan",
+    "watch.result",
+    "watch.filter",
+    "watch.note",
+    "watch.end",
 ]
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.executor.backends import open_backend
 from clnrm_nb.executor.backends.protocol import Waking
+from clnrm_nb.spans.phases import phase
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -65,7 +66,7 @@ class _Keeper:
         is_fit = False
         try:
             assert isinstance(lent.backend, Waking)
-            is_fit = lent.key == key and await lent.backend.wake()
+            is_fit = lent.key == key and await lent.backend.wake(is_shared=lent.users > 1)
         finally:
             if not is_fit:
                 if self.kept is lent:
@@ -111,8 +112,8 @@ class _Keeper:
 _keeper: Final = _Keeper()
 
 
-def keep_backends(idle_s: float | None) -> None:
-    """From now on a backend stays open after a run of this process.
+def keep_backends(idle_s: float | None) -> float | None:
+    """From now on a backend stays open after a run of this process; how it was before.
 
     Parameters
     ----------
@@ -120,7 +121,8 @@ def keep_backends(idle_s: float | None) -> None:
         Without a run for so long it is closed after all, and everything it holds is removed; ``None``: from
         the next run on none is kept.
     """
-    _keeper.idle_s = idle_s
+    before, _keeper.idle_s = _keeper.idle_s, idle_s
+    return before
 
 
 async def let_go() -> None:
@@ -140,11 +142,12 @@ async def lent_backend(name: str, settings: Settings) -> AsyncIterator[Backend]:
         CLN802: no backend has this name.
     """
     key = _key(name, settings)
-    lent = await _keeper.take(key)
-    if lent is None:
-        lent = _Lent(key, await open_backend(name, settings))
-        lent.use()
-        _keeper.keep(lent)
+    with phase("clnrm.open"):
+        lent = await _keeper.take(key)
+        if lent is None:
+            lent = _Lent(key, await open_backend(name, settings))
+            lent.use()
+            _keeper.keep(lent)
     try:
         yield lent.backend
     finally:

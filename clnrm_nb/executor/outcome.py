@@ -219,6 +219,8 @@ class TestOutcome:
     """Of all spans of the programs under test together."""
     timings_ms: dict[str, float] = field(default_factory=dict)
     """Where the time went, by phase."""
+    was_ready: bool | None = None
+    """Whether what it needs had been made when its turn came; ``None`` where nothing is made ahead."""
     attempts: list[AttemptOutcome] = field(default_factory=list)
     """All attempts, where there was more than one."""
     taken_over_from: str | None = None

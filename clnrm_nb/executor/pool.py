@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -36,6 +37,7 @@ from clnrm_nb.executor.test_run import prepares_ahead, run_test
 from clnrm_nb.executor.together import cancel_all
 from clnrm_nb.executor.tracing import run_span
 from clnrm_nb.executor.turns import Turns
+from clnrm_nb.spans.phases import at
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, MutableMapping, Sequence
@@ -130,14 +132,11 @@ async def run_tests(
             masker=masker_of_plans(plans, environ) if masker is None else masker,
             tables={} if tables is None else tables,
         )
-        try:
-            pool = _Pool(plans, context, history or {}, evaluate=evaluate, ended=ended, control=control)
-            await pool.run()
-            outcomes = pool.results()
-            report_late_spans(outcomes, context)
-            return outcomes
-        finally:
-            context.run_span.end()
+        pool = _Pool(plans, context, history or {}, evaluate=evaluate, ended=ended, control=control)
+        await pool.run()
+        outcomes = pool.results()
+        report_late_spans(outcomes, context)
+        return outcomes
 
 
 class _Pool:
@@ -159,7 +158,7 @@ class _Pool:
         self._evaluate = evaluate
         self._ended = ended
         self._control = control or Control()
-        self._workers = workers_of(context)
+        self._workers = self._control.workers(workers_of(context))
         self._max_fail = executor.effective_max_fail
         queue = queue_order(plans, history)
         self._rank = {plan.id: rank for rank, plan in enumerate(queue)}
@@ -179,6 +178,8 @@ class _Pool:
         """Tests whose turn is still to come or going on; the others are being torn down."""
         self._on_turn: set[str] = set()
         self._begun: set[str] = set()
+        self._queued_s = time.perf_counter()
+        self._waited_ms: dict[str, float] = {}
         self._retries = Retries(context.run_id, executor)
         self._outcomes: dict[str, TestOutcome] = {}
         self._tasks: dict[asyncio.Task[TestOutcome], TestPlan] = {}
@@ -237,7 +238,7 @@ class _Pool:
                 self._put(plan, self._not_started(plan))
                 continue
             self._in_flight.add(plan.id)
-            if self._may_begin and len(self._in_flight) <= self._workers:
+            if self._may_begin and len(self._in_flight) <= self._workers and self._control.has_room:
                 # A worker is free: making it ready is a part of it already.
                 self._begin(plan)
             self._tasks[self._watched(self._attempt(plan), plan)] = plan
@@ -251,6 +252,7 @@ class _Pool:
     def _begin(self, plan: TestPlan) -> None:
         if plan.id not in self._begun:
             self._begun.add(plan.id)
+            self._waited_ms[plan.id] = (time.perf_counter() - self._queued_s) * 1e3
             self._context.emit("test.start", test=plan.id)
 
     async def _attempt(self, plan: TestPlan) -> TestOutcome:
@@ -372,10 +374,14 @@ class _Pool:
 
     def _put(self, plan: TestPlan, outcome: TestOutcome) -> None:
         outcome = self._retries.conclude(outcome)
+        if plan.id in self._waited_ms:
+            outcome.timings_ms = {"queue": self._waited_ms[plan.id], **outcome.timings_ms}
         self._outcomes[plan.id] = outcome
         self._count(outcome)
         if self._ended is not None:
             self._ended(outcome)
+        with at(test=plan.id):
+            _log.info("%s: %s after %.0f ms", plan.id, outcome.status, outcome.duration_ms)
         self._context.emit(
             "test.end",
             test=plan.id,

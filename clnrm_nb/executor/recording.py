@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.config.project import safe_name
 from clnrm_nb.errors import ClnrmError
-from clnrm_nb.executor.tracing import SCOPE
+from clnrm_nb.spans.phases import SCOPE
 from clnrm_nb.spans.table import SpanTable
 
 if TYPE_CHECKING:

@@ -119,8 +119,9 @@ class ScenarioRun:
             self._deadline_s = started_s + limit_s
         outcome.status, outcome.reason = "interrupted", None
         try:
-            judgements = (await together([self._commands(), self._play()]))[0]
-            self._judge(judgements)
+            with self._span.entered():
+                judgements = (await together([self._commands(), self._play()]))[0]
+                self._judge(judgements)
         finally:
             outcome.duration_ms = self._duration_ms(started_s)
             if outcome.status not in ("passed", "flaky"):
@@ -204,7 +205,8 @@ class ScenarioRun:
                 reason = f"`{program}` is not run: policy.disallowed_commands names it"
                 own = Judgement("failed", "CLN605", reason, is_final=True)
             else:
-                own = await self._attempts(step, outcome, span)
+                with span.entered():
+                    own = await self._attempts(step, outcome, span)
             judged = within_scenario(self.scenario.outcome, own)
             outcome.status, outcome.reason, outcome.code = judged.status, judged.reason, judged.code
             if judged.code:

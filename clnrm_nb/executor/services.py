@@ -51,7 +51,8 @@ async def start_services(attempt: Attempt) -> None:
     async def start(service: Service) -> None:
         span = attempt.tracer.service(service.name)
         try:
-            await _start_one(attempt, service, span)
+            with span.entered():
+                await _start_one(attempt, service, span)
         except ClnrmError as error:
             span.fail(error.message)
             if error.location is None and attempt.plan.locate is not None:

@@ -32,6 +32,7 @@ from clnrm_nb.executor.settle import internal_error, settle
 from clnrm_nb.executor.together import together
 from clnrm_nb.executor.tracing import TestTracer
 from clnrm_nb.spans.collector import Collector
+from clnrm_nb.spans.phases import Place, at, move
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -74,7 +75,14 @@ async def run_test(
     is_awaited : bool
         Whether somebody waits for it already, so that making it ready is a part of it.
     """
-    turn = turn or nullcontext()
+    root = context.run_span
+    with at(Place(root.trace_id, root.span_id, run=context.run_id, test=plan.id)):
+        return await _lived(plan, context, turn or nullcontext(), is_awaited=is_awaited)
+
+
+async def _lived(
+    plan: TestPlan, context: RunContext, turn: AbstractAsyncContextManager[object], *, is_awaited: bool
+) -> TestOutcome:
     life = _Life(plan, context)
     if is_awaited:
         life.begin()
@@ -189,6 +197,8 @@ class _Life:
         """Its turn has come, or somebody waits for it; again: nothing."""
         if self.begun_s is None:
             self.begun_s = time.perf_counter()
+            if prepares_ahead(self._plan, self._context.backend):
+                self.outcome.was_ready = self._is_prepared
             self._context.let_go()
             if self._attempt is not None:
                 # Where the waiting ends in the timeline of the test.
@@ -200,6 +210,7 @@ class _Life:
             await self.close()
             self.outcome.diagnostics.clear()
             self.outcome.timings_ms.clear()
+            self.outcome.was_ready = False
             self._unborn()
         if not self._is_prepared:
             await self.prepare()
@@ -321,6 +332,7 @@ class _Life:
         context.tables[plan.id] = collector.table
         deliver = _nobody if context.backend.replayed else collector.add_own
         tracer = TestTracer(context.run_span, plan.id, deliver)
+        move(trace_id=tracer.test.trace_id, span_id=tracer.test.span_id)
         collector.know_parent(tracer.test.span_id)
         attempt = Attempt(
             plan=plan,

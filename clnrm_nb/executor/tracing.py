@@ -11,24 +11,26 @@ to; the span id of its parent, the test, stays, and a link names the real one
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
-from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
-from clnrm_nb.spans.model import Event, Link, Resource, Scope, Span
+from clnrm_nb.spans.model import Event, Link, Scope, Span
+from clnrm_nb.spans.phases import OWN_RESOURCE, RUN, SCOPE, Phase, at, here
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+    from contextlib import AbstractContextManager
 
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.trace import Span as SdkSpan
     from opentelemetry.sdk.trace import Tracer as SdkTracer
     from opentelemetry.trace import SpanContext
 
-__all__ = ["SCOPE", "OwnSpan", "TestTracer", "discard", "run_span"]
+    from clnrm_nb.spans.table import SpanTable
 
-SCOPE: Final = "clnrm_nb"
-_RESOURCE: Final = Resource({"service.name": SCOPE})
+__all__ = ["OwnSpan", "RunSpan", "TestTracer", "own_trace", "run_span"]
+
 _MAX_EVENTS: Final = 1_000
 
 
@@ -42,7 +44,7 @@ def _tracer() -> SdkTracer:
     # Everything is said here: the user's OTEL_* variables are meant for the user's own programs.
     provider = TracerProvider(
         sampler=ALWAYS_ON,
-        resource=SdkResource(_RESOURCE.attributes),
+        resource=SdkResource(OWN_RESOURCE.attributes),
         shutdown_on_exit=False,
         span_limits=SpanLimits(max_span_attributes=128, max_events=_MAX_EVENTS, max_links=128),
     )
@@ -58,7 +60,7 @@ class OwnSpan:
         name: str,
         deliver: Callable[[Span, str | None], None],
         *,
-        parent: OwnSpan | None = None,
+        parent: OwnSpan | RunSpan | None = None,
         own_trace: bool = False,
         scenario: str | None = None,
         attributes: Mapping[str, Any] | None = None,
@@ -99,6 +101,10 @@ class OwnSpan:
         """Sampled W3C context with this span as parent."""
         return f"00-{self.trace_id}-{self.span_id}-01"
 
+    def entered(self) -> AbstractContextManager[None]:
+        """Be in it: what is logged meanwhile names it."""
+        return at(trace_id=self.trace_id, span_id=self.span_id)
+
     def event(self, name: str, **attributes: Any) -> None:
         """Add an event that happens now."""
         known = {key: value for key, value in attributes.items() if value is not None}
@@ -120,10 +126,6 @@ class OwnSpan:
             self._span.end()
             self._deliver(_converted(self._span), self.scenario)
 
-    def snapshot(self) -> Span:
-        """As it is, with the present as its end, while it goes on."""
-        return _converted(self._span, end_ns=time_ns())
-
 
 def _in_new_trace(context: SpanContext) -> SpanContext:
     from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
@@ -137,13 +139,68 @@ def _in_new_trace(context: SpanContext) -> SpanContext:
     )
 
 
-def discard(span: Span, scenario: str | None) -> None:
-    """Deliver to nobody."""
+class RunSpan:
+    """The root of the own spans of tests: a phase, of this process or of the one that started the run.
+
+    Parameters
+    ----------
+    phase : Phase
+        Ends by itself, after the tests.
+    """
+
+    def __init__(self, phase: Phase) -> None:
+        self._phase = phase
+
+    @property
+    def trace_id(self) -> str:
+        """32 hex digits."""
+        return self._phase.trace_id
+
+    @property
+    def span_id(self) -> str:
+        """16 hex digits."""
+        return self._phase.span_id
+
+    @property
+    def context(self) -> SpanContext:
+        """Of a sampled parent that the SDK has not made."""
+        from opentelemetry.trace import SpanContext, TraceFlags
+
+        return SpanContext(
+            trace_id=int(self.trace_id, 16),
+            span_id=int(self.span_id, 16),
+            is_remote=True,
+            trace_flags=TraceFlags(TraceFlags.SAMPLED),
+        )
+
+    def snapshot(self) -> Span:
+        """As it is, with the present as its end, and as the root it is for a test: the rest is not there."""
+        return replace(self._phase.span(), parent_span_id=None)
 
 
-def run_span(run_id: str) -> OwnSpan:
+def own_trace(run: Phase, tables: Iterable[SpanTable]) -> SpanTable:
+    """The whole own trace of a run: its phases, what it is a part of, and the own spans of its tests.
+
+    Parameters
+    ----------
+    tables : iterable of SpanTable
+        Of its tests.
+    """
+    from clnrm_nb.spans.table import SpanTable
+
+    whole = SpanTable(phase.span() for phase in run.top.walk())
+    known = set(whole.span_id)
+    for table in tables:
+        rows = [row for row in range(len(table)) if table.own[row] and table.span_id[row] not in known]
+        whole.extend(table.select(rows))
+    return whole
+
+
+def run_span(run_id: str) -> RunSpan:
     """The root of all own spans of a run; each test takes a snapshot of it, as a run ends after its tests."""
-    return OwnSpan("clnrm.run", discard, attributes={"clnrm.run.id": run_id})
+    place = here()
+    run = place.phase.run if place is not None and place.phase is not None else None
+    return RunSpan(run or Phase(RUN, attributes={"clnrm.run.id": run_id}))
 
 
 class TestTracer:
@@ -151,8 +208,7 @@ class TestTracer:
 
     Parameters
     ----------
-    run : OwnSpan
-        The run's span.
+    run : RunSpan
     test_id : str
     deliver : callable
         Takes each ended span and the scenario it belongs to (``None``: the test).
@@ -160,7 +216,7 @@ class TestTracer:
 
     __test__ = False
 
-    def __init__(self, run: OwnSpan, test_id: str, deliver: Callable[[Span, str | None], None]) -> None:
+    def __init__(self, run: RunSpan, test_id: str, deliver: Callable[[Span, str | None], None]) -> None:
         self._run = run
         self._deliver = deliver
         self._open: list[OwnSpan] = []
@@ -201,7 +257,7 @@ class TestTracer:
         self._deliver(self._run.snapshot(), None)
 
 
-def _converted(span: ReadableSpan, *, end_ns: int | None = None) -> Span:
+def _converted(span: ReadableSpan) -> Span:
     context, parent = span.get_span_context(), span.parent
     assert context is not None
     return Span(
@@ -211,7 +267,7 @@ def _converted(span: ReadableSpan, *, end_ns: int | None = None) -> Span:
         parent_span_id=None if parent is None else f"{parent.span_id:016x}",
         kind="internal",
         start_ns=span.start_time,
-        end_ns=span.end_time if end_ns is None else end_ns,
+        end_ns=span.end_time,
         status_code=span.status.status_code.name.lower(),
         status_message=span.status.description or "",
         attributes=dict(span.attributes or {}),
@@ -220,7 +276,7 @@ def _converted(span: ReadableSpan, *, end_ns: int | None = None) -> Span:
             Link(f"{link.context.trace_id:032x}", f"{link.context.span_id:016x}", dict(link.attributes or {}))
             for link in span.links
         ),
-        resource=_RESOURCE,
+        resource=OWN_RESOURCE,
         scope=Scope(SCOPE),
         own=True,
     )

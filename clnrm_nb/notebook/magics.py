@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from clnrm_nb.api import Context
     from clnrm_nb.commands.tree import Call
     from clnrm_nb.notebook.live import LiveView
+    from clnrm_nb.notebook.watch import WatchView
 
 __all__ = ["ClnrmMagics", "load", "unload"]
 
@@ -37,7 +38,11 @@ def load(shell: InteractiveShell) -> None:
 
 
 def unload(shell: InteractiveShell) -> None:
-    """Take both magics away, and let go of what runs have left open."""
+    """Take both magics away, end watchers, and let go of what runs have left open."""
+    if "clnrm_nb.notebook.watch" in sys.modules:
+        from clnrm_nb.notebook.watch import stop_watchers
+
+        stop_watchers()
     if "clnrm_nb.api.keeping" in sys.modules:
         from clnrm_nb.api.keeping import let_backend_go
 
@@ -79,7 +84,7 @@ class ClnrmMagics(Magics):
 
             assert self.shell is not None
             return end_unless_guarded(call, options, self.shell)
-        result = self._carry_out(call, options)
+        result = self._logged(call, options)
         if save_as:
             self._names[save_as] = result
             return None
@@ -140,11 +145,22 @@ class ClnrmMagics(Magics):
         if parameters:
             options["parameters"] = parameters
 
-    def _carry_out(self, call: Call, options: dict[str, Any]) -> Any:
+    def _logged(self, call: Call, options: dict[str, Any]) -> Any:
+        """Carry it out; what is logged meanwhile stands in the output of the cell."""
         from clnrm_nb import api
+        from clnrm_nb.api.logs import log_on_stderr
 
         context = api.context(options, needs_configuration=call.command.needs_configuration)
+        with log_on_stderr(context):
+            return self._carry_out(call, options, context)
+
+    def _carry_out(self, call: Call, options: dict[str, Any], context: Context) -> Any:
+        from clnrm_nb import api
+
         arguments = () if options.get("cell") else call.arguments
+        is_watch = call.command.name == "run" and _asks_to_watch(context)
+        if call.command.name == "watch" or is_watch:
+            return self._watch(arguments, options, context)
         if call.command.name == "run":
             return self._run(arguments, options, context)
         options.pop("detach", None)
@@ -177,7 +193,24 @@ class ClnrmMagics(Magics):
             self._settle(live, result)
         return result
 
-    def _settle(self, live: LiveView, result: Any) -> None:
+    def _watch(self, arguments: tuple[Any, ...], options: dict[str, Any], context: Context) -> Any:
+        """Watch with a live view; what it came to takes its place."""
+        from clnrm_nb import api
+        from clnrm_nb.notebook.watch import open_watch
+
+        if options.get("cell"):
+            raise UsageError(
+                "%%clnrm run --watch: a cell is not a file that is saved", hint="Use --save FILE."
+            )
+        result, view = open_watch(arguments, options, context=context, shell=self.shell)
+        if isinstance(result, api.Watch):
+            return result
+        self._raise_if_failed(result, context, view, command="watch")
+        if view is not None and not self._is_hidden:
+            self._settle(view, result)
+        return result
+
+    def _settle(self, live: LiveView | WatchView, result: Any) -> None:
         """Where the result is not shown as the value of its cell, it takes the place of the live view."""
         shell = self.shell
         if shell is None:
@@ -206,7 +239,12 @@ class ClnrmMagics(Magics):
         return result
 
     def _raise_if_failed(
-        self, result: Any, context: Context, live: LiveView | None = None, *, command: str = "run"
+        self,
+        result: Any,
+        context: Context,
+        live: LiveView | WatchView | None = None,
+        *,
+        command: str = "run",
     ) -> None:
         """Show a failed result, then raise where nobody looks or where it was asked for."""
         from clnrm_nb.notebook.session import has_front_end
@@ -224,6 +262,12 @@ class ClnrmMagics(Magics):
         if live is None or not live.replace(result):
             display(result)  # type: ignore[no-untyped-call]  # IPython ships no annotation for it
         raise _error_of(result, exit_code, command)
+
+
+def _asks_to_watch(context: Context) -> bool:
+    """``--watch`` on the line: the configuration's ``cli.watch`` is about the command line."""
+    settings = context.settings
+    return settings.cli.watch and settings.origin("cli.watch") == "command line"
 
 
 def _error_of(result: Any, exit_code: int, command: str) -> ClnrmError:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from clnrm_nb.cache.lease import Leases
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Caching"]
 
+_log = logging.getLogger(__name__)
+
 
 class Caching:
     """The cache of one run. To be closed: tests that it has reserved for itself are free then.
@@ -45,6 +49,8 @@ class Caching:
         Name of the backend that tests run on; ``auto`` is decided.
     tests : Tests
         All there are to choose from.
+    answers : Counter
+        How often the cache said ``hit``, ``rejudged``, ``miss`` or ``uncacheable``.
     """
 
     def __init__(
@@ -71,6 +77,7 @@ class Caching:
         self._beating: asyncio.Task[None] | None = None
         self._lookup: Lookup | None = None
         self._has_changed = False
+        self.answers: Counter[str] = Counter()
         self._shared = self._shared_cache()
         self.backend = resolved_backend(settings)
         self.tests = Tests(
@@ -124,15 +131,23 @@ class Caching:
             masker=masker,
             shared=self._shared,
         )
-        if not self._asks:
-            await asyncio.to_thread(self._lookup.prepare, "forced", chosen)
-            return list(chosen), Found()
-        return await asyncio.to_thread(self._lookup.decide, chosen)
+        try:
+            if not self._asks:
+                await asyncio.to_thread(self._lookup.prepare, "forced", chosen)
+                return list(chosen), Found()
+            decided = await asyncio.to_thread(self._lookup.decide, chosen)
+        except Exception:  # noqa: BLE001  # Whatever is wrong with what is stored, tests can be run.
+            _log.warning("the cache could not be asked; everything is run", exc_info=True)
+            return self._lookup.unanswered(chosen), Found()
+        self.answers += self._lookup.answers()
+        return decided
 
     async def look_up_again(self, tests: Sequence[LoadedTest]) -> Found:
         """The same for tests that another run has had in hand meanwhile."""
         assert self._lookup is not None
-        return await asyncio.to_thread(self._lookup.decide_again, tests)
+        found = await asyncio.to_thread(self._lookup.decide_again, tests)
+        self.answers += self._lookup.answers()
+        return found
 
     def reserve(self, hashes: Mapping[str, str]) -> set[str]:
         """Tests that are this run's to run; the others some other run has in hand at this moment."""
@@ -170,6 +185,21 @@ class Caching:
         """Store what passed, drop what did not, and let other runs have it."""
         if not self._is_on or not keys:
             return
+        try:
+            await self._kept(outcomes, tests, keys, audited=audited, spans=spans, masker=masker)
+        except Exception:  # noqa: BLE001  # The tests have their verdicts.
+            _log.warning("results could not be stored in the cache", exc_info=True)
+
+    async def _kept(
+        self,
+        outcomes: Sequence[TestOutcome],
+        tests: Collection[AnyTest],
+        keys: Mapping[str, Key],
+        *,
+        audited: Mapping[str, Entry],
+        spans: Mapping[str, str],
+        masker: Masker,
+    ) -> None:
         from clnrm_nb.pipeline.keeping import hold_against_the_stored, keep
         from clnrm_nb.pipeline.load import LoadedTest
 
@@ -213,7 +243,8 @@ class Caching:
         if not self._is_on or not (self._has_changed or not path.exists()):
             return []
         why = write_export(self._store, path)
-        return [Diagnostic("CLN804", why)] if why else []
+        # A disk that takes nothing is said to once.
+        return [Diagnostic("CLN804", why)] if why and not self._state.diagnostics else []
 
 
 def _lease(test_id: str, value: str) -> str:

@@ -105,4 +105,6 @@ def _apply(outcomes: Sequence[TestOutcome], comparisons: Sequence[Comparison]) -
             continue
         outcome.diagnostics.extend(comparison.diagnostics)
         followed = [status for finding in comparison.diagnostics if (status := consequence(finding))]
-        outcome.status = worst([outcome.status, *followed])
+        if followed:
+            # A stored result is judged like any other; only one that holds is still `cached`.
+            outcome.status = worst(["passed" if outcome.status == "cached" else outcome.status, *followed])

@@ -17,6 +17,7 @@ from clnrm_nb.pipeline.judge import errored, judge
 from clnrm_nb.pipeline.resume import Resumption
 from clnrm_nb.pipeline.rounds import run_rounds
 from clnrm_nb.pipeline.telling import tell_whole
+from clnrm_nb.spans.phases import phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
@@ -133,7 +134,8 @@ class Execution:
         evidences: Evidences,
     ) -> list[TestOutcome]:
         plans = self._plans(tests)
-        await evidences.take(tests)
+        with phase("clnrm.inputs"):
+            await evidences.take(tests)
 
         def evaluate(plan: TestPlan, outcome: TestOutcome) -> None:
             judge(tests[plan.id], outcome)

@@ -13,6 +13,7 @@ from clnrm_nb.config.project import test_id
 from clnrm_nb.pipeline.files import file_requests, template_request
 from clnrm_nb.pipeline.garbage import rare_collections
 from clnrm_nb.pipeline.request import Cell, Sources, Variables
+from clnrm_nb.spans.phases import phase
 from clnrm_nb.template import combinations, render
 from clnrm_nb.validation import check
 
@@ -121,7 +122,10 @@ def load_file(request: TemplateRequest, settings: Settings) -> Loaded:
         return Loaded([LoadedTest(request.file, directory, None, matrix_findings)], [])
     loaded = Loaded([], [])
     for matrix in chosen:
-        checked = check(render(replace(request, matrix=matrix)), strict_toml=settings.template.strict_toml)
+        with phase("clnrm.render", {"clnrm.file": request.file}):
+            rendered = render(replace(request, matrix=matrix))
+        with phase("clnrm.validate", {"clnrm.file": request.file}):
+            checked = check(rendered, strict_toml=settings.template.strict_toml)
         if checked.test is not None and request.determinism:
             held = checked.test.determinism.model_copy(update=dict(request.determinism))
             checked = replace(checked, test=checked.test.model_copy(update={"determinism": held}))

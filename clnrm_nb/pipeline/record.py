@@ -11,6 +11,7 @@ from clnrm_nb.errors import Diagnostic
 from clnrm_nb.pipeline.reuse import CachedOutcome
 from clnrm_nb.report.results import RunResult
 from clnrm_nb.state.evidence import Evidence
+from clnrm_nb.state.measures import MEASURES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,6 +75,8 @@ def record(
     }
     workers = settings.executor.effective_worker_count
     document = {**result.head, "run": run_id, "workers": workers}
+    if result.measures is not None:
+        document["data"] = {**document["data"], MEASURES: result.measures.to_json()}
     state.save_run(
         document,
         spans,

@@ -58,7 +58,7 @@ class CachedOutcome(TestOutcome):
         writer = more.get("shared_by")
         self.reason = f"unchanged since run {entry.run}{f' of {writer}' if writer else ''}"
         self.complete, self.trace_digest = True, entry.trace_digest
-        self.taken_over_from = None
+        self.taken_over_from = self.was_ready = None
 
     @property
     def entry(self) -> Entry:

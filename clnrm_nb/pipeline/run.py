@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,9 +14,11 @@ from clnrm_nb.errors import UsageError
 from clnrm_nb.executor.events import Event, guarded
 from clnrm_nb.executor.outcome import TestOutcome, fails_run
 from clnrm_nb.pipeline.caching import Caching
+from clnrm_nb.pipeline.exporting import tell_others
 from clnrm_nb.pipeline.flight import run_or_wait
 from clnrm_nb.pipeline.garbage import rare_collections
 from clnrm_nb.pipeline.known import KnownTest
+from clnrm_nb.pipeline.measuring import measured
 from clnrm_nb.pipeline.record import record
 from clnrm_nb.pipeline.secrets import hiding, masker_of
 from clnrm_nb.pipeline.select import select
@@ -23,6 +26,7 @@ from clnrm_nb.pipeline.telling import tell_whole
 from clnrm_nb.reaper.ownership import this_process
 from clnrm_nb.report.results import Leave, RunResult
 from clnrm_nb.report.view import dated
+from clnrm_nb.spans.phases import phase, running
 from clnrm_nb.state import State, new_run_id
 from clnrm_nb.state.journal import Journal
 
@@ -46,6 +50,8 @@ if TYPE_CHECKING:
     from clnrm_nb.spans.table import SpanTable
 
 __all__ = ["LiveTables", "run_pipeline"]
+
+_log = logging.getLogger(__name__)
 
 
 class LiveTables(dict[str, "SpanTable"]):
@@ -98,31 +104,57 @@ async def run_pipeline(
             hint="A broken-off run is gone on with once; repeat it afterwards.",
         )
     started = _Started()
-    with rare_collections(), State.open(project.state_dir) as state:
-        caching = Caching(
+    with running(started.run_id) as timed:
+        result = await _carried_out(
             request,
+            started,
             project=project,
             settings=settings,
-            state=state,
-            run_id=started.run_id,
-            at=dated(started.at),
+            listener=listener,
+            tables=tables,
+            control=control,
         )
+    result.time(timed)
+    return result
+
+
+async def _carried_out(
+    request: RunRequest,
+    started: _Started,
+    *,
+    project: Project,
+    settings: Settings,
+    listener: Listener | None,
+    tables: LiveTables | None,
+    control: Control | None,
+) -> RunResult:
+    with rare_collections(), State.open(project.state_dir) as state:
+        with phase("clnrm.load"):
+            caching = Caching(
+                request,
+                project=project,
+                settings=settings,
+                state=state,
+                run_id=started.run_id,
+                at=dated(started.at),
+            )
         masker = masker_of(
             caching.tests.loaded, request.variables.environ or os.environ, caching.tests.secrets()
         )
         with hiding(masker):
-            run = _Run(
-                request,
-                project=project,
-                settings=settings,
-                started=started,
-                caching=caching,
-                state=state,
-                publish=guarded(listener),
-                tables=tables,
-                masker=masker,
-                control=control,
-            )
+            with phase("clnrm.select"):
+                run = _Run(
+                    request,
+                    project=project,
+                    settings=settings,
+                    started=started,
+                    caching=caching,
+                    state=state,
+                    publish=guarded(listener),
+                    tables=tables,
+                    masker=masker,
+                    control=control,
+                )
             return await run.carry_out()
 
 
@@ -188,8 +220,18 @@ class _Run:
             self._resumption = self._resume()
         self._tell_start()
         try:
-            result = self._result(await self._outcomes())
-            self._record(result)
+            outcomes = await self._outcomes()
+            with phase("clnrm.report"):
+                result = self._result(outcomes)
+            result.measures = measured(
+                result.outcomes,
+                run_id=self._started.run_id,
+                at=dated(self._started.at),
+                lookups=self._caching.answers,
+                pool=self._execution.pool if self._execution else None,
+            )
+            with phase("clnrm.record"):
+                self._record(result)
         except BaseException as error:
             self._journal.break_off()
             self._tell("run.end", status="error", data={"message": str(error)})
@@ -199,7 +241,9 @@ class _Run:
             if self._ledger is not None:
                 self._ledger.close()
         self._close_journal(result)
+        _log.info("%s after %.0f ms", result.headline, result.duration_ms)
         self._tell("run.end", status="passed" if result.ok else "failed", data=result.summary)
+        await tell_others(result, self._settings, self._masker)
         return result
 
     def _tell(self, name: EventName, **fields: Any) -> None:
@@ -210,6 +254,7 @@ class _Run:
         if self._resumption is not None:
             taken_over = len(self._resumption.outcomes)
             data["resume"] = {"run": self._resumption.run, "taken_over": taken_over}
+        _log.info("run %s: %d tests", self._started.run_id, len(self._chosen))
         self._tell("run.start", data=data)
 
     def _resume(self) -> Resumption:
@@ -234,7 +279,8 @@ class _Run:
         """One outcome a test: taken over, found in the cache, or of a run."""
         taken_over = self._resumption.outcomes if self._resumption else {}
         asked = [test for test in self._chosen if test.test_id not in taken_over]
-        tests, found = await self._caching.look_up(asked, self._masker)
+        with phase("clnrm.lookup"):
+            tests, found = await self._caching.look_up(asked, self._masker)
         now = {test.test_id: test for test in tests}
         self._chosen = [
             now.get(test.test_id, test)
@@ -295,14 +341,15 @@ class _Run:
         if self._ledger is not None:
             # What follows may change outcomes that are still to be written down as they ended.
             await self._ledger.written()
-        await self._caching.keep(
-            outcomes,
-            tests,
-            self._execution.keys,
-            audited=found.audited,
-            spans=self._ledger.spans if self._ledger else {},
-            masker=self._masker,
-        )
+        with phase("clnrm.store"):
+            await self._caching.keep(
+                outcomes,
+                tests,
+                self._execution.keys,
+                audited=found.audited,
+                spans=self._ledger.spans if self._ledger else {},
+                masker=self._masker,
+            )
         return {outcome.id: outcome for outcome in outcomes}
 
     def _tell_all(self, outcomes: Mapping[str, TestOutcome]) -> None:

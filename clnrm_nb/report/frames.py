@@ -25,6 +25,7 @@ __all__ = [
     "expectations_frame",
     "frame_of",
     "history_frame",
+    "measures_frame",
     "pairs_frame",
     "result_frame",
     "statistics_frame",
@@ -108,6 +109,24 @@ _HISTORY: Final[Mapping[str, Dtype]] = {
     "cached": "boolean",
     "backend": BACKENDS,
     "trace_digest": "string",
+}
+_MEASURES: Final[Mapping[str, Dtype]] = {
+    "run": "string",
+    "at": "dt",
+    "tests": "Int64",
+    "duration_ms": "Float64",
+    "hits": "Int64",
+    "rejudged": "Int64",
+    "misses": "Int64",
+    "pool_hits": "Int64",
+    "pool_misses": "Int64",
+    "queue_wait_p50_ms": "Float64",
+    "reaction_ms": "Float64",
+    "diagnostics_ms": "Float64",
+    "start_ms": "Float64",
+    "verdict_ms": "Float64",
+    "spans": "Int64",
+    "peak_memory_mb": "Float64",
 }
 _STATISTICS: Final[Mapping[str, Dtype]] = {
     "test_id": "string",
@@ -243,6 +262,11 @@ def cache_frame(rows: Sequence[Mapping[str, Any]]) -> DataFrame:
 def statistics_frame(rows: Sequence[Mapping[str, Any]]) -> DataFrame:
     """One row a test: what its last runs say about it."""
     return frame_of(_STATISTICS, rows)
+
+
+def measures_frame(rows: Sequence[Mapping[str, Any]]) -> DataFrame:
+    """One row a run: what it measured about itself."""
+    return frame_of(_MEASURES, rows)
 
 
 def edits_frame(rows: Sequence[Mapping[str, Any]]) -> DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from clnrm_nb.report.measured import measure_words, measures_document
 from clnrm_nb.report.tables import Table
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.errors import Diagnostic
     from clnrm_nb.report.text import Mask
+    from clnrm_nb.state.measures import Measures
 
 __all__ = ["History"]
 
@@ -30,11 +32,15 @@ class History(Table):
     tests : sequence of mappings, optional
         What the runs say about each test (:class:`~clnrm_nb.state.statistics.Statistics` as JSON); then that
         is the table which is shown.
+    measured : sequence of Measures, optional
+        What runs measured about themselves, newest first.
 
     Attributes
     ----------
     statistics : DataFrame
         One row a test; empty where no statistics were asked for.
+    measures : DataFrame
+        One row a run; empty where none were asked for.
     """
 
     HEADER: ClassVar = ("run", "at", "test_id", "status", "duration_ms", "cached", "backend", "trace_digest")
@@ -55,6 +61,7 @@ class History(Table):
         records: Sequence[Mapping[str, Any]],
         *,
         tests: Sequence[Mapping[str, Any]] | None = None,
+        measured: Sequence[Measures] | None = None,
         command: str = "history",
         notes: Sequence[str] = (),
         findings: Iterable[Diagnostic] = (),
@@ -68,9 +75,17 @@ class History(Table):
             header,
             [[row[name] for name in header] for row in shown],
             command=command,
-            notes=[*notes, *(sentence for test in tests or () for sentence in _proofs(test))],
+            notes=[
+                *notes,
+                *(sentence for test in tests or () for sentence in _proofs(test)),
+                *(measure_words(measured) if measured else ()),
+            ],
             findings=findings,
-            data={"rows": runs, **({} if tests is None else {"statistics": list(tests)})},
+            data={
+                "rows": runs,
+                **({} if tests is None else {"statistics": list(tests)}),
+                **({} if measured is None else {"measures": measures_document(measured)}),
+            },
             mask=mask,
         )
 
@@ -97,6 +112,13 @@ class History(Table):
         from clnrm_nb.report.frames import statistics_frame
 
         return statistics_frame(self.raw["data"].get("statistics", ()))
+
+    @property
+    def measures(self) -> DataFrame:
+        """One row a run: what it measured about itself."""
+        from clnrm_nb.report.frames import measures_frame
+
+        return measures_frame(self.raw["data"].get("measures", {}).get("runs", ()))
 
     def plot(self) -> Any:
         """A plotly figure: durations over time, a line a test, marks by status."""

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from clnrm_nb.report.tables import Table
     from clnrm_nb.report.text import Mask
     from clnrm_nb.report.trace import Trace
+    from clnrm_nb.spans.phases import Phase
     from clnrm_nb.spans.table import SpanTable
+    from clnrm_nb.state.measures import Measures
 
 __all__ = [
     "Diagnostics",
@@ -113,6 +115,8 @@ class RunResult(Judged):
         The JSON document, masked.
     outcomes : tuple of TestOutcome
         As given; empty for a result read back from its document.
+    measures : Measures or None
+        What the run measured about itself; of a result of ``run``.
 
     Examples
     --------
@@ -152,6 +156,8 @@ class RunResult(Judged):
         self.outcomes = tuple(tests)
         self.leave = leave
         self.shows = frozenset(shows)
+        self.measures: Measures | None = None
+        self._phases: Phase | None = None
         self._mask = mask
         self._max_rows = max_rows
         self._unread = [
@@ -270,6 +276,26 @@ class RunResult(Judged):
             spans = spans_of(raw["trace"])
         result.spans = _trace(spans, known["data"]["tests"], mask, 1_000)
         return result
+
+    def time(self, run: Phase) -> None:
+        """Note where the time went; it stands in the document if that was asked for."""
+        self._phases = run
+        if "timings" in self.shows:
+            from clnrm_nb.report.timings import timings
+
+            self.head["data"]["timings"] = json_ready(timings(run.top, self.heads), self._mask)
+            self.__dict__.pop("_document", None)
+
+    @property
+    def timings(self) -> Trace:
+        """The own trace of the run: its phases, and the own spans of its tests; empty for a stored run."""
+        from clnrm_nb.executor.tracing import own_trace
+        from clnrm_nb.report.trace import Trace
+
+        if self._phases is None:
+            return Trace(command="run")
+        tables = [test.spans for test in self.outcomes if not test.cached and test.spans is not None]
+        return Trace([(None, own_trace(self._phases, tables))], mask=self._mask, command="run")
 
     def add_findings(self, findings: Iterable[Diagnostic]) -> None:
         """Note findings that came up after the run, such as a report file that cannot be written."""

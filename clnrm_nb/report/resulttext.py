@@ -15,6 +15,7 @@ from clnrm_nb.report.excerpt import excerpt_lines, excerpt_of, repair_lines, rep
 from clnrm_nb.report.lines import Line, line
 from clnrm_nb.report.signs import Signs, backend_words
 from clnrm_nb.report.text import clipped, duration_text, number_text, one_line, value_text, visible, wrapped
+from clnrm_nb.report.timings import timing_lines
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
@@ -71,6 +72,8 @@ def result_lines(
         lines += [line(), *result.spans.lines(signs=signs, width=width, rows=60)]
     if pool := result.pool:
         lines += [line(), _pool_line(pool)]
+    if spent := result.head["data"].get("timings"):
+        lines += [line(), *timing_lines(spent)]
     notes = [line(one_line(note)) for note in result.notes]
     return [*lines, line(), _summary_line(result, signs), *notes]
 

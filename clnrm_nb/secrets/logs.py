@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.secrets.masker import Masker
 
-__all__ = ["MaskingFormatter", "masked_logs"]
+__all__ = ["MaskingFormatter", "masked_logs", "masked_text"]
 
 # Of the runs that go on now: a record does not say which one it belongs to.
 _MASKERS: Final[list[Masker]] = []
@@ -25,6 +25,13 @@ def masked_logs(masker: Masker) -> Iterator[None]:
         yield
     finally:
         _MASKERS.remove(masker)
+
+
+def masked_text(text: str) -> str:
+    """A text without the secrets of the runs that go on now."""
+    for masker in tuple(_MASKERS):
+        text = masker.text(text)
+    return text
 
 
 class MaskingFormatter(logging.Formatter):
@@ -41,7 +48,4 @@ class MaskingFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as text."""
-        text = self._inner.format(record)
-        for masker in tuple(_MASKERS):
-            text = masker.text(text)
-        return text
+        return masked_text(self._inner.format(record))

@@ -1,6 +1,7 @@
 """The cache as people meet it: stats, list, clear, verify, why, and results shared between projects."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -480,6 +481,32 @@ def test_every_door_tells_the_same(shell, door):
         if words[1] in ("stats", "list", "why", "clear"):
             assert [entry["test_id"] for entry in document["data"]["entries"]] == [FILE]
     assert door(["cache", "list"], shell)["data"]["entries"] == []
+
+
+@pytest.mark.docker
+def test_an_image_that_moved_is_told_with_both_addresses(engine, busybox_image, volume_image, no_leftovers):
+    Path(FILE).write_text(
+        f"""{HEAD}
+[services.app]
+plugin = "generic_container"
+image = "clnrm-test-why:moving"
+args = ["sleep", "60"]
+wait_strategy = "none"
+
+[[scenario]]
+name = "say"
+service = "app"
+run = "echo hello"
+"""
+    )
+    try:
+        for image, wanted in ((busybox_image, "passed"), (busybox_image, "cached"), (volume_image, "passed")):
+            engine.client.tag(image, "clnrm-test-why", "moving")
+            assert status(clnrm_nb.run([FILE])) == wanted
+    finally:
+        engine.client.remove_image("clnrm-test-why:moving")
+    (said,) = last(api.cache_why(FILE))[1]
+    assert re.fullmatch(r"image clnrm-test-why:moving: digest moved [0-9a-f]{12}… -> [0-9a-f]{12}…", said)
 
 
 @pytest.mark.docker

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from clnrm_nb.executor import kept
-from clnrm_nb.executor.control import Control
+from clnrm_nb.executor.control import Control, Slots
 from clnrm_nb.executor.receiving import receiver_of
 
 WHY = "obsolete: a.clnrm.toml changed"
@@ -90,7 +90,7 @@ async def test_a_verdict_that_was_there_first_stays(run, a_test):
 
 
 async def test_runs_that_share_their_slots_never_run_more_tests_at_once(run, a_test, fake_backend):
-    slots = asyncio.Semaphore(3)
+    slots = Slots(3)
 
     async def brief(_):
         for _ in range(5):
@@ -116,7 +116,7 @@ class Backend:
     def __init__(self):
         self.is_open, self.answers = True, True
 
-    async def wake(self):
+    async def wake(self, *, is_shared=False):
         await asyncio.sleep(0)
         return self.answers
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from clnrm_nb.executor.tracing import TestTracer, run_span
+from clnrm_nb.spans.phases import Phase, begun, running
 from clnrm_nb.spans.table import SpanTable
 
 
@@ -124,3 +125,13 @@ def test_the_users_global_provider_is_left_alone(traced):
     traced[0].end()
 
     assert type(trace.get_tracer_provider()).__name__ == "ProxyTracerProvider"
+
+
+def test_a_run_for_a_watched_change_is_the_root_of_the_spans_of_its_tests():
+    table = SpanTable()
+    with begun(Phase("clnrm.watch.change")) as change, running("R1"):
+        run = run_span("R1")
+        TestTracer(run, "t", table.append).end()
+
+    assert run.trace_id == change.trace_id
+    assert table.parent_span_id[table.name.index("clnrm.run")] is None

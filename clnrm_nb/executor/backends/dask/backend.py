@@ -208,6 +208,8 @@ class DaskBackend:
 
     async def _sent(self, errand: Errand, seat: Seat, parcel: Parcel, attempt: int) -> Reply | None:
         """Have it run; its answer, or ``None`` if it was called back before it began."""
+        assert self._cluster is not None
+        cluster = self._cluster
         future = self._submit(errand, parcel, attempt)
         answer = asyncio.ensure_future(seat.reply(errand.fence))
         try:
@@ -220,7 +222,7 @@ class DaskBackend:
             return await asyncio.shield(recall)
         finally:
             answer.cancel()
-            future.release()
+            cluster.over(future, parcel.size_bytes)
 
     def _submit(self, errand: Errand, parcel: Parcel, attempt: int) -> Any:
         from clnrm_nb.executor.backends.dask.worker import run_parcel

@@ -36,6 +36,9 @@ _LONGEST_TTL_S: Final = 60.0
 _HELLOS: Final = 3
 """Questions to each worker at the start; the first one also opens connections, which takes longer one way."""
 
+_MOST_OVER_BYTES: Final = 8 * 1024 * 1024
+"""Of finished tasks that the scheduler keeps until :meth:`Cluster.let_go`."""
+
 
 @dataclass(slots=True)
 class Worker:
@@ -113,6 +116,8 @@ class Cluster:
         self.client = client
         self.address = address
         self.workers: dict[str, Worker] = {}
+        self._over: list[Any] = []
+        self._over_bytes = 0
 
     @property
     def capacity(self) -> int:
@@ -242,8 +247,29 @@ class Cluster:
         }
         return {name: min(amount, most[name]) for name, amount in wanted.items() if most[name] and amount}
 
+    # ---------------------------------------------------------------------------------------------- tasks
+
+    def over(self, future: Any, size_bytes: int) -> None:
+        """A task has ended; it is let go of later, with others.
+
+        Client and scheduler hold a message back while another has just gone the same way (10 and 5 ms): to
+        release each task as it ends made the next one start 9 ms later (measured 2026-11-30).
+        """
+        self._over.append(future)
+        self._over_bytes += size_bytes
+        if self._over_bytes > _MOST_OVER_BYTES:
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Let the scheduler forget the tasks that are over."""
+        for future in self._over:
+            future.release()
+        self._over.clear()
+        self._over_bytes = 0
+
     async def close(self) -> None:
         """Let go of the cluster, which goes on."""
+        self.let_go()
         with suppress(OSError, TimeoutError):
             await self.client.close()
 

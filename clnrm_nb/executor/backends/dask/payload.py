@@ -119,9 +119,14 @@ class Parcel:
         document: dict[str, Any] = orjson.loads(self.body)
         return document
 
+    @property
+    def size_bytes(self) -> int:
+        """Of what is sent, nearly."""
+        return len(self.body) + len(self.files)
+
     def __repr__(self) -> str:
         """What it is for; nothing of what is in it."""
-        return f"<Parcel {self.test_id!r} {self.fence}: {len(self.body) + len(self.files)} bytes>"
+        return f"<Parcel {self.test_id!r} {self.fence}: {self.size_bytes} bytes>"
 
 
 @dataclass(frozen=True, slots=True, repr=False)

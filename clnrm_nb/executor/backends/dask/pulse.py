@@ -34,6 +34,8 @@ _BEAT_S: Final = 0.25
 _ANSWER_S: Final = 2.0
 _BEATS_TO_ALL: Final = 20
 """Every so many beats all workers are asked: word of a start may have been lost."""
+_BEATS_TO_LET_GO: Final = 8
+"""Every so many beats the tasks of tests that are over are let go of."""
 
 
 @dataclass(slots=True, eq=False)
@@ -113,6 +115,8 @@ class Pulse:
         while True:
             await asyncio.sleep(_BEAT_S)
             number += 1
+            if number % _BEATS_TO_LET_GO == 0:
+                self._cluster.let_go()
             try:
                 await self._ask(to_all=number % _BEATS_TO_ALL == 0)
             except OSError:

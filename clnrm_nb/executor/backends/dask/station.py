@@ -28,7 +28,7 @@ from clnrm_nb.errors import BackendUnavailableError, ClnrmError, Diagnostic
 from clnrm_nb.executor.attempt import RunContext
 from clnrm_nb.executor.backends import open_backend
 from clnrm_nb.executor.backends.dask.files import artifact_files, extract
-from clnrm_nb.executor.backends.dask.parent import RemoteRun
+from clnrm_nb.executor.backends.dask.parent import remote_run
 from clnrm_nb.executor.backends.dask.payload import (
     VERSIONS,
     Reply,
@@ -189,7 +189,7 @@ class Station:
             settings=settings,
             project=project,
             receiver=await self._receiver(settings),
-            run_span=RemoteRun(document["run_span"]),
+            run_span=remote_run(document["run_span"]),
             publish=live.take,
             environ=parcel.secrets,
             tables=live.tables,
