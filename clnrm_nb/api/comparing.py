@@ -60,8 +60,8 @@ def diff(
     view : {"tree", "side-by-side", "json", "html", "markdown"}
         Form of the report, and of `output`.
     run_when : {"auto", "always", "never"}
-        ``never`` compares the spans of each test's last run; ``auto`` runs, as long as nothing can tell that
-        a run would change nothing.
+        ``never`` compares the spans of each test's last run; ``auto`` runs what the cache does not know to be
+        unchanged; ``always`` runs everything.
     output : path, optional
         Also write the report there.
     listener : callable, optional
@@ -80,7 +80,8 @@ def diff(
     elif run_when == "never":
         found = _of_stored_runs(chosen, here, options)
     else:
-        found = _of_a_run(chosen, here, listener, options)
+        asked = {**options, "force": True} if run_when == "always" else options
+        found = _of_a_run(chosen, here, listener, asked)
     found.view = view
     if output is not None:
         form: Format = "human" if view in ("tree", "side-by-side") else view  # type: ignore[assignment]  # words of the flag

@@ -83,6 +83,8 @@ def repro(
                 determinism={key: value for key, value in held.items() if value is not None},
             ),
             only=[result.name for result in snapshot.test_results],
+            # What is stored would only reproduce itself.
+            force=True,
         ),
     )
     result = run_only(prepared, listener)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Watch", "watch"]
 
-_NOT_FOR_RUNS = ("debounce", "settle", "clear", "timebox", "once")
+_REPORTS = ("report_junit", "report_json", "report_html")
 
 
 class Watch:
@@ -224,7 +224,7 @@ def _prepared(
         variable_files=[files] if isinstance(files, str) else [str(file) for file in files],
         variables=partial(_variables, given, parameters),
         once=once,
-        wrote=prepared.write,
+        wrote=prepared.write if any(options.get(name) for name in _REPORTS) else None,
     )
 
 

@@ -103,6 +103,11 @@ class Runs:
         """Tests that are queued or running, as they were when their run began."""
         return {test: run.tests[test] for run in self._going for test in run.open}
 
+    @property
+    def awaited(self) -> set[str]:
+        """Tests whose verdict will come with a run that goes on, whether they have ended or not."""
+        return {test for run in self._going for test in run.tests if test not in run.dropped}
+
     def __bool__(self) -> bool:
         """Whether any run goes on."""
         return bool(self._going)
@@ -153,6 +158,10 @@ class Runs:
         run.task = asyncio.ensure_future(self._carry_out(run, chosen, here))
         return run.number
 
+    def forget(self, number: int) -> None:
+        """What a run came to has been taken note of; until then it counts as going on."""
+        self._going = [run for run in self._going if run.number != number]
+
     def drop(self, reasons: Mapping[str, str]) -> list[str]:
         """Give tests up, wherever they run; those that really were under way."""
         dropped: list[str] = []
@@ -200,6 +209,4 @@ class Runs:
             error = failure
         except Exception as failure:  # noqa: BLE001  # A watcher goes on, whatever one run meets.
             error = InternalError(f"{type(failure).__name__}: {failure}, please report")
-        finally:
-            self._going.remove(run)
         self._ended(EndedRun(run.number, run.tests, run.since_ns, run.dropped, result, error))

@@ -305,7 +305,7 @@ class Session:
         running = self._runs.running
         plan = self._planner.trailing(edge.changes, running)
         reasons = {test: self._because(why) or "it was given up" for test, why in plan.run.items()}
-        for test in self._project.tests.keys() - self.verdicts.outcomes.keys() - running.keys():
+        for test in self._project.tests.keys() - self.verdicts.outcomes.keys() - self._runs.awaited:
             reasons.setdefault(test, "it has no verdict yet")
         names = ", ".join(self._here.project.relative(change.path) for change in edge.changes[:3])
         rest = f"does not depend on {names}" if names else "what was changed was changed back"
@@ -334,7 +334,7 @@ class Session:
         )
         self._tell.plan(why, decided, since_ns)
         for outcome in decided.invalid:
-            self.verdicts.put(outcome)
+            self.verdicts.put(outcome, self._runs.latest)
         if decided.invalid:
             self._tell.result(decided.invalid, {}, since_ns, is_latest=not decided.run)
         if decided.run:
@@ -346,6 +346,7 @@ class Session:
 
     def _on_ended(self, run: EndedRun) -> None:
         """A run is over."""
+        self._runs.forget(run.number)
         if run.error is not None:
             self.verdicts.trouble = run.error
             self._agenda.owe((test for test in run.tests if test not in run.dropped), "it could not be run")

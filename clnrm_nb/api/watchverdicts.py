@@ -32,6 +32,8 @@ class Verdicts:
     trouble: ClnrmError | None = None
     """Why the last run had no result."""
     _compared: dict[str, list[Compared]] = field(default_factory=dict)
+    _judged_by: dict[str, int] = field(default_factory=dict)
+    """The number of the run that a verdict comes from: an earlier one may end later."""
     _started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     _started_s: float = field(default_factory=time.perf_counter)
 
@@ -40,9 +42,10 @@ class Verdicts:
         """Ids of tests that do not pass."""
         return {test for test, outcome in self.outcomes.items() if outcome.status in _BAD}
 
-    def put(self, outcome: TestOutcome) -> None:
-        """A verdict in place of any there was."""
+    def put(self, outcome: TestOutcome, number: int) -> None:
+        """A verdict that is newer than those of all runs up to a number."""
         self.outcomes[outcome.id] = outcome
+        self._judged_by[outcome.id] = number
         self._compared.pop(outcome.id, None)
 
     def drop(self, tests: Iterable[str]) -> None:
@@ -52,7 +55,7 @@ class Verdicts:
             self._compared.pop(test, None)
 
     def take(self, run: EndedRun, known: Mapping[str, object], *, is_last: bool) -> list[TestOutcome]:
-        """The verdicts of a run, but for tests that were given up in it or are gone; those that count.
+        """The verdicts of a run that count: of tests that are still there and have none that is newer.
 
         Parameters
         ----------
@@ -63,9 +66,10 @@ class Verdicts:
         self.trouble = None
         taken: list[TestOutcome] = []
         for outcome in run.result.outcomes:
-            is_stale = outcome.id in run.dropped and not (is_last and outcome.id not in self.outcomes)
-            if not is_stale and outcome.id in known:
-                self.put(outcome)
+            is_dropped = outcome.id in run.dropped and not (is_last and outcome.id not in self.outcomes)
+            is_old = self._judged_by.get(outcome.id, 0) >= run.number
+            if not (is_dropped or is_old) and outcome.id in known:
+                self.put(outcome, run.number)
                 taken.append(outcome)
         kept = {outcome.id for outcome in taken}
         for part in run.result.diff.comparisons if run.result.diff else ():

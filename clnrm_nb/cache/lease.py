@@ -88,6 +88,7 @@ class Leases:
 
         def work(db: sqlite3.Connection) -> None:
             mine.clear()
+            _sweep(db)
             rows = db.execute(_OF_KEYS, (json.dumps(list(keys)),)).fetchall()
             mine.update(set(keys) - self._taken(rows))
             db.executemany(
@@ -164,6 +165,13 @@ class Leases:
 
     def _delete_all(self, db: sqlite3.Connection) -> None:
         db.execute("DELETE FROM cache_leases WHERE session = ?", (self._session,))
+
+
+def _sweep(db: sqlite3.Connection) -> None:
+    """Remove what processes that are gone have left: nobody may ever ask for it again."""
+    owners = [row["owner"] for row in db.execute("SELECT DISTINCT owner FROM cache_leases").fetchall()]
+    gone = [(owner,) for owner in owners if _living(owner) is None]
+    db.executemany("DELETE FROM cache_leases WHERE owner = ?", gone)
 
 
 def _living(text: str) -> Owner | None:

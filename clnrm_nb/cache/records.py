@@ -12,7 +12,6 @@ import os
 import stat
 import time
 import zlib
-from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from clnrm_nb.cache.fingerprint import FRESH_NS, UnreadableError, file_digest
@@ -146,6 +145,8 @@ def changed_lines(before: Sequence[int], after: Sequence[int]) -> int:
     >>> changed_lines(line_prints(b"a\nb\nc"), line_prints(b"a\nB\nc\nd"))
     2
     """
+    from difflib import SequenceMatcher
+
     start, most = 0, min(len(before), len(after))
     while start < most and before[start] == after[start]:
         start += 1

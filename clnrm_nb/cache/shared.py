@@ -5,7 +5,8 @@ bytes it names. An entry counts only if it is signed with the key that both side
 very test, inputs and expectations that were asked for, and its contents have their digests. Everything else
 is as if nothing were there, with one warning: a shared cache can be slow, broken or hostile, and never wrong.
 
-Once it has failed, it is left alone for the rest of the run: a server that is down costs its time-out once.
+Once it has failed, or kept us waiting for nothing, it is left alone for the rest of the run and for a minute:
+a server that is down costs its time-out once, also where a watcher runs tests at every save.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import json
 import platform
 import re
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from pathlib import Path
@@ -30,7 +32,7 @@ from clnrm_nb.spans.content import canonical_json
 from clnrm_nb.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from clnrm_nb.cache.key import Key
     from clnrm_nb.cache.places import Place
@@ -45,6 +47,11 @@ MOST_CONTENT_BYTES: Final = 64 * 1024**2
 _FORMAT: Final = "clnrm-shared/1"
 _SEAL: Final = '"hmac:'
 _AT_ONCE: Final = 8
+_MOST_WAITED_S: Final = 40.0
+"""Of requests that gave us nothing, summed over all that run at once."""
+_REST_S: Final = 60.0
+_resting: dict[str, float] = {}
+"""Places that were in trouble, and until when they are left alone (monotonic seconds)."""
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}\Z")
 _LOCAL: Final = frozenset(
     {"test_id", "hash", "verdict", "record", "spans", "stamps", "updated", "last_used", "size"}
@@ -87,6 +94,8 @@ class SharedCache:
         self._lock = threading.Lock()
         self._warned: set[str] = set()
         self._is_off = False
+        self._waited_s = 0.0
+        self._name = ""
 
     @classmethod
     def of(cls, settings: SharedSettings, root: Path, warn: Callable[[str], None]) -> Self | None:
@@ -112,7 +121,12 @@ class SharedCache:
             if settings.url
             else DirectoryPlace(root / Path(settings.dir).expanduser())
         )
-        return cls(place, settings.key, warn=warn, read=settings.read, write=settings.write)
+        shared = cls(place, settings.key, warn=warn, read=settings.read, write=settings.write)
+        shared._name = settings.url or settings.dir
+        if time.monotonic() < _resting.get(shared._name, 0.0):
+            warn("the shared cache was in trouble a moment ago: it is left alone for a minute")
+            return None
+        return shared
 
     # ------------------------------------------------------------------------------------------- use
 
@@ -123,11 +137,15 @@ class SharedCache:
         """
         if not self._reads or self._is_off or why_not_shared(key):
             return None
+        begun_s = time.monotonic()
         try:
-            return self._fetched(test_id, key)
+            found = self._fetched(test_id, key)
         except OSError as error:
             self._give_up(error)
             return None
+        if found is None:
+            self._wait(time.monotonic() - begun_s)
+        return found
 
     def fetch_all(self, wanted: Mapping[str, Key]) -> dict[str, Deposit]:
         """The same for many tests by id, several at a time; those of which nothing is sure are left out."""
@@ -152,11 +170,27 @@ class SharedCache:
             return False
         if entry.spans is not None and deposit.spans is None:
             return False
+        begun_s = time.monotonic()
         try:
-            return self._offered(deposit)
+            is_offered = self._offered(deposit)
         except OSError as error:
             self._give_up(error)
             return False
+        self._wait(time.monotonic() - begun_s)
+        return is_offered
+
+    def offer_all(self, deposits: Sequence[Deposit], spans: Callable[[Deposit], bytes | None]) -> None:
+        """The same for many, several at a time.
+
+        Parameters
+        ----------
+        spans : callable
+            The spans of a deposit that only names them.
+        """
+        if not self._writes or self._is_off or not deposits:
+            return
+        with ThreadPoolExecutor(min(_AT_ONCE, len(deposits)), "clnrm-shared-cache") as pool:
+            list(pool.map(lambda one: self.offer(one, spans(one)), deposits))
 
     # --------------------------------------------------------------------------------------- reading
 
@@ -229,8 +263,18 @@ class SharedCache:
 
     # --------------------------------------------------------------------------------------- trouble
 
+    def _wait(self, seconds: float) -> None:
+        """Note time that gave us nothing; too much of it is trouble, too."""
+        with self._lock:
+            self._waited_s += seconds
+            is_slow = self._waited_s > _MOST_WAITED_S
+        if is_slow:
+            self._give_up(TimeoutError("it is too slow"))
+
     def _give_up(self, error: OSError) -> None:
         self._is_off = True
+        if self._name:
+            _resting[self._name] = time.monotonic() + _REST_S
         reason = error.strerror or str(error) or type(error).__name__
         self._say("away", f"the shared cache is not used any more in this run: {reason.lower()}")
 

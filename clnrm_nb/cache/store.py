@@ -7,24 +7,32 @@ is a miss, what cannot be written is said once (``State.diagnostics``, CLN804), 
 
 from __future__ import annotations
 
-import json
 import zlib
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.cache import upkeep
-from clnrm_nb.cache.entry import Decision, Entry, Stats
-from clnrm_nb.cache.key import Key
+from clnrm_nb.cache.entry import Stats
 from clnrm_nb.cache.manifest import Manifest
-from clnrm_nb.cache.packing import DamagedError, pack, pack_large, unpack, unpack_large
+from clnrm_nb.cache.packing import pack, pack_large, unpack_large
+from clnrm_nb.cache.rows import (
+    array,
+    decision_of,
+    documents,
+    entries_of,
+    key_of,
+    later_than_all,
+    packed_key,
+)
 from clnrm_nb.cache.stamps import Stamps
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from clnrm_nb.cache.entry import Deposit, Stamp
+    from clnrm_nb.cache.entry import Decision, Deposit, Entry, Stamp
+    from clnrm_nb.cache.key import Key
     from clnrm_nb.cache.upkeep import Verification
     from clnrm_nb.config.keys import Cache
     from clnrm_nb.state.store import State
@@ -32,9 +40,6 @@ if TYPE_CHECKING:
 __all__ = ["CacheStore"]
 
 _PACKED_LEVEL: Final = 1
-
-_entry: Final[Callable[..., Entry]] = Entry
-"""By position, the last field by name: an earlier version wrote fewer of them."""
 
 
 class CacheStore:
@@ -66,9 +71,9 @@ class CacheStore:
             "SELECT entry.test_id, entry.hash, document, last_used FROM json_each(?) AS wanted "
             "JOIN cache_entries AS entry ON entry.test_id = json_extract(wanted.value, '$[0]') "
             "AND entry.hash = json_extract(wanted.value, '$[1]')",
-            (_json(list(keys)),),
+            (array(keys),),
         )
-        return {entry.key: entry for entry in self._entries(rows)}
+        return {entry.key: entry for entry in entries_of(rows)}
 
     def latest(self, test_ids: Collection[str] | None = None) -> dict[str, Entry]:
         """Of each test the entry that was stored or used last; of all tests where none are named."""
@@ -81,16 +86,16 @@ class CacheStore:
             rows = self._state.read(
                 "SELECT test_id, hash, document, last_used, max(used) FROM cache_entries "
                 "WHERE test_id IN (SELECT value FROM json_each(?)) GROUP BY test_id ORDER BY test_id",
-                (_json(list(test_ids)),),
+                (array(test_ids),),
             )
-        return {entry.test_id: entry for entry in self._entries(rows)}
+        return {entry.test_id: entry for entry in entries_of(rows)}
 
     def entries(self, paths: Sequence[str] = ()) -> list[Entry]:
         """Entries of tests by id, file or directory (empty: all), those used last first."""
         rows = self._state.read(
             "SELECT test_id, hash, document, last_used FROM cache_entries ORDER BY used DESC, test_id"
         )
-        return self._entries(row for row in rows if upkeep.is_among(row["test_id"], paths))
+        return entries_of(row for row in rows if upkeep.is_among(row["test_id"], paths))
 
     def are_whole(self, entries: Collection[Entry]) -> set[tuple[str, str]]:
         """Keys of the entries whose objects are there and unharmed.
@@ -117,9 +122,7 @@ class CacheStore:
         rows = self._state.read(
             "SELECT key FROM cache_entries WHERE test_id = ? AND hash = ?", (entry.test_id, entry.hash)
         )
-        for document in self._documents(rows, "key", unpack_large):
-            return Key(document["parts"], document["expectations"])
-        return None
+        return next(iter(documents(rows, key_of)), None)
 
     # ----------------------------------------------------------------------------------- entries: write
 
@@ -157,7 +160,7 @@ class CacheStore:
             db.execute(
                 "UPDATE cache_entries SET document = ?, key = coalesce(?, key) "
                 "WHERE test_id = ? AND hash = ?",
-                (document, key and _packed_key(key), entry.test_id, entry.hash),
+                (document, key and packed_key(key), entry.test_id, entry.hash),
             )
 
         return self._state.write(work)
@@ -196,7 +199,7 @@ class CacheStore:
         counted = list((counts or {}).items())
 
         def work(db: sqlite3.Connection) -> None:
-            tick = _tick(db)
+            tick = later_than_all(db)
             db.executemany(
                 "UPDATE cache_entries SET used = ?, last_used = ? WHERE test_id = ? AND hash = ?",
                 [(tick, *row) for row in seen],
@@ -223,21 +226,21 @@ class CacheStore:
         """Manifests by request; those that are damaged or of another version are not there."""
         rows = self._state.read(
             "SELECT document FROM cache_manifests WHERE request IN (SELECT value FROM json_each(?))",
-            (_json(list(requests)),),
+            (array(requests),),
         )
-        return {one.request: one for one in self._documents(rows, "document", Manifest.unpacked)}
+        return {one.request: one for one in documents(rows, Manifest.unpacked)}
 
     def manifest_of(self, file: str) -> Manifest | None:
         """The last manifest made of a scenario file, whatever was given: to tell what differs."""
         rows = self._state.read(
             "SELECT document FROM cache_manifests WHERE file = ? ORDER BY used DESC LIMIT 1", (file,)
         )
-        return next(iter(self._documents(rows, "document", Manifest.unpacked)), None)
+        return next(iter(documents(rows, Manifest.unpacked)), None)
 
     def prints_of(self, manifest: Manifest) -> dict[str, Any]:
         """:attr:`Manifest.prints`: of the lines of its files and the members of its mounts."""
         rows = self._state.read("SELECT prints FROM cache_manifests WHERE request = ?", (manifest.request,))
-        return next(iter(self._documents(rows, "prints", unpack_large)), {})
+        return next(iter(documents(rows, unpack_large)), {})
 
     # --------------------------------------------------------------------------- decisions and counters
 
@@ -249,10 +252,9 @@ class CacheStore:
             rows = self._state.read(
                 "SELECT document FROM cache_decisions WHERE test_id IN (SELECT value FROM json_each(?)) "
                 "ORDER BY test_id",
-                (_json(list(test_ids)),),
+                (array(test_ids),),
             )
-        found = (Decision.from_json(document) for document in self._documents(rows, "document", unpack))
-        return {decision.test_id: decision for decision in found}
+        return {decision.test_id: decision for decision in documents(rows, decision_of)}
 
     def stats(self) -> Stats:
         """The store at a glance."""
@@ -294,7 +296,7 @@ class CacheStore:
             CLN001: the objects cannot be listed.
         """
         rows = self._state.read("SELECT test_id, hash, document, last_used FROM cache_entries")
-        return upkeep.verify(self._state, [(row[0], row[1]) for row in rows], self._entries(rows))
+        return upkeep.verify(self._state, [(row[0], row[1]) for row in rows], entries_of(rows))
 
     # ------------------------------------------------------------------------------------------- rows
 
@@ -308,7 +310,7 @@ class CacheStore:
         known: dict[str, Stamp] = {digest: stamp for digest, stamp in stamps.items() if stamp is not None}
         if record is None or len(known) != len(stamps) or (deposit.spans is not None and spans is None):
             return None
-        key = _packed_key(deposit.key)
+        key = packed_key(deposit.key)
         size = sum(stamp[0] for stamp in known.values()) + len(key)
         at = self._at()
         entry = replace(deposit.entry, record=record, spans=spans, stamps=known, updated=at, size=size)
@@ -317,53 +319,12 @@ class CacheStore:
     @staticmethod
     def _insert(db: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
         upkeep.remove(db, [(row[0], row[1]) for row in rows])
-        tick = _tick(db)
+        tick = later_than_all(db)
         db.executemany(
             "INSERT INTO cache_entries (used, test_id, hash, last_used, size, record, spans, document, key) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [(tick, *row) for row in rows],
         )
 
-    @staticmethod
-    def _entries(rows: Iterable[sqlite3.Row]) -> list[Entry]:
-        """Of rows that begin with test, hash, document and time of use."""
-        found: list[Entry] = []
-        for row in rows:
-            try:
-                entry = _entry(*unpack(row[2]), last_used=row[3])
-            except (DamagedError, TypeError):
-                continue
-            if entry.test_id == row[0] and entry.hash == row[1]:
-                found.append(entry)
-        return found
-
-    @staticmethod
-    def _documents(rows: Iterable[sqlite3.Row], column: str, read: Callable[[bytes], Any]) -> list[Any]:
-        """Those that can be read; the others are as if they were not there."""
-        found = []
-        for row in rows:
-            try:
-                found.append(read(row[column]))
-            except DamagedError:
-                continue
-        return found
-
     def _at(self) -> str:
         return self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _tick(db: sqlite3.Connection) -> int:
-    """Later than every use so far: clocks go back, this does not."""
-    found = db.execute(
-        "SELECT max(coalesce((SELECT max(used) FROM cache_entries), 0), "
-        "coalesce((SELECT max(used) FROM cache_manifests), 0)) + 1"
-    )
-    return int(found.fetchone()[0])
-
-
-def _packed_key(key: Key) -> bytes:
-    return pack_large({"parts": key.parts, "expectations": key.expectations})
-
-
-def _json(values: object) -> str:
-    return json.dumps(values)

@@ -58,7 +58,8 @@ def watch(paths: Any, context: Context, options: Mapping[str, Any]) -> RunResult
     """
     chosen = {name: value for name, value in options.items() if name not in ("clear", "digest")}
     output = context.settings.output
-    has_screen = not options.get("emit_events")
+    # Where stderr is read line by line, by a machine, nothing is drawn on it.
+    has_screen = not options.get("emit_events") and output.log_format != "json"
     has_keys = has_screen and not options.get("once") and sys.stdin.isatty() and sys.stderr.isatty()
     display = WatchDisplay(
         color=wants_color(output.color, sys.stderr),

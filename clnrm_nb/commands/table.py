@@ -14,7 +14,9 @@ from typing import Any, Final, Literal
 
 __all__ = ["COMMANDS", "SETS", "Argument", "Command", "Flag", "flags_of"]
 
-Kind = Literal["switch", "text", "int", "float", "duration", "file", "directory", "choice", "count"]
+Kind = Literal[
+    "switch", "text", "int", "float", "percent", "duration", "file", "directory", "choice", "count"
+]
 Format = Literal["human", "json", "junit", "tap", "github"]
 
 
@@ -226,7 +228,7 @@ SETS: Final[dict[str, tuple[Flag, ...]]] = {
         Flag(
             "audit",
             "Share of reused results that is checked against a fresh run.",
-            "float",
+            "percent",
             key="cache.audit_percent",
             metavar="PCT",
         ),

@@ -72,11 +72,20 @@ class _Tree(click.Group):
         return [name for name, command in self.commands.items() if not command.hidden]
 
 
+class _Percent(click.FloatRange):
+    """``5`` or ``5%``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number: Any = value.strip().removesuffix("%") if isinstance(value, str) else value
+        return super().convert(number, param, ctx)
+
+
 _TYPES: dict[str, click.ParamType[Any]] = {
     "text": click.STRING,
     "duration": click.STRING,
     "int": click.IntRange(min=0),
     "float": click.FloatRange(min=0),
+    "percent": _Percent(min=0, max=100),
     # Existence is the business of the command: one message for a missing file, whoever asks.
     "file": click.Path(path_type=str),
     "directory": click.Path(path_type=str),

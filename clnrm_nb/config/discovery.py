@@ -122,6 +122,8 @@ def _is_ignored(relative: str, ignore: Sequence[str]) -> bool:
 
 def _without_twins(files: list[Path], project: Project, diagnostics: list[Diagnostic]) -> list[Path]:
     templates = {path for path in files if path.name.endswith(TEMPLATE_SUFFIX)}
+    if not templates:
+        return files
     kept: list[Path] = []
     for path in sorted(files, key=project.relative):
         twin = path.with_name(f"{path.name}.tera")

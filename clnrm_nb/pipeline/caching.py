@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from clnrm_nb.state import State
 
 __all__ = ["Caching"]
+
+_log = logging.getLogger(__name__)
 
 
 class Caching:
@@ -71,6 +74,7 @@ class Caching:
         self._asks = self._is_on and not request.force and not request.is_repeated
         self._store = CacheStore(state, settings.cache)
         self._leases: Leases | None = None
+        self._beating: asyncio.Task[None] | None = None
         self._lookup: Lookup | None = None
         self._has_changed = False
         self.answers: Counter[str] = Counter()
@@ -127,10 +131,14 @@ class Caching:
             masker=masker,
             shared=self._shared,
         )
-        if not self._asks:
-            await asyncio.to_thread(self._lookup.prepare, "forced", chosen)
-            return list(chosen), Found()
-        decided = await asyncio.to_thread(self._lookup.decide, chosen)
+        try:
+            if not self._asks:
+                await asyncio.to_thread(self._lookup.prepare, "forced", chosen)
+                return list(chosen), Found()
+            decided = await asyncio.to_thread(self._lookup.decide, chosen)
+        except Exception:  # noqa: BLE001  # Whatever is wrong with what is stored, tests can be run.
+            _log.warning("the cache could not be asked; everything is run", exc_info=True)
+            return self._lookup.unanswered(chosen), Found()
         self.answers += self._lookup.answers()
         return decided
 
@@ -147,8 +155,14 @@ class Caching:
             return set()
         if self._leases is None:
             self._leases = Leases(self._state)
+            self._beating = asyncio.create_task(self._leases.beat())
         mine = self._leases.take([_lease(*each) for each in hashes.items()])
         return {test_id for test_id, value in hashes.items() if _lease(test_id, value) in mine}
+
+    def release(self, hashes: Mapping[str, str]) -> None:
+        """Let others have tests that this run has done."""
+        if self._leases is not None:
+            self._leases.release([_lease(*each) for each in hashes.items()])
 
     async def wait(self, hashes: Mapping[str, str]) -> set[str]:
         """Wait until other runs are done with some of these tests; those they are done with."""
@@ -171,6 +185,21 @@ class Caching:
         """Store what passed, drop what did not, and let other runs have it."""
         if not self._is_on or not keys:
             return
+        try:
+            await self._kept(outcomes, tests, keys, audited=audited, spans=spans, masker=masker)
+        except Exception:  # noqa: BLE001  # The tests have their verdicts.
+            _log.warning("results could not be stored in the cache", exc_info=True)
+
+    async def _kept(
+        self,
+        outcomes: Sequence[TestOutcome],
+        tests: Collection[AnyTest],
+        keys: Mapping[str, Key],
+        *,
+        audited: Mapping[str, Entry],
+        spans: Mapping[str, str],
+        masker: Masker,
+    ) -> None:
         from clnrm_nb.pipeline.keeping import hold_against_the_stored, keep
         from clnrm_nb.pipeline.load import LoadedTest
 
@@ -199,6 +228,9 @@ class Caching:
 
     def close(self) -> None:
         """Let go of what is reserved, and tell other programs what is stored."""
+        if self._beating is not None:
+            self._beating.cancel()
+            self._beating = None
         if self._leases is not None:
             self._leases.close()
             self._leases = None

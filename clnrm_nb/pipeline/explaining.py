@@ -129,6 +129,7 @@ class _Explainer:
         self._state = state
         self._store = store
         self._backend = backend
+        self._ran = state.last_results()
         self._tests = Tests(
             request,
             project=project,
@@ -167,13 +168,22 @@ class _Explainer:
             before = latest.get(test.test_id)
             now = self._refused(test, images) if key is None else self._decided(test, key, entry)
             last = decisions.get(test.test_id)
-            found.append(Explanation(test.test_id, last, now, entry or before, self._notes()))
+            found.append(Explanation(test.test_id, last, now, entry or before, self._notes(test, last)))
         return found
 
-    def _notes(self) -> tuple[str, ...]:
-        if self._settings.cache.enabled:
-            return ()
-        return ("the cache is switched off (cache.enabled = false): whatever it knows, tests are run",)
+    def _notes(self, test: LoadedTest, last: Decision | None) -> tuple[str, ...]:
+        notes = []
+        ran = self._ran.get(test.test_id)
+        if ran is not None and (last is None or (ran["run"] != last.run and ran["at"] >= last.at)):
+            notes.append(
+                f"its last run ({ran['at']}, run {ran['run']}) did not ask the cache, "
+                "as with --no-cache, --repeat and --until-fail"
+            )
+        if not self._settings.cache.enabled:
+            notes.append(
+                "the cache is switched off (cache.enabled = false): tests are run, whatever it knows"
+            )
+        return tuple(notes)
 
     def _keys(self, images: ImageIds) -> dict[str, Key]:
         return {

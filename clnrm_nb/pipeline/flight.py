@@ -49,6 +49,7 @@ async def run_or_wait(
     waiting = {test.test_id: test for test in tests if test.test_id in found.hashes.keys() - mine}
     hashes = {name: found.hashes[name] for name in waiting}
     outcomes = dict(await run([test for test in tests if test.test_id not in waiting], found))
+    caching.release({name: found.hashes[name] for name in mine})
     why = why_over(outcomes)
     while waiting and why is None:
         free = await _awaited(caching, {name: hashes[name] for name in waiting})
@@ -64,6 +65,7 @@ async def run_or_wait(
         left = [test for test in freed if test.test_id not in again.outcomes]
         waiting |= {test.test_id: test for test in left if test.test_id in again.hashes.keys() - mine}
         outcomes |= await run([test for test in left if test.test_id not in waiting], again)
+        caching.release({name: again.hashes[name] for name in mine})
         why = why_over(outcomes)
     return outcomes | {name: not_started(test, why or "") for name, test in waiting.items()}
 

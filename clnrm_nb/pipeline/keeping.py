@@ -61,8 +61,7 @@ def keep(
         ]
         store.put(deposits)
         if shared is not None:
-            for deposit in deposits:
-                shared.offer(deposit, store.spans_of(deposit.entry))
+            shared.offer_all(deposits, lambda deposit: store.spans_of(deposit.entry))
 
 
 def _deposit(

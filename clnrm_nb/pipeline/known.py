@@ -7,6 +7,7 @@ written down when it was last rendered. Whoever needs more of such a test has it
 from __future__ import annotations
 
 import json
+import logging
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from clnrm_nb.template import TemplateRequest
 
 __all__ = ["KnownTest", "SourceFile", "Tests"]
+
+_log = logging.getLogger(__name__)
 
 _WITHOUT_A_SAY: Final[dict[str, bool | set[str]]] = {
     "cli": True,
@@ -217,7 +220,12 @@ class Tests:
         """Find the files that need not be read."""
         # A cell has no file whose record could be trusted.
         files = {file.name: file for file in self.files if file.request.text is None}
-        for name, manifest in self._store.manifests(files.keys()).items():
+        try:
+            manifests = self._store.manifests(files.keys())
+        except Exception:  # noqa: BLE001  # Whatever is wrong with what is stored, files can be read.
+            _log.warning("the cache could not be asked; every file is read", exc_info=True)
+            return
+        for name, manifest in manifests.items():
             file = files[name]
             file.manifest = manifest
             file.change = manifest.holds(self._present)

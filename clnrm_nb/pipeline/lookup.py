@@ -147,6 +147,16 @@ class Lookup:
         words = {"rejudge": "rejudged"}
         return Counter(words.get(each.answer, each.answer) for each in self._decisions.values())
 
+    def unanswered(self, chosen: Sequence[AnyTest]) -> list[AnyTest]:
+        """The chosen tests, all of them read, as if nothing had been asked."""
+        self.inputs = None
+        unread = {
+            id(one.file): one.file for one in chosen if isinstance(one, KnownTest) and one.file.is_known
+        }
+        self._tests.load(list(unread.values()))
+        now = {test.test_id: test for test in self._tests.loaded}
+        return [now[test.test_id] for test in chosen if test.test_id in now]
+
     def prepare(self, reason: str, chosen: Sequence[AnyTest]) -> None:
         """Ask nothing, and be ready to store what comes of the tests.
 

@@ -142,18 +142,19 @@ async def _carried_out(
             caching.tests.loaded, request.variables.environ or os.environ, caching.tests.secrets()
         )
         with hiding(masker):
-            run = _Run(
-                request,
-                project=project,
-                settings=settings,
-                started=started,
-                caching=caching,
-                state=state,
-                publish=guarded(listener),
-                tables=tables,
-                masker=masker,
-                control=control,
-            )
+            with phase("clnrm.select"):
+                run = _Run(
+                    request,
+                    project=project,
+                    settings=settings,
+                    started=started,
+                    caching=caching,
+                    state=state,
+                    publish=guarded(listener),
+                    tables=tables,
+                    masker=masker,
+                    control=control,
+                )
             return await run.carry_out()
 
 
@@ -219,7 +220,9 @@ class _Run:
             self._resumption = self._resume()
         self._tell_start()
         try:
-            result = self._result(await self._outcomes())
+            outcomes = await self._outcomes()
+            with phase("clnrm.report"):
+                result = self._result(outcomes)
             result.measures = measured(
                 result.outcomes,
                 run_id=self._started.run_id,

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["CacheStats"]
 
 _HASH: Final = 12
-"""Characters of a hash that a terminal shows; documents and frames have all of it."""
+"""Characters of a hash that people are shown; documents and frames have all of it."""
+_SHOWN_TESTS: Final = 50
 
 
 class CacheStats(Table):
@@ -125,16 +126,35 @@ class CacheStats(Table):
         header = [name for name in self.header if any(row[name] not in (None, "") for row in rows)]
         return header, [[row[name] for name in header] for row in rows]
 
-    def html(self) -> str:
-        """See the base."""
-        from clnrm_nb.report.html import escape, table
+    def _in_html(self) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
+        return self._in_text()
 
+    def html(self) -> str:
+        """See the base; what is told of all entries, or of a test, stands for the rows."""
+        from clnrm_nb.report.html import escape, table
+        from clnrm_nb.report.resultview import findings_html
+
+        if not self._facts and not self._explained:
+            return super().html()
         facts = [
             f"<tr><td class=w>{escape(name)}</td><td class=w dir=auto>{escape(text)}</td></tr>"
             for name, text in self._facts.items()
         ]
         shown = table(self.title, ("", ""), facts) if facts else ""
-        for one in self._explained:
-            sentences = "".join(f"<li dir=auto>{escape(text)}</li>" for text in one["sentences"])
-            shown += f"<p dir=auto><b>{escape(one['headline'])}</b></p><ul>{sentences}</ul>"
-        return shown + super().html() if self.rows or not shown else shown
+        shown += "".join(_explained_html(one) for one in self._explained[:_SHOWN_TESTS])
+        if len(self._explained) > _SHOWN_TESTS:
+            shown += f"<p>showing {_SHOWN_TESTS} of {len(self._explained):,} (all of them: .frame)</p>"
+        return shown + findings_html(self.raw["diagnostics"], "", 20_000)
+
+
+def _explained_html(one: Mapping[str, Any]) -> str:
+    """A headline, and what was decided when, with its reasons below."""
+    from clnrm_nb.report.html import escape
+
+    lines = "".join(
+        f"<ul><li dir=auto>{escape(text.strip())}</li></ul>"
+        if text.startswith(" ")
+        else f"<li dir=auto>{escape(text)}</li>"
+        for text in one["sentences"]
+    )
+    return f"<p dir=auto><b>{escape(one['headline'])}</b></p><ul>{lines}</ul>"

@@ -14,6 +14,7 @@ from clnrm_nb.report.html import Weighed, details, escape, escape_block, status,
 from clnrm_nb.report.resulttext import place_text, summary_words
 from clnrm_nb.report.signs import backend_words
 from clnrm_nb.report.text import duration_text, number_text, one_line, value_text
+from clnrm_nb.report.timings import timing_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -58,6 +59,8 @@ def result_html(result: RunResult, trace: str, *, scale: float = 1.0) -> str:
         findings_html(result.raw["diagnostics"], "", int(_FINDINGS_BYTES * scale)),
         _differences(result, int(_DIFFS_BYTES * scale)),
     ]
+    if spent := result.raw["data"].get("timings"):
+        parts.append(details("where the time went", f"<pre>{escape_block(timing_text(spent), 4_000)}</pre>"))
     if trace:
         parts.append(details("trace", trace))
     return "".join(parts)

@@ -106,6 +106,10 @@ class Table(View):
         """Header and rows as a terminal has room for them."""
         return self.header, self.rows
 
+    def _in_html(self) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
+        """Header and rows as a page has room for them."""
+        return self.header, self.rows
+
     def html(self) -> str:
         """See the base."""
         from clnrm_nb.report.html import Weighed, escape, table
@@ -123,13 +127,14 @@ class Table(View):
                 kind = f" class={'w' if len(text) <= _LONGEST_WHOLE else 'l'} dir=auto"
             return f"<td{kind}>{escape(text)}</td>"
 
+        header, shown_rows = self._in_html()
         rows = Weighed(
-            (f"<tr>{''.join(map(cell, self.header, row))}</tr>" for row in self.rows[:_SHOWN_ROWS]),
-            len(self.rows),
+            (f"<tr>{''.join(map(cell, header, row))}</tr>" for row in shown_rows[:_SHOWN_ROWS]),
+            len(shown_rows),
             HTML_BYTES,
         )
         notes = "".join(f"<p dir=auto>{escape(note)}</p>" for note in self.notes)
-        shown = table(self.title, self.header, rows) + rows.note("(all of them: .frame)") + notes
+        shown = table(self.title, header, rows) + rows.note("(all of them: .frame)") + notes
         return shown + findings_html(self.raw["diagnostics"], "", 20_000)
 
 

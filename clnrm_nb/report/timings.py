@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from clnrm_nb.report.lines import Line, line
+from clnrm_nb.report.lines import Line, line, to_plain
 from clnrm_nb.report.text import duration_text
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.spans.phases import Phase
 
-__all__ = ["timing_lines", "timings"]
+__all__ = ["timing_lines", "timing_text", "timings"]
 
 _TEST: Final = "clnrm.test"
 
@@ -66,6 +66,11 @@ def timings(root: Phase, tests: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         row["duration_ms"] = round(row["duration_ms"], 3)
         row["start_ms"] = None if row["start_ms"] is None else round(row["start_ms"], 3)
     return {"trace_id": root.trace_id, "phases": rows}
+
+
+def timing_text(document: Mapping[str, Any]) -> str:
+    """The same as plain text, without its heading."""
+    return to_plain(timing_lines(document)[1:])
 
 
 def timing_lines(document: Mapping[str, Any]) -> list[Line]:

@@ -162,7 +162,7 @@ def _reaction(state: WatchState, signs: Signs) -> list[Line]:
     cached = [(test.id, test.why or "unchanged") for test in told if test.status == "cached"]
     if executed:
         lines.append(line(("ran      ", "dim"), names_text([_brief(test) for test in executed])))
-    elif reaction.files and not reaction.ran:
+    elif reaction.planned_ms is not None and not reaction.ran:
         lines.append(line(("ran      ", "dim"), "nothing"))
     not_run = [*[(name, f"cached: {why}") for name, why in cached], *reaction.not_run]
     total = reaction.not_run_total + len(cached)

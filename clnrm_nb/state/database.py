@@ -155,6 +155,10 @@ MIGRATIONS: Final = (
         PRIMARY KEY (engine, name)
     );
     """,
+    """
+    ALTER TABLE results ADD COLUMN record TEXT;
+    CREATE INDEX results_by_record ON results (record) WHERE record IS NOT NULL;
+    """,
 )
 """Each lifts the schema by one version; ``PRAGMA user_version`` counts those applied."""
 
@@ -232,7 +236,7 @@ class Database:
     def _retrying(self, work: Callable[[sqlite3.Connection], list[sqlite3.Row]]) -> list[sqlite3.Row]:
         try:
             return work(self._connect())
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             if not _is_damage(error):
                 raise
             self._set_aside(error)
@@ -250,7 +254,7 @@ class Database:
         for _ in range(2):
             try:
                 return self._open()
-            except sqlite3.DatabaseError as error:
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
                 why = str(error)
                 if not _is_damage(error):
                     break
@@ -284,18 +288,29 @@ class Database:
 
     def _open_read_only(self) -> sqlite3.Connection | None:
         """What was recorded before, on a disk that takes no more; only if its schema is the one known."""
-        try:
-            # Without a writable directory there is no shared memory for WAL: the file is read as it is.
-            uri = f"{self.path.absolute().as_uri()}?mode=ro&immutable=1"
-            connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-        except (OSError, sqlite3.Error):
-            return None
-        connection.row_factory = sqlite3.Row
-        with suppress(sqlite3.Error):
-            if _version(connection) == len(MIGRATIONS):
-                return connection
-        connection.close()
+        # Without a writable directory there is no shared memory for WAL: then the file is read as it is,
+        # unless some of what was recorded stands in the journal only. Half of it may be worse than nothing.
+        as_it_is = () if self._has_journal() else ("&immutable=1",)
+        for how in ("", *as_it_is):
+            try:
+                uri = f"{self.path.absolute().as_uri()}?mode=ro{how}"
+                connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+            except (OSError, sqlite3.Error):
+                return None
+            connection.row_factory = sqlite3.Row
+            with suppress(sqlite3.Error):
+                if _version(connection) == len(MIGRATIONS):
+                    return connection
+            connection.close()
         return None
+
+    def _has_journal(self) -> bool:
+        try:
+            return self.path.with_name(f"{self.path.name}-wal").stat().st_size > 0
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
 
     @staticmethod
     def _open_memory() -> sqlite3.Connection:
@@ -306,7 +321,7 @@ class Database:
 
     # ------------------------------------------------------------------------------------- setting aside
 
-    def _set_aside(self, error: sqlite3.DatabaseError) -> None:
+    def _set_aside(self, error: Exception) -> None:
         """Make room for a fresh file, unless another process has done so already."""
         self.close()
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
@@ -335,7 +350,10 @@ def _exclusive(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
+def _is_damage(error: Exception) -> bool:
+    if isinstance(error, UnicodeDecodeError):
+        # SQLite quotes the schema that it cannot make sense of.
+        return True
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
 
 

@@ -19,7 +19,22 @@ if TYPE_CHECKING:
 __all__ = ["pack", "pack_head", "unpack"]
 
 _RECORD: Final = "record"
-_OF_THE_RECORD: Final = frozenset({"scenarios", "expectations", "timings_ms"})
+_OWN: Final = ("id", "name", "status", "stored_status", "duration_ms", "cached", "backend", "hash", "reason")
+_UNKNOWN: Final[dict[str, Any]] = {
+    "hermetic": False,
+    "replayed": False,
+    "isolation": "",
+    "matrix": {},
+    "hash_reason": None,
+    "span_count": 0,
+    "complete": True,
+    "trace_digest": None,
+    "timings_ms": {},
+    "scenarios": [],
+    "expectations": [],
+    "diagnostics": [],
+}
+"""What is said of a test whose record is gone."""
 
 
 def pack(document: Mapping[str, Any]) -> bytes:
@@ -28,8 +43,12 @@ def pack(document: Mapping[str, Any]) -> bytes:
 
 
 def pack_head(document: Mapping[str, Any], record: str) -> bytes:
-    """The head of a cached test, and the digest of the record that holds the rest."""
-    return orjson.dumps({**document, _RECORD: record}, default=str)
+    """What is a cached test's own, and the digest of the record that holds the rest."""
+    own = {name: document[name] for name in _OWN}
+    if document["diagnostics"]:
+        own["diagnostics"] = document["diagnostics"]
+    own[_RECORD] = record
+    return orjson.dumps(own, default=str)
 
 
 def unpack(packed: bytes, get_object: Callable[[str], bytes | None]) -> dict[str, Any]:
@@ -37,15 +56,12 @@ def unpack(packed: bytes, get_object: Callable[[str], bytes | None]) -> dict[str
 
     Raises
     ------
-    ValueError, zlib.error
+    ValueError, KeyError, zlib.error
         It is damaged.
     """
     if not packed.startswith(b"{"):
         return dict(json.loads(zlib.decompress(packed)))
-    head: dict[str, Any] = json.loads(packed)
-    content = get_object(head.pop(_RECORD))
-    if content is None:
-        return head
-    outcome = json.loads(zlib.decompress(content))["outcome"]
-    mine = {name: value for name, value in head.items() if name not in _OF_THE_RECORD}
-    return {**outcome, **mine}
+    own: dict[str, Any] = json.loads(packed)
+    content = get_object(own.pop(_RECORD))
+    stored = _UNKNOWN if content is None else json.loads(zlib.decompress(content))["outcome"]
+    return {**stored, "diagnostics": [], **own}

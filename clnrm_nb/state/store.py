@@ -257,7 +257,7 @@ class State:
     def _read(self, sql: str, parameters: Sequence[object] = ()) -> list[sqlite3.Row]:
         try:
             return self._database.read(sql, parameters)
-        except (sqlite3.Error, UnicodeError) as error:
+        except (OSError, sqlite3.Error, UnicodeError) as error:
             self._warn(f"`state.db` cannot be read: {error}", topic="read")
             return []
 
@@ -281,6 +281,7 @@ def _result_row(
         test.get("hash"),
         test.get("hash_reason"),
         heads.pack(test) if record is None else heads.pack_head(test, record),
+        record,
     )
 
 
@@ -290,7 +291,7 @@ def _insert(db: sqlite3.Connection, run: Mapping[str, Any], at: str, rows: Seque
     db.executemany(
         "INSERT INTO results "
         "(run, at, test_id, status, duration_ms, cached, backend, trace_digest, spans, "
-        "hash, hash_reason, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "hash, hash_reason, document, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         rows,
     )
 

@@ -1,6 +1,7 @@
 """The cache as people meet it: stats, list, clear, verify, why, and results shared between projects."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -105,7 +106,7 @@ def test_the_frame_has_the_columns_of_the_specification_for_no_rows_as_for_many(
         assert found.frame.dtypes.astype(str).to_dict() == dtypes
         (row,) = found.frame.to_dict("records")
         assert (row["test_id"], row["status"], row["stored_status"]) == (FILE, "cached", "passed")
-        assert "status" in found._repr_mimebundle_()["text/html"] or found.raw["command"] == "cache why"
+        assert FILE in found._repr_mimebundle_()["text/html"] or found.raw["command"] == "cache stats"
 
 
 def test_clear_forgets_tests_by_path_and_the_export_follows(project):
@@ -232,6 +233,32 @@ def test_force_no_cache_and_audit_are_told():
     run(audit=100.0)
     assert last(api.cache_why(FILE)) == ("miss", ["it was chosen by --audit to be run all the same"])
     assert api.cache_stats().raw["summary"]["audited"] == 1
+
+
+def test_a_run_that_asked_nothing_is_told_beside_the_decision_before_it():
+    run()
+    run(no_cache=True)
+    (one,) = api.cache_why(FILE).raw["data"]["why"]
+    assert one["last"]["causes"] == [{"kind": "first"}]
+    (note,) = one["notes"]
+    assert "did not ask the cache, as with --no-cache" in note
+    run()
+    assert api.cache_why(FILE).raw["data"]["why"][0]["notes"] == []
+
+
+def test_a_result_that_was_cleared_or_damaged_is_told(project):
+    run()
+    api.cache_clear()
+    run()
+    assert last(api.cache_why(FILE)) == (
+        "miss",
+        ["no result of these inputs is stored: evicted, cleared, or its run kept none"],
+    )
+    for path in (project / ".clnrm/objects").glob("??/*"):
+        path.write_bytes(b"rotten")
+    result = run()
+    assert status(result) == "passed"
+    assert last(api.cache_why(FILE)) == ("miss", ["what was stored of its run is missing or damaged"])
 
 
 def test_what_is_uncacheable_says_why():
@@ -454,3 +481,58 @@ def test_every_door_tells_the_same(shell, door):
         if words[1] in ("stats", "list", "why", "clear"):
             assert [entry["test_id"] for entry in document["data"]["entries"]] == [FILE]
     assert door(["cache", "list"], shell)["data"]["entries"] == []
+
+
+@pytest.mark.docker
+def test_an_image_that_moved_is_told_with_both_addresses(engine, busybox_image, volume_image, no_leftovers):
+    Path(FILE).write_text(
+        f"""{HEAD}
+[services.app]
+plugin = "generic_container"
+image = "clnrm-test-why:moving"
+args = ["sleep", "60"]
+wait_strategy = "none"
+
+[[scenario]]
+name = "say"
+service = "app"
+run = "echo hello"
+"""
+    )
+    try:
+        for image, wanted in ((busybox_image, "passed"), (busybox_image, "cached"), (volume_image, "passed")):
+            engine.client.tag(image, "clnrm-test-why", "moving")
+            assert status(clnrm_nb.run([FILE])) == wanted
+    finally:
+        engine.client.remove_image("clnrm-test-why:moving")
+    (said,) = last(api.cache_why(FILE))[1]
+    assert re.fullmatch(r"image clnrm-test-why:moving: digest moved [0-9a-f]{12}… -> [0-9a-f]{12}…", said)
+
+
+@pytest.mark.docker
+def test_what_one_ran_in_containers_another_need_not(tmp_path, monkeypatch, busybox_image, no_leftovers):
+    text = f"""{HEAD}
+[services.app]
+plugin = "generic_container"
+image = "{busybox_image}"
+args = ["sleep", "60"]
+wait_strategy = "none"
+
+[[scenario]]
+name = "say"
+service = "app"
+run = "echo {{{{ svc }}}}"
+"""
+    for name, value in {"KEY": KEY, "DIR": str(tmp_path / "shared"), "WRITE": "true"}.items():
+        monkeypatch.setenv(f"CLNRM_NB_CACHE_SHARED_{name}", value)
+    statuses = []
+    for name in ("here", "there"):
+        root = made(tmp_path / name, monkeypatch)
+        (root / FILE).write_text(text)
+        result = clnrm_nb.run([FILE])
+        statuses.append(status(result))
+        (scenario,) = result.raw["data"]["tests"][0]["scenarios"]
+        assert [command["stdout"] for command in scenario["commands"]] == ["clnrm\n"]
+    assert statuses == ["passed", "cached"]
+    # Another variable is another hash, also for those who share.
+    assert status(clnrm_nb.run([FILE], vars={"svc": "b"})) == "passed"

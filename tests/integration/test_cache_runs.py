@@ -232,6 +232,29 @@ def test_a_cached_test_is_compared_and_recorded_with_its_spans(traced):
     assert recording["tests"][0]["scenarios"][0]["commands"][0]["exit_code"] == 0
 
 
+def test_who_wants_to_reproduce_or_always_to_run_gets_no_answer_from_the_cache(traced):
+    api.record([traced.file], backend="process")
+
+    assert api.repro(str(traced.root / ".clnrm/baseline.json"), backend="process").ok
+    api.diff([traced.file], backend="process", run_when="always")
+
+    assert traced.runs == 3
+
+
+def test_another_recording_is_no_hit(traced):
+    recording = traced.root / "recording.json"
+    api.record([traced.file], backend="process", output=recording)
+    replayed = {"backend": "replay", "replay": str(recording)}
+    assert told(traced.run(**replayed))["status"] == "passed"
+    assert told(traced.run(**replayed))["status"] == "cached"
+
+    document = json.loads(recording.read_text())
+    document["tests"][0]["scenarios"][0]["commands"][0]["exit_code"] = 1
+    recording.write_text(json.dumps(document))
+
+    assert told(traced.run(**replayed))["status"] == "failed"
+
+
 # -------------------------------------------------------------------------------------- what is stored
 
 

@@ -68,10 +68,12 @@ def test_the_own_trace_of_a_run_has_every_phase_below_what_it_is_a_part_of(proje
         "clnrm.load": "clnrm.run",
         "clnrm.render": "clnrm.load",
         "clnrm.validate": "clnrm.load",
+        "clnrm.select": "clnrm.run",
         "clnrm.lookup": "clnrm.run",
         "clnrm.open": "clnrm.run",
         "clnrm.inputs": "clnrm.run",
         "clnrm.store": "clnrm.run",
+        "clnrm.report": "clnrm.run",
         "clnrm.record": "clnrm.run",
         "clnrm.test": "clnrm.run",
         "clnrm.scenario:steps": "clnrm.test",
@@ -102,6 +104,7 @@ def test_timings_are_told_where_they_are_asked_for(project):
     assert phases["clnrm.render"]["count"] == phases["clnrm.test"]["count"] == 2
     assert phases["clnrm.load"]["duration_ms"] >= phases["clnrm.render"]["duration_ms"]
     assert "where the time went" in repr(told)
+    assert "where the time went" in told.html()
     jsonschema.validate(told.raw, json.loads(SCHEMA.read_text()))
 
 

@@ -22,11 +22,15 @@ def write(tmp_path, monkeypatch, busybox_image):
     monkeypatch.chdir(tmp_path)
 
     def write(name, command):
-        (tmp_path / f"{name}.clnrm.toml").write_text(
+        file = tmp_path / f"{name}.clnrm.toml"
+        # Whole at once, so that one save is one change however slow the machine is.
+        passing = file.with_name(f".{file.name}.tmp")
+        passing.write_text(
             f'[meta]\nname = "{name}"\nversion = "1"\n'
             f'[services.db]\nimage = "{busybox_image}"\nargs = ["sleep", "1000"]\n'
             f'[[steps]]\nname = "go"\ncommand = ["sh", "-c", "{command}"]\n'
         )
+        passing.replace(file)
 
     return write
 

@@ -59,10 +59,14 @@ def write(tmp_path):
     (tmp_path / ".clnrm").mkdir()
 
     def write(name, command):
-        (tmp_path / f"{name}.clnrm.toml").write_text(
+        file = tmp_path / f"{name}.clnrm.toml"
+        # Whole at once, so that one save is one change however slow the machine is.
+        passing = file.with_name(f".{file.name}.tmp")
+        passing.write_text(
             f'[meta]\nname = "{name}"\nversion = "1"\n'
             f'[[steps]]\nname = "go"\ncommand = ["sh", "-c", "{command}"]\n'
         )
+        passing.replace(file)
 
     write("a", "true")
     write("b", "exit 3")

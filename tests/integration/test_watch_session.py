@@ -211,6 +211,24 @@ def test_a_save_during_a_run_stops_only_what_it_makes_obsolete(watching, write, 
     assert [status for test, status in ends if test == B] == ["passed"]
 
 
+def test_a_newer_verdict_stays_when_the_run_before_it_ends_at_last(write, project):
+    write("a")
+    write("b", f"while ! test -e {project}/may-end; do sleep 0.01; done")
+    watched = Watched(settle=20)
+    try:
+        watched.until(lambda said: any(one.event == "test.end" and one.test == A for one in said))
+        since = len(watched.events)
+        write("a", "exit 3")
+        watched.until(lambda said: any(one.event == "watch.result" for one in said), since)
+        (project / "may-end").touch()
+        watched.until(lambda said: sum(one.event == "watch.result" for one in said) == 2, since)
+    finally:
+        result = watched.handle.stop(PATIENCE_S)
+
+    assert {test["id"]: test["status"] for test in result.tests} == {A: "failed", B: "passed"}
+    assert [one.test for one in watched.events if one.event == "test.start"].count(B) == 1
+
+
 def test_a_deleted_file_takes_its_tests_along(watching, project):
     watched = watching()
 
@@ -343,6 +361,22 @@ def test_a_malformed_filter_is_said_to_be_one_and_changes_nothing(watching):
 
     assert watched.handle.state.filters == {}
     assert "a and (" in watched.notes()[-1]
+
+
+def test_asked_for_all_while_tests_run_they_are_stopped_and_begin_again_at_once(watching, write):
+    watched = watching()
+    since = len(watched.events)
+    write("a", "sleep 600")
+    watched.until(lambda said: any(one.event == "test.start" for one in said), since)
+    since = len(watched.events)
+
+    watched.handle.run_all()
+    watched.until(lambda said: sum(one.event == "test.end" for one in said) >= 3, since)
+
+    said = [(one.event, one.test, one.status) for one in watched.events[since:]]
+    assert ("test.end", A, "skipped") in said
+    assert ("test.start", A, None) in said
+    assert {test for event, test, status in said if event == "test.end" and status != "skipped"} == {B, C}
 
 
 # ---------------------------------------------------------------------------------------- beginning, end

@@ -93,6 +93,8 @@ def test_leases_of_who_is_gone_are_taken_over(state, gone):
 
     with Leases(state) as mine:
         assert mine.held(["a"]) == set()
+        assert mine.take(["b"]) == {"b"}
+        assert [row["key"] for row in state.read("SELECT key FROM cache_leases")] == ["b"]
         assert mine.take(["a"]) == {"a"}
 
 

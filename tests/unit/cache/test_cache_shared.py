@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clnrm_nb.cache import Deposit, Entry, Key
+from clnrm_nb.cache import Deposit, Entry, Key, shared
 from clnrm_nb.cache.places import DirectoryPlace, HttpPlace
 from clnrm_nb.cache.shared import SharedCache, why_not_shared
 from clnrm_nb.config.keys import SharedCache as SharedSettings
@@ -423,6 +423,26 @@ def test_a_directory_that_cannot_be_written_is_said_once(tmp_path):
 def test_without_a_key_nothing_is_shared_and_it_is_said(tmp_path):
     with warned_of("CLNRM_NB_CACHE_SHARED_KEY") as warn:
         assert SharedCache.of(SharedSettings(dir="shared"), tmp_path, warn) is None
+
+
+def test_a_place_in_trouble_is_left_alone_for_a_minute_also_by_the_next_run(tmp_path, monkeypatch):
+    wanted = SharedSettings(url="http://127.0.0.1:9/resting", key=SECRET)
+    with warned_of("not used any more") as warn:
+        SharedCache.of(wanted, tmp_path, warn).fetch(ID, KEY)
+    with warned_of("left alone for a minute") as warn:
+        assert SharedCache.of(wanted, tmp_path, warn) is None
+    later = shared.time.monotonic() + 61
+    monkeypatch.setattr(shared.time, "monotonic", lambda: later)
+    assert SharedCache.of(wanted, tmp_path, nobody) is not None
+
+
+def test_a_server_that_makes_us_wait_for_nothing_is_given_up(server, monkeypatch):
+    monkeypatch.setattr(shared, "_MOST_WAITED_S", 0.0)
+    with warned_of("it is too slow") as warn:
+        one = cache(HttpPlace(server.url), warn=warn)
+        assert one.fetch(ID, KEY) is None
+        assert one.fetch(ID, KEY) is None
+    assert len(server.asked) == 1
 
 
 def test_a_relative_directory_starts_from_the_project(tmp_path):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from clnrm_nb.cli.watch import Keys
+from clnrm_nb.api.contexts import context
+from clnrm_nb.cli.watch import Keys, wants_watch
 
 
 class Recorder:
@@ -20,6 +21,12 @@ class Recorder:
             return self._answers.get(name)
 
         return call
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture
@@ -84,3 +91,21 @@ def test_where_no_comparison_fails_nothing_is_asked(press):
 
 def test_why_is_told_on_the_screen(press):
     assert press("w", why=["a: run: a changed"])[1] == [("tell", ["a: run: a changed"])]
+
+
+@pytest.mark.parametrize(
+    ("command", "configured", "options", "watches"),
+    [
+        ("watch", "false", {}, True),
+        ("run", "false", {}, False),
+        ("run", "false", {"watch": True}, True),
+        ("run", "true", {}, True),
+        ("run", "true", {"ci": True}, False),
+        ("run", "false", {"watch": True, "ci": True}, True),
+        ("validate", "true", {}, False),
+    ],
+)
+def test_run_watches_where_that_was_asked_for(project, command, configured, options, watches):
+    (project / "cleanroom.toml").write_text(f"[cli]\nwatch = {configured}\n")
+
+    assert wants_watch(command, context(dict(options))) is watches

@@ -79,6 +79,14 @@ def test_errors_stand_before_warnings_and_failures(screen):
     assert shown[3].endswith("c  exit code 3")
 
 
+def test_before_it_is_known_what_runs_nothing_is_said_about_it(screen):
+    before = screen(change("a"), found(files=["a"], reaction_ms=9.0))
+    after = screen(plan([], [("a", "its file holds errors")], reaction_ms=60.0))
+
+    assert not any(line.startswith("ran") for line in before)
+    assert "ran      nothing" in after
+
+
 def test_a_file_that_is_read_again_without_findings_has_none_any_more(screen, state):
     screen(found(("a", ERROR), files=["a"]))
     shown = screen(found(files=["a"]))
