@@ -66,7 +66,7 @@ class _Keeper:
         is_fit = False
         try:
             assert isinstance(lent.backend, Waking)
-            is_fit = lent.key == key and await lent.backend.wake()
+            is_fit = lent.key == key and await lent.backend.wake(is_shared=lent.users > 1)
         finally:
             if not is_fit:
                 if self.kept is lent:

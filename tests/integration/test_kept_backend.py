@@ -47,7 +47,7 @@ def run(tmp_path, monkeypatch, busybox_image):
     monkeypatch.chdir(tmp_path)
 
     def run(**options):
-        result = clnrm_nb.run("a.clnrm.toml", **{"isolation": "verified", **options})
+        result = clnrm_nb.run("a.clnrm.toml", **{"isolation": "verified", "force": True, **options})
         assert result.ok, result
         return result.raw["data"]["pool"]
 
@@ -100,7 +100,7 @@ async def test_after_a_time_without_runs_it_goes_by_itself(run, owned, engine):
         await asyncio.to_thread(let_backend_go)
 
 
-def test_runs_at_the_same_time_do_not_share_it(run, kept, tmp_path):
+def test_runs_at_the_same_time_share_it_and_never_a_runner(run, kept, tmp_path):
     (tmp_path / "slow.clnrm.toml").write_text(
         '[meta]\nname = "slow"\nversion = "1"\n[[steps]]\nname = "wait"\ncommand = ["sleep", "1"]\n'
     )
@@ -109,4 +109,4 @@ def test_runs_at_the_same_time_do_not_share_it(run, kept, tmp_path):
     result = slow.wait(60)
 
     assert result.ok
-    assert (meanwhile["made"], result.raw["data"]["pool"]["made"]) == (1, 1)
+    assert meanwhile["made"] <= result.raw["data"]["pool"]["made"] == 2

@@ -134,7 +134,7 @@ def test_keys_filter_rerun_explain_and_quit_and_the_terminal_is_given_back(watch
     exit_code = watch.exit_code()
 
     assert exit_code == 1
-    assert "3 tests: 2 passed, 1 failed" in watch.seen
+    assert "3 tests: 1 passed, 1 failed, 1 cached" in watch.seen
     assert watch.is_as_before()
 
 

@@ -310,10 +310,11 @@ class Pooling(Protocol):
 class Waking(Protocol):
     """What a backend has besides that may stay open between runs."""
 
-    async def wake(self) -> bool:
+    async def wake(self, *, is_shared: bool = False) -> bool:
         """Begin another run: what may have changed meanwhile is forgotten, counts begin anew.
 
-        Whether it still answers; if not, it can only be closed.
+        Whether it still answers; if not, it can only be closed. Beside a run that goes on (`is_shared`)
+        counts go on too: they are those of both.
         """
 
 

@@ -116,7 +116,7 @@ class Backend:
     def __init__(self):
         self.is_open, self.answers = True, True
 
-    async def wake(self):
+    async def wake(self, *, is_shared=False):
         await asyncio.sleep(0)
         return self.answers
 

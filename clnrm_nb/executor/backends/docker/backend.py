@@ -84,7 +84,7 @@ class DockerBackend:
         self._recycler = Recycler(self._engine, self._images)
         self._sweep = asyncio.ensure_future(_sweep(self._engine))
 
-    async def wake(self) -> bool:
+    async def wake(self, *, is_shared: bool = False) -> bool:
         """See :class:`~clnrm_nb.executor.backends.protocol.Waking`."""
         if self._engine is None or self._images is None or self._recycler is None:
             return False
@@ -93,7 +93,8 @@ class DockerBackend:
         except (APIError, BackendUnavailableError):
             return False
         self._images.forget_all()
-        self._recycler.begin()
+        if not is_shared:
+            self._recycler.begin()
         return True
 
     def policy_findings(self, spec: UnitSpec) -> list[Diagnostic]:
