@@ -249,7 +249,7 @@ class FileWatcher:
             return set()
         paths = {path for _kind, path in raw}
         was_stopped = now - began > _STOPPED_NS
-        if self._is_structural(raw) or was_stopped:
+        if self._is_structural(raw, now) or was_stopped:
             return paths | self._look(is_forced=self._has_lost_directory(raw))
         for path in paths & self._tree.aliases.keys():
             paths.update(self._tree.aliases[path])
@@ -273,9 +273,9 @@ class FileWatcher:
 
     # What events leave open
 
-    def _is_structural(self, raw: Raw) -> bool:
+    def _is_structural(self, raw: Raw, now_ns: int) -> bool:
         """Whether directories came or went, ignore rules changed, or there were too many events to be all."""
-        if self._trust.is_flood(raw):
+        if self._trust.is_flood(raw, now_ns):
             self._remark(
                 Remark(
                     "lost-events",
