@@ -33,7 +33,7 @@ class Canary:
     """
 
     directory: str
-    patience_ns: int = 1_000_000_000
+    patience_ns: int = 2_000_000_000
     name: str = field(default_factory=lambda: f"canary-{os.getpid()}-{os.urandom(3).hex()}")
     _written_ns: int | None = field(default=None, repr=False)
 

@@ -35,7 +35,7 @@ class Pace:
     lively_ms: int = 2
     calm_ms: int = 5
     idle_ms: int = 40
-    lively_s: float = 5.0
+    lively_s: float = 15.0
     idle_after_s: float = 60.0
     look_s: float = 10.0
     poll_ms: int = 100

