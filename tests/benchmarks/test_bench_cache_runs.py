@@ -19,8 +19,6 @@ import pytest
 import clnrm_nb
 from tests.cache_changes import CHANGES, COSMETIC, Place
 
-pytestmark = pytest.mark.bench
-
 TESTS = 1_000
 
 TEXT = """
@@ -93,6 +91,7 @@ def peer(tmp_path: Path) -> list[str]:
     return [sys.executable, "-m", "pytest", "-q", str(tmp_path)]
 
 
+@pytest.mark.bench
 def test_a_thousand_unchanged_tests_are_decided_before_pytest_has_started(thousand, tmp_path):
     result, best_ms, median_ms = timed(run, 15)
     assert result.summary["cached"] == TESTS
@@ -114,6 +113,7 @@ def test_a_thousand_unchanged_tests_are_decided_before_pytest_has_started(thousa
     assert rss_mb < 120
 
 
+@pytest.mark.bench
 def test_a_small_project_is_many_times_faster(tmp_path, monkeypatch):
     root = project(tmp_path / "small", 20, "sleep 0.25")
     monkeypatch.chdir(root)
