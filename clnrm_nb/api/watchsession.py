@@ -365,7 +365,8 @@ class Session:
                 )
             elif cause:
                 self._agenda.told[outcome.id] = f"{self._agenda.told.get(outcome.id, 'run')} ({cause})"
-        is_latest = run.number == self._runs.latest
+        # What was saved since has no verdict yet, though nothing else was started.
+        is_latest = run.number == self._runs.latest and self._settle.due_ns is None
         self._tell.result(taken, causes, run.since_ns, is_latest=is_latest, timings=run.timings)
         if not self._runs and not self._is_over:
             self._write(self.result() if self._wrote else None)
