@@ -55,6 +55,19 @@ def run(**options):
     return clnrm_nb.run(["."], backend="process", **options)
 
 
+def decided() -> tuple[float, float]:
+    """Milliseconds until the last verdict is told, and until the run is recorded too."""
+    told = [0.0]
+
+    def listen(event):
+        if event.event == "test.end":
+            told[0] = time.perf_counter()
+
+    begun = time.perf_counter()
+    assert run(listener=listen).summary["cached"] == TESTS
+    return (told[0] - begun) * 1e3, (time.perf_counter() - begun) * 1e3
+
+
 def in_shell(words: list[str]) -> None:
     subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
 
@@ -93,8 +106,9 @@ def peer(tmp_path: Path) -> list[str]:
 
 @pytest.mark.bench
 def test_a_thousand_unchanged_tests_are_decided_before_pytest_has_started(thousand, tmp_path):
-    result, best_ms, median_ms = timed(run, 15)
-    assert result.summary["cached"] == TESTS
+    warm = [decided() for _ in range(15)]
+    best_ms, median_ms = min(each[0] for each in warm), statistics.median(each[0] for each in warm)
+    whole_ms = statistics.median(each[1] for each in warm)
     words = [sys.executable, "-m", "clnrm_nb", "run", ".", "--backend", "process"]
     _, cold_ms, cold_median_ms = timed(lambda: in_shell(words), 5)
     rss_mb = memory_mb(words)
@@ -102,9 +116,9 @@ def test_a_thousand_unchanged_tests_are_decided_before_pytest_has_started(thousa
         lambda: subprocess.run(peer(tmp_path), capture_output=True, check=True), 5
     )
     print(
-        f"\n{TESTS} unchanged tests: warm {best_ms:.0f} ms (median {median_ms:.0f}, goal 40), cold shell "
-        f"{cold_ms:.0f} ms (median {cold_median_ms:.0f}, goal 400, {rss_mb:.0f} MB); pytest -q with 12 empty "
-        f"tests {peer_ms:.0f} ms (median {peer_median_ms:.0f})"
+        f"\n{TESTS} unchanged tests: warm {best_ms:.0f} ms (median {median_ms:.0f}, goal 40; recorded "
+        f"{whole_ms:.0f}), cold shell {cold_ms:.0f} ms (median {cold_median_ms:.0f}, goal 400, {rss_mb:.0f} MB); "
+        f"pytest -q with 12 empty tests {peer_ms:.0f} ms (median {peer_median_ms:.0f})"
     )
 
     # On a quiet machine the peer takes a second, so that these are 125 ms and a second.
