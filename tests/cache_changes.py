@@ -47,6 +47,7 @@ env = { MODE = "a", LEVEL = "1" }
 volumes = [
     { host_path = "data", container_path = "/data", read_only = true },
     { host_path = "link", container_path = "/link", read_only = true },
+    { host_path = "${DATA_DIR:-data}", container_path = "/named", read_only = true },
 ]
 
 [services.app.limits]
@@ -106,6 +107,7 @@ class Place:
         self.home = root / "home"
         self.environ: dict[str, str | None] = {
             "GREETING": None,
+            "DATA_DIR": None,
             "SERVICE_NAME": None,
             "API_KEY": "a-key-of-the-first-run",
             "LANG": "C.UTF-8",
@@ -210,6 +212,7 @@ CHANGES: dict[str, Change] = {
     "a variable of the environment": _environ("SERVICE_NAME"),
     "the environment read by the template": _environ("GREETING"),
     "the environment that programs see": _environ("LANG"),
+    "the environment in the path of a mount": lambda place, value: place.environ.update(DATA_DIR="other"),
     "the value of a secret": _environ("API_KEY"),
     "an include of an include": _edit('"deep"', '"VALUE"', "templates/real.toml.tera"),
     "where a link to an include leads": _relinked_include,

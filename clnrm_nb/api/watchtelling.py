@@ -73,7 +73,7 @@ class Teller:
         is_latest: bool,
         timings: Mapping[str, Any] | None = None,
     ) -> None:
-        """Verdicts of a run; `is_latest`: no other one has been started since."""
+        """Verdicts of a run; `is_latest`: nothing was saved and no other one started since."""
         tests = [
             {
                 "id": outcome.id,

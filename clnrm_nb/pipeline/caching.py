@@ -142,6 +142,15 @@ class Caching:
         self.answers += self._lookup.answers()
         return decided
 
+    async def settle(self) -> None:
+        """Keep what the look-up came to. To be awaited before anything runs."""
+        if self._lookup is None or not self._asks:
+            return
+        try:
+            await asyncio.to_thread(self._lookup.settle)
+        except Exception:  # noqa: BLE001  # The answers are right; the next run finds them out anew.
+            _log.warning("what the cache said could not be written down", exc_info=True)
+
     async def look_up_again(self, tests: Sequence[LoadedTest]) -> Found:
         """The same for tests that another run has had in hand meanwhile."""
         assert self._lookup is not None

@@ -108,12 +108,14 @@ class Lookup:
         self._masker = masker
         self._shared = shared
         self._decisions: dict[str, Decision] = {}
-        self._counts: Counter[str] = Counter()
+        self._found = Found()
         self.inputs: Inputs | None = None
         """What tests of files that were read depend on."""
 
     def decide(self, chosen: Sequence[AnyTest]) -> tuple[list[AnyTest], Found]:
         """Which of the chosen tests need not run; those that must have their files read by then.
+
+        To be followed by :meth:`settle`, for which nobody who waits for answers has to wait.
 
         Returns
         -------
@@ -121,25 +123,23 @@ class Lookup:
             The chosen ones. Of a file that has only just changed as it is now.
         found : Found
         """
-        found = Found()
+        found = self._found = Found()
         self._take(self._tests)
         images = self._images(chosen)
         known = [test for test in chosen if isinstance(test, KnownTest)]
         self._by_manifest(known, images, found)
         tests = self._read([test for test in known if test.test_id not in found.outcomes], chosen)
         self._by_hash([test for test in tests if not isinstance(test, KnownTest)], images, found)
-        tests = self._sampled(tests, found)
-        self._settle(found)
-        return tests, found
+        return self._sampled(tests, found), found
 
     def decide_again(self, tests: Sequence[LoadedTest]) -> Found:
-        """As :meth:`decide`, for tests that are there as they are to be run, some time later."""
-        found = Found()
+        """As :meth:`decide`, for tests that are there as they are to be run, some time later; settled."""
+        found = self._found = Found()
         self._decisions.clear()
         self.inputs = None
         self._take(tests)
         self._by_hash(tests, self._images(tests), found)
-        self._settle(found)
+        self.settle()
         return found
 
     def answers(self) -> Counter[str]:
@@ -149,7 +149,8 @@ class Lookup:
 
     def unanswered(self, chosen: Sequence[AnyTest]) -> list[AnyTest]:
         """The chosen tests, all of them read, as if nothing had been asked."""
-        self.inputs = None
+        self.inputs, self._found = None, Found()
+        self._decisions.clear()
         unread = {
             id(one.file): one.file for one in chosen if isinstance(one, KnownTest) and one.file.is_known
         }
@@ -168,7 +169,7 @@ class Lookup:
         self._take(self._tests)
         for test in chosen:
             self._note(test.test_id, "miss", causes=(Cause(reason),))
-        self._settle(Found())
+        self.settle()
 
     # ------------------------------------------------------------------------------------------- reading
 
@@ -348,8 +349,9 @@ class Lookup:
         unread = [test for test in tests if isinstance(test, KnownTest) and test.test_id in chosen]
         return self._read(unread, tests)
 
-    def _settle(self, found: Found) -> None:
+    def settle(self) -> None:
         """Keep what was found out, for the next look-up and for whoever asks why."""
+        found = self._found
         counts = Counter(_COUNTERS[each.answer] for each in self._decisions.values())
         counts["audited"] += len(found.audited)
         counts["misses"] -= len(found.audited)

@@ -289,6 +289,8 @@ class _Run:
         ]
         outcomes = dict(found.outcomes)
         self._tell_all(found.outcomes)
+        with phase("clnrm.store"):
+            await self._caching.settle()
         to_do = [
             test for test in self._chosen if test.test_id not in outcomes and not isinstance(test, KnownTest)
         ]

@@ -164,7 +164,7 @@ class LiveProgress:
         if resume is None:
             return None
         if resume["run"] is None:
-            return "nothing to resume: every test is run", "dim"
+            return "nothing to resume: this is a run from the start", "dim"
         taken = number_text(resume["taken_over"], "test")
         return f"resuming run {resume['run']}: {taken} of {event.data.get('tests')} have their verdict", "dim"
 

@@ -189,10 +189,11 @@ class Loader:
 
     def display(self, path: Path) -> str:
         """POSIX path from the project root; absolute outside it."""
+        plain = Path(os.path.normpath(path))
         for root in (self.root, self._real_root):
-            if path.is_relative_to(root):
-                return Path(os.path.normpath(path)).relative_to(root).as_posix()
-        return path.as_posix()
+            if plain.is_relative_to(root):
+                return plain.relative_to(root).as_posix()
+        return plain.as_posix()
 
     def _known(self, asking: TemplateFile) -> list[str]:
         """Names that a person could have meant."""

@@ -30,6 +30,8 @@ _EMPTY: Final = hashlib.sha256(b"").hexdigest()
 # Larger files are known by size and times: hashing 16 MiB takes as long as a save may take to be noticed.
 _LARGEST_BYTES: Final = 16 * 1024 * 1024
 
+# So much is read to know files before they change, in some tenths of a second; the rest by size and times.
+_LEARNT_BYTES: Final = 256 * 1024 * 1024
 # So many changes of a file are remembered, to tell what readers can have seen.
 _TELLINGS: Final = 8
 
@@ -46,11 +48,14 @@ class Sight:
         Where it leads, if it is a symlink.
     written_ns : int or None
         Its modification time.
+    size_bytes : int
+        How much of it was read.
     """
 
     content: str | None
     target: str | None = None
     written_ns: int | None = None
+    size_bytes: int = 0
 
     @property
     def is_unknown(self) -> bool:
@@ -79,6 +84,7 @@ class Identity:
     def __init__(self, see: Callable[[str], Sight] | None = None) -> None:
         self._see = see or look_at
         self._known: dict[str, Sight] = {}
+        self._unlearnt_bytes = _LEARNT_BYTES
         self._doubts: dict[str, dict[str, str | None]] = {}
         self._tellings: dict[str, deque[tuple[int, str | None, str | None]]] = {}
 
@@ -90,7 +96,8 @@ class Identity:
         """Take files as they are now, without calling that a change; those already known stay as known."""
         for path in paths:
             if path not in self._known:
-                sight = self._see(path)
+                sight = self._see(path) if self._unlearnt_bytes > 0 else look_at(path, largest_bytes=0)
+                self._unlearnt_bytes -= sight.size_bytes
                 if not sight.is_unknown:
                     self._known[path] = sight
 
@@ -133,8 +140,8 @@ class Identity:
         self._doubts.pop(path, None)
 
 
-def look_at(path: str) -> Sight:
-    """Look at a file; never raises, never waits for a pipe, never reads from a device."""
+def look_at(path: str, *, largest_bytes: int = _LARGEST_BYTES) -> Sight:
+    """Look at a file; never raises, never waits for a pipe, never reads from a device or more than this."""
     try:
         # O_NONBLOCK: opening a FIFO that nobody writes to must not hang.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -145,11 +152,11 @@ def look_at(path: str) -> Sight:
         if stat.S_ISDIR(status.st_mode):
             return _NOTHING
         target = os.path.realpath(path) if os.path.islink(path) else None
-        if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_BYTES:
+        if not stat.S_ISREG(status.st_mode) or status.st_size > largest_bytes:
             return Sight(_by_status(status), target, status.st_mtime_ns)
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             content = hashlib.sha256(file.read()).hexdigest()
-        return Sight(content, target, status.st_mtime_ns)
+        return Sight(content, target, status.st_mtime_ns, status.st_size)
     except OSError:
         return _NOT_NOW
     finally:

@@ -38,6 +38,8 @@ _MS: Final = 1_000_000
 _DELETED: Final = 3
 # Time to the next look after one that failed.
 _TROUBLE_NS: Final = 1_000 * _MS
+# A turn that took so long was stopped on its way, and the queue may have overflowed meanwhile.
+_STOPPED_NS: Final = 3_000 * _MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,9 +236,9 @@ class FileWatcher:
         return paths | read
 
     def _by_events(self) -> set[str]:
-        now = time.monotonic_ns()
+        began = time.monotonic_ns()
         try:
-            raw = self._events.wait(self._pace.step_ms(now), self._patience_ms(now), self._closing)
+            raw = self._events.wait(self._pace.step_ms(began), self._patience_ms(began), self._closing)
         except UnwatchableError as refusal:
             self._refuse(refusal)
             return set()
@@ -246,7 +248,8 @@ class FileWatcher:
             self._give_up_events(distrust)
             return set()
         paths = {path for _kind, path in raw}
-        if self._is_structural(raw):
+        was_stopped = now - began > _STOPPED_NS
+        if self._is_structural(raw, now) or was_stopped:
             return paths | self._look(is_forced=self._has_lost_directory(raw))
         for path in paths & self._tree.aliases.keys():
             paths.update(self._tree.aliases[path])
@@ -270,9 +273,9 @@ class FileWatcher:
 
     # What events leave open
 
-    def _is_structural(self, raw: Raw) -> bool:
+    def _is_structural(self, raw: Raw, now_ns: int) -> bool:
         """Whether directories came or went, ignore rules changed, or there were too many events to be all."""
-        if self._trust.is_flood(raw):
+        if self._trust.is_flood(raw, now_ns):
             self._remark(
                 Remark(
                     "lost-events",

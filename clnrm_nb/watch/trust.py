@@ -23,6 +23,8 @@ __all__ = ["Trust"]
 # An event that comes so much later than its change was found by looking is taken for lost.
 _LATE_NS: Final = 2_000_000_000
 _USUAL_QUEUE: Final = 16_384
+_SHARE: Final = 8
+_FLOOD_NS: Final = 3_000_000_000
 
 
 class Trust:
@@ -33,13 +35,15 @@ class Trust:
     canary : Canary, optional
         None where nothing can be written: then nothing is proved at the start.
     flood : int, optional
-        So many events at once that more may have been lost; default: a quarter of the system's queue.
+        So many events in a short time that more may have been lost; default: an eighth of the system's queue
+        (a file that is written makes three or four events, of which watchfiles tells one or two).
     """
 
     def __init__(self, canary: Canary | None, flood: int | None = None) -> None:
         self.canary = canary if canary is not None and canary.prepare() else None
-        self.flood = _queue() // 4 if flood is None else flood
+        self.flood = _queue() // _SHARE if flood is None else flood
         self._suspects: dict[str, int] = {}
+        self._since_ns = self._heard = 0
 
     def begin(self, now_ns: int) -> None:
         """The directories are watched: from now on events have to come."""
@@ -68,9 +72,18 @@ class Trust:
                 )
         return None
 
-    def is_flood(self, raw: Raw) -> bool:
-        """Whether there are so many events that they may not be all."""
-        return len(raw) >= self.flood
+    def is_flood(self, raw: Raw, now_ns: int) -> bool:
+        """Whether so many events came of late that they may not be all; once for each so many.
+
+        They are handed out in portions: a full queue takes many turns to be read.
+        """
+        if now_ns - self._since_ns > _FLOOD_NS:
+            self._since_ns, self._heard = now_ns, 0
+        self._heard += len(raw)
+        if self._heard < self.flood:
+            return False
+        self._heard = 0
+        return True
 
     def doubt(self, paths: Iterable[str], heard: Collection[str], now_ns: int) -> None:
         """A look found these changed; events should have told."""

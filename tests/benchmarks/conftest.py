@@ -11,5 +11,5 @@ _WITH_CACHE = ("test_bench_cache", "test_bench_watch", "test_bench_save")
 @pytest.fixture(autouse=True)
 def no_cache(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is run is run."""
-    if not request.module.__name__.startswith(_WITH_CACHE):
+    if not request.module.__name__.rpartition(".")[2].startswith(_WITH_CACHE):
         monkeypatch.setenv("CLNRM_NB_CACHE_ENABLED", "false")

@@ -19,11 +19,7 @@ import pytest
 import clnrm_nb
 from tests.cache_changes import CHANGES, COSMETIC, Place
 
-pytestmark = pytest.mark.bench
-
 TESTS = 1_000
-# Shared machines: what must hold is the ratio to the peer; the goals are printed beside what was measured.
-SLACK = 4
 
 TEXT = """
 [meta]
@@ -59,13 +55,32 @@ def run(**options):
     return clnrm_nb.run(["."], backend="process", **options)
 
 
-def in_shell(words: list[str]) -> float:
-    """Run a command; the most memory it has had, MB."""
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    return used.ru_maxrss / 1024
+def decided() -> tuple[float, float]:
+    """Milliseconds until the last verdict is told, and until the run is recorded too."""
+    told = [0.0]
+
+    def listen(event):
+        if event.event == "test.end":
+            told[0] = time.perf_counter()
+
+    begun = time.perf_counter()
+    assert run(listener=listen).summary["cached"] == TESTS
+    return (told[0] - begun) * 1e3, (time.perf_counter() - begun) * 1e3
+
+
+def in_shell(words: list[str]) -> None:
+    subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+
+
+def memory_mb(words: list[str]) -> float:
+    """The most memory a command has had; asked by a small process, since a child begins as its parent."""
+    program = (
+        "import resource, subprocess, sys\n"
+        "subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=True)
+    return float(done.stdout)
 
 
 @pytest.fixture(scope="module")
@@ -89,25 +104,30 @@ def peer(tmp_path: Path) -> list[str]:
     return [sys.executable, "-m", "pytest", "-q", str(tmp_path)]
 
 
+@pytest.mark.bench
 def test_a_thousand_unchanged_tests_are_decided_before_pytest_has_started(thousand, tmp_path):
-    result, best_ms, median_ms = timed(run, 15)
-    assert result.summary["cached"] == TESTS
+    warm = [decided() for _ in range(15)]
+    best_ms, median_ms = min(each[0] for each in warm), statistics.median(each[0] for each in warm)
+    whole_ms = statistics.median(each[1] for each in warm)
     words = [sys.executable, "-m", "clnrm_nb", "run", ".", "--backend", "process"]
-    rss_mb, cold_ms, cold_median_ms = timed(lambda: in_shell(words), 5)
+    _, cold_ms, cold_median_ms = timed(lambda: in_shell(words), 5)
+    rss_mb = memory_mb(words)
     _, peer_ms, peer_median_ms = timed(
         lambda: subprocess.run(peer(tmp_path), capture_output=True, check=True), 5
     )
     print(
-        f"\n{TESTS} unchanged tests: warm {best_ms:.0f} ms (median {median_ms:.0f}, goal 40), cold shell "
-        f"{cold_ms:.0f} ms (median {cold_median_ms:.0f}, goal 400, {rss_mb:.0f} MB); pytest -q with 12 empty "
-        f"tests {peer_ms:.0f} ms (median {peer_median_ms:.0f})"
+        f"\n{TESTS} unchanged tests: warm {best_ms:.0f} ms (median {median_ms:.0f}, goal 40; recorded "
+        f"{whole_ms:.0f}), cold shell {cold_ms:.0f} ms (median {cold_median_ms:.0f}, goal 400, {rss_mb:.0f} MB); "
+        f"pytest -q with 12 empty tests {peer_ms:.0f} ms (median {peer_median_ms:.0f})"
     )
 
-    assert best_ms <= 40 * SLACK
-    assert best_ms < peer_ms / 3
-    assert cold_ms < peer_ms * 1.3
+    # On a quiet machine the peer takes a second, so that these are 125 ms and a second.
+    assert best_ms < peer_ms / 8
+    assert cold_ms < peer_ms
+    assert rss_mb < 120
 
 
+@pytest.mark.bench
 def test_a_small_project_is_many_times_faster(tmp_path, monkeypatch):
     root = project(tmp_path / "small", 20, "sleep 0.25")
     monkeypatch.chdir(root)

@@ -9,6 +9,7 @@ import os
 import queue
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -360,6 +361,41 @@ def test_include_that_is_deleted_and_restored_is_told_twice(root):
         back = changes_until(batches, include)
 
     assert [change.kind for change in (*gone, *back)] == ["deleted", "created"]
+
+
+STOPPED = """
+import json, pathlib, queue, sys
+from clnrm_nb.watch import FileWatcher, Graph, Pace, Place, Rules
+root = pathlib.Path(sys.argv[1])
+batches, remarks = queue.Queue(), queue.Queue()
+rules = Rules(str(root), str(root / ".clnrm"), patterns=["**/*.clnrm.toml"])
+roots = [Place(str(root / "tests"), recursive=True)]
+watcher = FileWatcher(Graph(), rules, roots, batches.put, remarks.put, pace=Pace(look_s=3_600))
+watcher.start()
+print("watching", flush=True)
+batch = batches.get(timeout=60)
+print(json.dumps([watcher.means, remarks.get(timeout=20).kind, [change.path for change in batch.changes]]))
+watcher.close()
+"""
+
+
+def test_a_queue_that_really_overflows_while_the_watcher_is_stopped_is_made_up_for(root):
+    """Nothing tells that events were lost; without the look the last save would go unseen for an hour."""
+    flood, file = root / "tests" / "flood", root / "tests" / "a.clnrm.toml"
+    flood.mkdir()
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", STOPPED, str(root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "watching\n"
+        process.send_signal(signal.SIGSTOP)
+        for number in range(FLOOD // 2):
+            (flood / f"{number}.txt").touch()
+        file.write_text("second")
+        process.send_signal(signal.SIGCONT)
+        means, remark, paths = json.loads(process.stdout.readline())
+
+    assert (means, remark, paths) == ("events", "lost-events", [str(file)])
 
 
 LIMITED = """

@@ -18,6 +18,7 @@ TOLD = {
     "a variable of the environment": rf"variable svc changed \(value not shown\) \(used at {AT}, set by environment SERVICE_NAME\)",
     "the environment read by the template": rf"environment GREETING is set now \(value not shown\) \(read at {AT}\)",
     "the environment that programs see": rf'environment LANG: "C.UTF-8" -> "{VALUE}"',
+    "the environment in the path of a mount": r"mounts app:/named changed.*",
     "the value of a secret": r"environment API_KEY changed \(value not shown\)",
     "an include of an include": r"include templates/real.toml.tera changed \(1 line\)",
     "where a link to an include leads": r"include templates/deep.toml.tera changed \(1 line\)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
@@ -104,7 +105,14 @@ def test_runs_at_the_same_time_share_it_and_never_a_runner(run, kept, tmp_path):
     (tmp_path / "slow.clnrm.toml").write_text(
         '[meta]\nname = "slow"\nversion = "1"\n[[steps]]\nname = "wait"\ncommand = ["sleep", "1"]\n'
     )
-    slow = clnrm_nb.run("slow.clnrm.toml", isolation="verified", detach=True)
+    is_begun = threading.Event()
+
+    def listen(event):
+        if event.event == "test.start":
+            is_begun.set()
+
+    slow = clnrm_nb.run("slow.clnrm.toml", isolation="verified", detach=True, listener=listen)
+    assert is_begun.wait(60)
     meanwhile = run()
     result = slow.wait(60)
 

@@ -193,16 +193,16 @@ def test_of_two_that_resume_at_once_one_refuses_and_verdicts_stand_once(project)
     assert project.history() == Counter(NAMES)
 
 
-def test_with_nothing_to_resume_everything_is_run_and_that_is_said(project):
+def test_with_nothing_to_resume_it_is_a_run_like_any_other_and_that_is_said(project):
     project.pause = 0
     for name in NAMES:
         project.write(name)
 
     first = project.run("--resume")
-    second = project.run("--resume")
+    second = project.run("--resume", "--force")
 
     assert first[0] == second[0] == 1
-    assert "nothing to resume: every test is run" in second[2]
+    assert "nothing to resume: this is a run from the start" in second[2]
     assert project.marks() == Counter(NAMES * 2)
 
 

@@ -103,7 +103,7 @@ def test_resuming_says_what_is_taken_over_or_that_there_is_nothing() -> None:
 
     assert lines == [
         "resuming run 01J: 5 tests of 12 have their verdict",
-        "nothing to resume: every test is run",
+        "nothing to resume: this is a run from the start",
     ]
 
 

@@ -116,6 +116,20 @@ def test_very_large_files_are_known_by_size_and_times(tmp_path):
     assert taken(sieve, file) == [("changed", "large")]
 
 
+def test_of_very_many_bytes_only_so_many_are_read_before_anything_changes(tmp_path, monkeypatch):
+    monkeypatch.setattr("clnrm_nb.watch.identity._LEARNT_BYTES", 4)
+    first, second = tmp_path / "a", tmp_path / "b"
+    for file in (first, second):
+        file.write_text("12345")
+    sieve = watched(first, second)
+    for file in (first, second):
+        os.utime(file, ns=(5, 5))
+
+    assert taken(sieve, first, second) == [("changed", "b")]
+    os.utime(second, ns=(6, 6))
+    assert taken(sieve, first, second) == []
+
+
 def test_what_cannot_be_looked_at_just_now_is_looked_at_again_and_never_called_gone():
     sights = iter([Sight("1"), Sight("unknown"), Sight("unknown"), Sight("2")])
     identity = Identity(lambda _path: next(sights))

@@ -216,5 +216,10 @@ def test_canaries_of_killed_watchers_are_cleared_away(root):
 def test_so_many_events_that_the_queue_may_have_overflowed_are_a_flood():
     trust = Trust(None, flood=3)
 
-    assert not trust.is_flood({(1, "/a"), (1, "/b")})
-    assert trust.is_flood({(1, "/a"), (1, "/b"), (2, "/b")})
+    at_once = trust.is_flood({(1, "/a"), (1, "/b"), (2, "/b")}, 10 * S)
+    in_portions = [trust.is_flood({(1, "/a"), (1, "/b")}, at * S) for at in (20, 21, 22)]
+    over_time = [trust.is_flood({(1, "/a"), (1, "/b")}, at * S) for at in (30, 40, 50)]
+
+    assert at_once
+    assert in_portions == [False, True, False]
+    assert over_time == [False, False, False]
