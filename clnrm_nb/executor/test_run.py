@@ -297,14 +297,14 @@ class Life:
         spare = await self._context.spares.take(self._plan, spec, secrets, self._context)
         if spare is None:
             return False
-        self._go_on_from(spare)
-        if isinstance(self._unit, Publishing):
-            await self._unit.publish()
+        unit = self._go_on_from(spare).unit
+        if isinstance(unit, Publishing):
+            await unit.publish()
         self.outcome.timings_ms["take"] = (time.perf_counter() - started) * 1e3
         self._refuse()
         return True
 
-    def _go_on_from(self, spare: Life) -> None:
+    def _go_on_from(self, spare: Life) -> Attempt:
         """Take over what another life has made ready from the very same things; nothing is left to it."""
         attempt, outcome, context = spare._attempt, self.outcome, self._context
         assert attempt is not None
@@ -324,6 +324,7 @@ class Life:
             if name != "diagnostic":
                 context.emit(name, **given)
         self._lead(attempt)
+        return attempt
 
     @property
     def is_ready(self) -> bool:
