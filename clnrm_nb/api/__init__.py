@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from clnrm_nb.api.starting import template, template_list
     from clnrm_nb.api.testfirst import redgreen
     from clnrm_nb.api.texts import dry_run, render, validate
-    from clnrm_nb.api.watching import Watch, watch
+    from clnrm_nb.api.watching.handle import Watch, watch
     from clnrm_nb.executor.events import Event
     from clnrm_nb.pipeline.request import Cell
     from clnrm_nb.template import parse_assignments
@@ -119,7 +119,7 @@ _HOME: Final = {
     "Context": "clnrm_nb.api.contexts",
     "Event": "clnrm_nb.executor.events",
     "Run": "clnrm_nb.api.running",
-    "Watch": "clnrm_nb.api.watching",
+    "Watch": "clnrm_nb.api.watching.handle",
     "analyze": "clnrm_nb.api.inspect",
     "arun": "clnrm_nb.api.running",
     "baseline_accept": "clnrm_nb.api.comparing",
@@ -170,7 +170,7 @@ _HOME: Final = {
     "template": "clnrm_nb.api.starting",
     "template_list": "clnrm_nb.api.starting",
     "validate": "clnrm_nb.api.texts",
-    "watch": "clnrm_nb.api.watching",
+    "watch": "clnrm_nb.api.watching.handle",
 }
 
 

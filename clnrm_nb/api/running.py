@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from clnrm_nb.api.watching import Watch
+    from clnrm_nb.api.watching.handle import Watch
     from clnrm_nb.executor.events import Event, Listener
     from clnrm_nb.pipeline.request import Cell
     from clnrm_nb.report.render import Format
@@ -175,7 +175,7 @@ def run(
     """
     here = context_of(context, options)
     if here.settings.cli.watch and here.settings.origin("cli.watch") == "command line" and cell is None:
-        from clnrm_nb.api.watching import watch
+        from clnrm_nb.api.watching.handle import watch
 
         options.pop("digest", None)
         return watch(paths, detach=detach, context=here, listener=listener, **options)

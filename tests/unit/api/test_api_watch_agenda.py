@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clnrm_nb.api.watchagenda import Agenda
-from clnrm_nb.api.watchproject import KnownTest
+from clnrm_nb.api.watching.agenda import Agenda
+from clnrm_nb.api.watching.project import KnownTest
 from clnrm_nb.executor.outcome import TestOutcome
 
 NAMES = "abcdef"

@@ -14,13 +14,13 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from clnrm_nb.api.watchagenda import Agenda
-from clnrm_nb.api.watchfilters import Filters
-from clnrm_nb.api.watchproject import WatchedProject
-from clnrm_nb.api.watchruns import Runs
-from clnrm_nb.api.watchtelling import Teller
-from clnrm_nb.api.watchverdicts import Verdicts
-from clnrm_nb.api.watchwhy import decided
+from clnrm_nb.api.watching.agenda import Agenda
+from clnrm_nb.api.watching.filters import Filters
+from clnrm_nb.api.watching.project import WatchedProject
+from clnrm_nb.api.watching.runs import Runs
+from clnrm_nb.api.watching.telling import Teller
+from clnrm_nb.api.watching.verdicts import Verdicts
+from clnrm_nb.api.watching.why import decided
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.pipeline.reaction import Reaction
 from clnrm_nb.watch import Planner, Settle
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from clnrm_nb.api.contexts import Context
-    from clnrm_nb.api.watchproject import KnownTest
-    from clnrm_nb.api.watchruns import EndedRun
+    from clnrm_nb.api.watching.project import KnownTest
+    from clnrm_nb.api.watching.runs import EndedRun
     from clnrm_nb.executor.events import Listener
     from clnrm_nb.pipeline.load import Variables
     from clnrm_nb.pipeline.request import RunRequest

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from clnrm_nb.api.watchproject import KnownTest
+    from clnrm_nb.api.watching.project import KnownTest
     from clnrm_nb.executor.outcome import TestOutcome
 
 __all__ = ["Agenda", "Decided"]

@@ -10,7 +10,7 @@ from clnrm_nb.pipeline.select import select
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from clnrm_nb.api.watchproject import KnownTest
+    from clnrm_nb.api.watching.project import KnownTest
     from clnrm_nb.pipeline.request import RunRequest
 
 __all__ = ["Filters"]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from clnrm_nb.api.contexts import Context
-    from clnrm_nb.api.watchruns import EndedRun
+    from clnrm_nb.api.watching.runs import EndedRun
     from clnrm_nb.errors import ClnrmError, Diagnostic
     from clnrm_nb.executor.outcome import TestOutcome
     from clnrm_nb.report.diffs import Compared

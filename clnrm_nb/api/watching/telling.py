@@ -11,9 +11,9 @@ from clnrm_nb.state import new_run_id
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from clnrm_nb.api.watchagenda import Decided
-    from clnrm_nb.api.watchfilters import Filters
-    from clnrm_nb.api.watchproject import Looked
+    from clnrm_nb.api.watching.agenda import Decided
+    from clnrm_nb.api.watching.filters import Filters
+    from clnrm_nb.api.watching.project import Looked
     from clnrm_nb.executor.events import EventName, Listener
     from clnrm_nb.executor.outcome import TestOutcome
     from clnrm_nb.report.results import RunResult

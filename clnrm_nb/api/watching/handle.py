@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from clnrm_nb.api.contexts import Context, context_of, variables_from
 from clnrm_nb.api.running import prepare, with_lines
-from clnrm_nb.api.watchsession import Session
+from clnrm_nb.api.watching.session import Session
 from clnrm_nb.codes import EXIT_INTERRUPTED
 from clnrm_nb.errors import ConfigError, UsageError
 from clnrm_nb.executor.kept import IDLE_S, keep_backends, let_go

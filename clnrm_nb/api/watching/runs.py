@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from clnrm_nb.api.contexts import Context
-    from clnrm_nb.api.watchproject import KnownTest
+    from clnrm_nb.api.watching.project import KnownTest
     from clnrm_nb.executor.events import Event, Listener
     from clnrm_nb.pipeline.reaction import Reaction
     from clnrm_nb.pipeline.request import RunRequest
