@@ -44,6 +44,8 @@ class Facts:
         Files that variables were read from.
     mounts : frozenset of str
         Files and directories that are mounted or copied; of a directory, all that is below it.
+    writable : frozenset of str
+        Those of them that the test may write to.
     baselines : frozenset of str
         Accepted traces it is compared with, those not there yet included, and their rules.
     recordings : frozenset of str
@@ -56,6 +58,7 @@ class Facts:
     missing: frozenset[str] = frozenset()
     variables: frozenset[str] = frozenset()
     mounts: frozenset[str] = frozenset()
+    writable: frozenset[str] = frozenset()
     baselines: frozenset[str] = frozenset()
     recordings: frozenset[str] = frozenset()
 
@@ -199,6 +202,13 @@ class Graph:
                     for test in self._below.get(place, set()) - seen:
                         seen.add(test)
                         yield test, "mount"
+
+    def writers(self, change: Change) -> set[str]:
+        """Tests that may have made a change themselves, to a file that is nothing but mounted for them."""
+        concerned = self.dependents([change])
+        mounted = {test for test, why in concerned.items() if all(each.role == "mount" for each in why)}
+        around = {place for path in (change.path, *change.targets) for place in (path, *_above(path))}
+        return {test for test in mounted if not around.isdisjoint(self._facts[test].writable)}
 
     def places(self) -> set[Place]:
         """Directories that have to be watched so that no change of a dependency goes unnoticed."""

@@ -39,6 +39,10 @@ _PASSING: Final = re.compile(
 )
 
 
+_BYTECODE: Final = "__pycache__"
+"""Interpreters write it beside the sources it is made of; no content of a mount for the cache either."""
+
+
 def is_passing(name: str) -> bool:
     """Whether a base name is that of a file which editors leave beside what they save.
 
@@ -119,7 +123,8 @@ class Rules:
 
     def enters(self, directory: str, *, whole: bool = False) -> bool:
         """Whether a directory below a watched one is watched too; `whole`: whatever ignore rules say."""
-        if os.path.basename(directory) in SKIPPED_DIRECTORIES or self.is_own(directory):
+        name = os.path.basename(directory)
+        if name in SKIPPED_DIRECTORIES or name == _BYTECODE or self.is_own(directory):
             return False
         if whole:
             return True

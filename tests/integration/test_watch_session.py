@@ -130,6 +130,22 @@ def test_a_saved_test_runs_and_no_other(watching, write):
     assert watched.handle.stop(PATIENCE_S).ok
 
 
+def test_a_test_that_writes_where_it_may_is_not_run_again_for_it(watching, write, project):
+    """It was, without end: each run changed a file that is an input of the next."""
+    (project / "data").mkdir()
+    head = '[services.s]\nimage = "any:1"\nargs = ["sleep", "60"]\nvolumes = [{ host_path = "data", container_path = "/data" }]\n'
+    count = project / "data" / "count"
+    watched = watching()
+
+    plan, verdicts = watched.after(lambda: write("w", f"echo x >> {count}; mkdir {count}.d", head=head))
+    watched.until(lambda said: any("written while w.clnrm" in text for text in watched.notes()))
+    other, _ = watched.after(lambda: write("c", "exit 0"))
+
+    assert (plan["run"], verdicts) == (["w.clnrm.toml.tera"], {"w.clnrm.toml.tera": "passed"})
+    assert other["run"] == [C]
+    assert count.read_text() == "x\n"
+
+
 def test_an_edited_macro_runs_its_users_and_no_other(watching, project):
     watched = watching()
 

@@ -264,21 +264,25 @@ class WatchedProject:
             self._contents |= dict.fromkeys(missing)
             self._contents |= {_absolute(root / name): digest for name, digest in read.files.items()}
         libraries = {_absolute(root / name) for name in here.settings.template.macros}
+        mounts = list(self._mounts(loaded))
         return Facts(
             test=loaded.test_id,
             file=file,
             templates=frozenset(templates | libraries),
             missing=frozenset(missing - templates),
             variables=self.variable_files,
-            mounts=frozenset(self._mounts(loaded)),
+            mounts=frozenset(path for path, _ in mounts),
+            writable=frozenset(path for path, is_writable in mounts if is_writable),
             baselines=frozenset(self._accepted(loaded)),
             recordings=frozenset(self._recordings(loaded.test_id)),
         )
 
-    def _mounts(self, loaded: LoadedTest) -> Iterable[str]:
-        """What volumes mount: as it is written, and where that leads."""
+    def _mounts(self, loaded: LoadedTest) -> Iterable[tuple[str, bool]]:
+        """What volumes mount, as written and where that leads, each with whether it may be written to."""
         if loaded.test is None:
             return
+        # Processes read and write a volume where it really is.
+        is_unguarded = self.here.settings.executor.backend == "process"
         environ = self.request.variables.environ or os.environ
         for service in loaded.test.services.values():
             for volume in service.volumes:
@@ -287,10 +291,9 @@ class WatchedProject:
                 except (KeyError, OSError, RuntimeError):
                     # Such as `~nobody`: the test itself is refused for it.
                     continue
-                yield str(source)
                 written = _absolute(loaded.directory / volume.host_path)
-                if written != str(source):
-                    yield written
+                for path in dict.fromkeys((str(source), written)):
+                    yield path, is_unguarded or not volume.read_only
 
     def _accepted(self, loaded: LoadedTest) -> Iterable[str]:
         if self.request.comparison is None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.api.watching.agenda import Agenda
 from clnrm_nb.api.watching.filters import Filters
+from clnrm_nb.api.watching.own import OwnWrites
 from clnrm_nb.api.watching.project import WatchedProject
 from clnrm_nb.api.watching.runs import Runs
 from clnrm_nb.api.watching.telling import Teller
@@ -92,6 +93,7 @@ class Session:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watcher: FileWatcher | None = None
         self._agenda = Agenda()
+        self._own = OwnWrites(self._project.graph)
         self._n_changes = self._n_runs = 0
         self._is_over = False
         self._reaction: Reaction | None = None
@@ -212,6 +214,15 @@ class Session:
 
     def _on_batch(self, batch: Batch) -> None:
         """Files have other contents: show at once what that means, and stop what runs on the old ones."""
+        changes, own = self._own.apart(batch.changes, self._runs.awaited)
+        for test, path in own.items():
+            name = self._here.project.relative(path)
+            self._tell.note(
+                "info", f"{name}: written while {test} ran, which may write there, so not run again"
+            )
+        if not changes:
+            return
+        batch = replace(batch, changes=tuple(changes))
         relative = self._here.project.relative
         files = [{"file": relative(change.path), "change": change.kind} for change in batch.changes]
         self._n_changes += self._settle.due_ns is None
@@ -355,6 +366,7 @@ class Session:
     def _on_ended(self, run: EndedRun) -> None:
         """A run is over."""
         self._runs.forget(run.number)
+        self._own.ended(run.tests)
         if run.error is not None:
             self.verdicts.trouble = run.error
             self._agenda.owe((test for test in run.tests if test not in run.dropped), "it could not be run")

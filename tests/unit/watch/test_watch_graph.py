@@ -53,6 +53,19 @@ def test_a_neighbour_of_a_mounted_directory_with_the_same_beginning_concerns_nob
     assert list(built.dependents([changed("/p/data")])) == ["t"]
 
 
+def test_writers_are_tests_for_which_a_file_is_nothing_but_mounted_and_may_be_written_to():
+    built = graph(
+        Facts("reader", "/p/r.toml", mounts=frozenset({"/p/data"})),
+        Facts("writer", "/p/w.toml", mounts=frozenset({"/p/data"}), writable=frozenset({"/p/data"})),
+        Facts("whole", "/p/t.toml", mounts=frozenset({"/p"}), writable=frozenset({"/p"})),
+    )
+
+    assert built.writers(changed("/p/data/deep/file")) == {"writer", "whole"}
+    assert built.writers(changed("/p/t.toml")) == set()
+    assert built.writers(changed("/p/w.toml")) == {"whole"}
+    assert built.writers(changed("/elsewhere")) == set()
+
+
 def test_configuration_concerns_every_test_in_their_order():
     built = graph(Facts("b", "/b"), Facts("a", "/a"), configuration=["/c"])
 

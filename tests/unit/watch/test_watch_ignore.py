@@ -123,7 +123,7 @@ def test_state_and_reports_are_the_programs_own_and_what_people_commit_is_not(tm
 def test_directories_that_discovery_skips_are_not_entered(tmp_path):
     made = Rules(str(tmp_path), str(tmp_path / ".clnrm"), patterns=PATTERNS, ignore_patterns=["vendor/"])
     entered = [made.enters(str(tmp_path / name)) for name in ("tests", "node_modules", "a/.venv", "vendor")]
-    whole = [made.enters(str(tmp_path / name), whole=True) for name in ("vendor", ".git")]
+    whole = [made.enters(str(tmp_path / name), whole=True) for name in ("vendor", ".git", "a/__pycache__")]
 
     assert entered == [True, False, False, False]
-    assert whole == [True, False]
+    assert whole == [True, False, False]
