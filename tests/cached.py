@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from datetime import UTC, datetime, timedelta
+from itertools import count
 
 from clnrm_nb.cache import (
     CacheStore,
@@ -34,8 +36,14 @@ def deposit(test_id="t/a.clnrm.toml", version=0, *, record=b"", spans=b"", **mor
     return Deposit(entry, inputs, record or b"record of " + name, spans or b"spans of " + name)
 
 
-def open_store(state, **settings):
-    return CacheStore(state, Cache(**settings))
+def open_store(state, *, now=lambda: datetime.now(UTC), **settings):
+    return CacheStore(state, Cache(**settings), now=now)
+
+
+def hours():
+    """A clock on which an hour passes from one look to the next."""
+    begin, looks = datetime(2026, 1, 1, tzinfo=UTC), count()
+    return lambda: begin + timedelta(hours=next(looks))
 
 
 def stored(store, *deposits):

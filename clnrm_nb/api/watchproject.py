@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from clnrm_nb.baseline.store import BaselineStore
 from clnrm_nb.cache.parts import plain
-from clnrm_nb.config.discovery import discover
+from clnrm_nb.config.discovery import Discovery, discover, is_scenario_name
 from clnrm_nb.config.sources import file_sources
 from clnrm_nb.executor.backends.docker.mounts import resolve
 from clnrm_nb.executor.recording import recording_file
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from clnrm_nb.api.contexts import Context
+    from clnrm_nb.errors import Diagnostic
     from clnrm_nb.executor.outcome import TestOutcome
     from clnrm_nb.pipeline.load import LoadedTest, Variables
     from clnrm_nb.pipeline.request import RunRequest
@@ -111,6 +112,7 @@ class WatchedProject:
         self._baselines = BaselineStore(here.project)
         self._maskers: dict[str, Masker] = {}
         """By file, where it has secrets."""
+        self._libraries: dict[str, list[Diagnostic]] = {}
         self._contents: dict[str, str | None] = {}
         self._readings: list[Reading] = []
 
@@ -158,8 +160,7 @@ class WatchedProject:
 
     def read_all(self) -> Looked:
         """Read every scenario file under the watched paths; all that was known before is forgotten."""
-        here = self.here
-        discovery = discover(self.request.sources.paths, here.project, here.settings.discovery.ignore)
+        discovery = self._discovery()
         looked = self.read(str(path) for path in discovery.files)
         there = {str(path) for path in discovery.files}
         gone = [test for test in self.tests.values() if test.file not in there]
@@ -170,9 +171,21 @@ class WatchedProject:
 
     def belongs(self, path: str) -> bool:
         """Whether a file that has just appeared is found under the watched paths."""
+        return Path(path) in self._discovery().files
+
+    def libraries(self, paths: Iterable[str]) -> list[str]:
+        """Those of some paths that are files under the watched paths which make no test, or were such."""
+        named = [path for path in paths if is_scenario_name(os.path.basename(path))]  # noqa: PTH119  # Text.
+        mine = [path for path in named if not self.graph.tests_of(path)]
+        return [path for path in mine if path in self._libraries or self.belongs(path)]
+
+    def findings(self) -> list[Diagnostic]:
+        """What belongs to no test, as it is now: paths without files, libraries that hold errors."""
+        return [*self._discovery().diagnostics, *(one for found in self._libraries.values() for one in found)]
+
+    def _discovery(self) -> Discovery:
         here = self.here
-        discovery = discover(self.request.sources.paths, here.project, here.settings.discovery.ignore)
-        return Path(path) in discovery.files
+        return discover(self.request.sources.paths, here.project, here.settings.discovery.ignore)
 
     def read(self, files: Iterable[str]) -> Looked:
         """Render and validate these scenario files, in place of what was known of them."""
@@ -183,27 +196,36 @@ class WatchedProject:
         since_ns, self._contents = time.monotonic_ns(), {}
         sources = Sources(paths, no_template=self.request.sources.no_template)
         loaded = load(sources, self.request.variables, project=here.project, settings=here.settings)
-        masker = masker_of(loaded.tests, self.request.variables.environ or os.environ)
-        for path in paths:
-            self._maskers.pop(str(path), None)
-        if masker:
-            self._maskers[str(paths[0])] = masker
         before = [self.tests[test] for path in paths for test in self.graph.tests_of(str(path))]
         found = {test.test_id: test for test in loaded.tests}
         self._forget([test for test in before if test.test_id not in found], looked)
         for test in loaded.tests:
             self._know(test)
+        self._keep_secrets(paths, loaded.tests)
+        for path in paths:
+            name = here.project.relative(path)
+            self._libraries[str(path)] = [one for one in loaded.diagnostics if one.file == name]
         self._readings.append(Reading(self._contents, since_ns))
         looked.files = [here.project.relative(path) for path in paths]
         findings = [*loaded.diagnostics, *(each for test in loaded.tests for each in test.diagnostics)]
-        looked.findings = [json_ready(finding.to_json(), masker.text) for finding in dict.fromkeys(findings)]
+        looked.findings = [json_ready(finding.to_json(), self.mask) for finding in dict.fromkeys(findings)]
         return looked
+
+    def _keep_secrets(self, paths: Iterable[Path], tests: Sequence[LoadedTest]) -> None:
+        """Know what hides the secrets of each file."""
+        environ = self.request.variables.environ or os.environ
+        for path in paths:
+            of_file = [test for test in tests if self.tests[test.test_id].file == str(path)]
+            self._maskers.pop(str(path), None)
+            if masker := masker_of(of_file, environ):
+                self._maskers[str(path)] = masker
 
     def remove(self, files: Iterable[str]) -> Looked:
         """Scenario files are gone, and with them their tests."""
         looked = Looked()
         for file in files:
             looked.files.append(self.here.project.relative(file))
+            self._libraries.pop(file, None)
             self._forget([self.tests[test] for test in self.graph.tests_of(file)], looked)
         return looked
 

@@ -195,7 +195,8 @@ class Session:
 
     def result(self, *, interrupted: bool = False) -> RunResult:
         """The last verdict of every test, as the result of one run."""
-        return self.verdicts.result(self._here, self._project.mask, interrupted=interrupted)
+        project = self._project
+        return self.verdicts.result(self._here, project.mask, project.findings(), interrupted=interrupted)
 
     @property
     def is_running(self) -> bool:
@@ -225,8 +226,10 @@ class Session:
         self._settle.event(changes, batch.noticed_ns)
         running = self._runs.running
         plan = self._planner.leading(changes, running)
-        looked = self._project.read(plan.validate)
-        looked.add(self._project.remove(plan.removed))
+        libraries = self._project.libraries(change.path for change in changes)
+        looked = self._project.read({*plan.validate, *libraries})
+        gone = {change.path for change in changes if change.after is None}
+        looked.add(self._project.remove({*plan.removed, *gone.intersection(libraries)}))
         self._refresh()
         self._give_up(plan.obsolete, plan.run, running)
         self.verdicts.drop(looked.gone)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.api.contexts import Context
     from clnrm_nb.api.watchruns import EndedRun
-    from clnrm_nb.errors import ClnrmError
+    from clnrm_nb.errors import ClnrmError, Diagnostic
     from clnrm_nb.executor.outcome import TestOutcome
     from clnrm_nb.report.diffs import Compared
     from clnrm_nb.report.text import Mask
@@ -82,11 +82,22 @@ class Verdicts:
         parts = (part for test in sorted(self._compared) for part in self._compared[test])
         return [part.id for part in parts if part.status in ("changed", "missing")]
 
-    def result(self, here: Context, mask: Mask, *, interrupted: bool = False) -> RunResult:
-        """All of them as the result of one run."""
+    def result(
+        self,
+        here: Context,
+        mask: Mask,
+        findings: Iterable[Diagnostic] = (),
+        *,
+        interrupted: bool = False,
+    ) -> RunResult:
+        """All of them as the result of one run; `findings` belong to no test."""
         executor = here.settings.executor
         leave = Leave(not_evaluated=executor.allow_not_evaluated, flaky=executor.flaky == "pass")
-        findings = [*here.settings.diagnostics, *([self.trouble.diagnostic] if self.trouble else [])]
+        findings = [
+            *here.settings.diagnostics,
+            *findings,
+            *([self.trouble.diagnostic] if self.trouble else []),
+        ]
         parts = [part for test in sorted(self._compared) for part in self._compared[test]]
         more: dict[str, Any] = {}
         if parts:

@@ -36,7 +36,15 @@ class Stamps:
 
     def are_good(self, entry: Entry) -> bool:
         """Whether all objects of an entry are there and hold what their digests say."""
-        return all(self._is_good(digest, entry.stamps.get(digest)) for digest in entry.objects)
+        stamps = entry.stamps
+        for digest in entry.objects:
+            stamp = self.look(digest)
+            known = stamps.get(digest)
+            # As JSON has it, a known one is a list.
+            is_known = known is not None and stamp == tuple(known)
+            if not is_known and (stamp is None or not self._is_good(digest, stamp)):
+                return False
+        return True
 
     def renewed(self, entry: Entry) -> Entry | None:
         """With the stamps of objects that were read and found good since; ``None`` if none were."""
@@ -45,14 +53,10 @@ class Stamps:
         newer = {digest: self._checked[digest] for digest in entry.objects if digest in self._checked}
         return replace(entry, stamps={**entry.stamps, **newer}) if newer else None
 
-    def _is_good(self, digest: str, known: Stamp | None) -> bool:
-        stamp = self.look(digest)
-        # As JSON has it, a known one is a list.
-        if stamp is not None and known is not None and stamp == tuple(known):
+    def _is_good(self, digest: str, stamp: Stamp) -> bool:
+        if self._checked.get(digest) == stamp:
             return True
-        if stamp is not None and self._checked.get(digest) == stamp:
-            return True
-        if stamp is None or self._objects.get(digest) is None:
+        if self._objects.get(digest) is None:
             return False
         self._checked[digest] = stamp
         return True

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.cache import upkeep
@@ -40,6 +40,17 @@ if TYPE_CHECKING:
 __all__ = ["CacheStore"]
 
 _PACKED_LEVEL: Final = 1
+_LATELY: Final = timedelta(minutes=1)
+
+_TOUCH: Final = """
+    UPDATE cache_entries SET used = ?, last_used = ? WHERE rowid IN (
+        SELECT entry.rowid FROM json_each(?) AS one JOIN cache_entries AS entry
+        ON entry.test_id = json_extract(one.value, '$[0]') AND entry.hash = json_extract(one.value, '$[1]')
+        WHERE entry.last_used NOT BETWEEN ? AND ?
+        OR EXISTS (SELECT 1 FROM cache_entries AS other
+                   WHERE other.test_id = entry.test_id AND other.used > entry.used)
+    )
+"""
 
 
 class CacheStore:
@@ -179,7 +190,8 @@ class CacheStore:
         Parameters
         ----------
         used : collection of Entry
-            Hits: they are the last to go now.
+            Hits: they are the last to go now. One that was so within a minute, and is the latest of its test,
+            stays where it is: a thousand hits a second need not be a thousand rows written.
         decisions : collection of Decision
             Each in place of the last one about its test.
         counts : mapping of str to int
@@ -190,8 +202,9 @@ class CacheStore:
         renewed : collection of Manifest
             What :meth:`Manifest.renewed` gave.
         """
-        at = self._at()
-        seen = [(at, *entry.key) for entry in used]
+        now = self._now()
+        at, lately = _dated(now), _dated(now - _LATELY)
+        seen = array([entry.key for entry in used])
         better = [(pack(entry.values()), *entry.key) for entry in map(self._stamps.renewed, used) if entry]
         said = [(one.test_id, pack(one)) for one in decisions]
         made = [(one.request, one.file, one.packed(), pack_large(one.prints)) for one in manifests]
@@ -200,10 +213,7 @@ class CacheStore:
 
         def work(db: sqlite3.Connection) -> None:
             tick = later_than_all(db)
-            db.executemany(
-                "UPDATE cache_entries SET used = ?, last_used = ? WHERE test_id = ? AND hash = ?",
-                [(tick, *row) for row in seen],
-            )
+            db.execute(_TOUCH, (tick, at, seen, lately, at))
             db.executemany("UPDATE cache_entries SET document = ? WHERE test_id = ? AND hash = ?", better)
             db.executemany("INSERT OR REPLACE INTO cache_decisions (test_id, document) VALUES (?, ?)", said)
             db.executemany(
@@ -312,7 +322,7 @@ class CacheStore:
             return None
         key = packed_key(deposit.key)
         size = sum(stamp[0] for stamp in known.values()) + len(key)
-        at = self._at()
+        at = _dated(self._now())
         entry = replace(deposit.entry, record=record, spans=spans, stamps=known, updated=at, size=size)
         return (*entry.key, at, size, record, spans, pack(entry.values()), key)
 
@@ -326,5 +336,6 @@ class CacheStore:
             [(tick, *row) for row in rows],
         )
 
-    def _at(self) -> str:
-        return self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+def _dated(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -231,8 +231,7 @@ _KEEP_REFERRED: Final = """
     DELETE FROM cache_garbage AS g WHERE
     EXISTS (SELECT 1 FROM cache_entries WHERE record = g.digest)
     OR EXISTS (SELECT 1 FROM cache_entries WHERE spans = g.digest)
-    OR EXISTS (SELECT 1 FROM results WHERE spans = g.digest)
-    OR EXISTS (SELECT 1 FROM results WHERE record = g.digest)
+    OR EXISTS (SELECT 1 FROM history_objects WHERE digest = g.digest)
     OR EXISTS (SELECT 1 FROM journal_tests WHERE spans = g.digest)
     OR EXISTS (SELECT 1 FROM baseline_changes WHERE g.digest IN (before, after))
     OR EXISTS (SELECT 1 FROM reviews WHERE instr(document, g.digest))

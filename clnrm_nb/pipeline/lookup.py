@@ -10,6 +10,7 @@ import math
 import random
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 __all__ = ["Found", "Lookup"]
 
 AnyTest: TypeAlias = "KnownTest | LoadedTest"
+
+_LATELY: Final = timedelta(minutes=10)
+"""A use is written down once in this time: which result is to go first need not be known to the second."""
 
 _COUNTERS: Final = {"hit": "hits", "miss": "misses", "rejudge": "rejudged", "uncacheable": "uncacheable"}
 
@@ -104,6 +108,7 @@ class Lookup:
         self._backend = backend
         self._run_id = run_id
         self._at = at
+        self._lately = (datetime.fromisoformat(at) - _LATELY).strftime("%Y-%m-%dT%H:%M:%SZ")
         self._given = given
         self._masker = masker
         self._shared = shared
@@ -355,7 +360,7 @@ class Lookup:
         counts["misses"] -= len(found.audited)
         counts["hits"] += len(found.audited)
         self._store.settle(
-            used=list(found.entries.values()),
+            used=[entry for entry in found.entries.values() if entry.last_used < self._lately],
             decisions=list(self._decisions.values()),
             counts={name: count for name, count in counts.items() if count},
             manifests=self._tests.manifests(self.inputs, self._masker.text) if self.inputs else (),

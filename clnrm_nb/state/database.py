@@ -119,7 +119,6 @@ MIGRATIONS: Final = (
     CREATE INDEX cache_entries_by_use ON cache_entries (used, size);
     CREATE INDEX cache_entries_by_record ON cache_entries (record);
     CREATE INDEX cache_entries_by_spans ON cache_entries (spans);
-    CREATE INDEX results_by_spans ON results (spans);
     CREATE TABLE cache_garbage (
         digest TEXT PRIMARY KEY
     );
@@ -156,8 +155,10 @@ MIGRATIONS: Final = (
     );
     """,
     """
-    ALTER TABLE results ADD COLUMN record TEXT;
-    CREATE INDEX results_by_record ON results (record) WHERE record IS NOT NULL;
+    CREATE TABLE history_objects (
+        digest TEXT PRIMARY KEY
+    ) WITHOUT ROWID;
+    INSERT INTO history_objects SELECT DISTINCT spans FROM results WHERE spans IS NOT NULL;
     """,
 )
 """Each lifts the schema by one version; ``PRAGMA user_version`` counts those applied."""

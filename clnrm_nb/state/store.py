@@ -138,12 +138,15 @@ class State:
         rows = [
             _result_row(run["run"], at, test, digests.get(test["id"]), held.get(test["id"])) for test in tests
         ]
+        named = [(digest,) for digest in {*digests.values(), *held.values()}]
         moved: set[str] = set()
 
         def work(db: sqlite3.Connection) -> None:
             moved.clear()
             moved.update(_take_away(db, moved_from or {}))
             _insert(db, run, at, rows)
+            # The history is never shortened: what it has named once stays. Those of cached tests are known.
+            db.executemany("INSERT OR IGNORE INTO history_objects (digest) VALUES (?)", named)
 
         is_kept &= self._keep(lambda: self._database.write(work))
         lines = [history_line(run, test, at=at) for test in tests if test["id"] not in moved]
@@ -281,7 +284,6 @@ def _result_row(
         test.get("hash"),
         test.get("hash_reason"),
         heads.pack(test) if record is None else heads.pack_head(test, record),
-        record,
     )
 
 
@@ -291,7 +293,7 @@ def _insert(db: sqlite3.Connection, run: Mapping[str, Any], at: str, rows: Seque
     db.executemany(
         "INSERT INTO results "
         "(run, at, test_id, status, duration_ms, cached, backend, trace_digest, spans, "
-        "hash, hash_reason, document, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "hash, hash_reason, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         rows,
     )
 

@@ -22,8 +22,6 @@ from tests.cache_changes import CHANGES, COSMETIC, Place
 pytestmark = pytest.mark.bench
 
 TESTS = 1_000
-# Shared machines: what must hold is the ratio to the peer; the goals are printed beside what was measured.
-SLACK = 4
 
 TEXT = """
 [meta]
@@ -59,13 +57,19 @@ def run(**options):
     return clnrm_nb.run(["."], backend="process", **options)
 
 
-def in_shell(words: list[str]) -> float:
-    """Run a command; the most memory it has had, MB."""
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    return used.ru_maxrss / 1024
+def in_shell(words: list[str]) -> None:
+    subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+
+
+def memory_mb(words: list[str]) -> float:
+    """The most memory a command has had; asked by a small process, since a child begins as its parent."""
+    program = (
+        "import resource, subprocess, sys\n"
+        "subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=True)
+    return float(done.stdout)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +97,8 @@ def test_a_thousand_unchanged_tests_are_decided_before_pytest_has_started(thousa
     result, best_ms, median_ms = timed(run, 15)
     assert result.summary["cached"] == TESTS
     words = [sys.executable, "-m", "clnrm_nb", "run", ".", "--backend", "process"]
-    rss_mb, cold_ms, cold_median_ms = timed(lambda: in_shell(words), 5)
+    _, cold_ms, cold_median_ms = timed(lambda: in_shell(words), 5)
+    rss_mb = memory_mb(words)
     _, peer_ms, peer_median_ms = timed(
         lambda: subprocess.run(peer(tmp_path), capture_output=True, check=True), 5
     )
@@ -103,9 +108,10 @@ def test_a_thousand_unchanged_tests_are_decided_before_pytest_has_started(thousa
         f"tests {peer_ms:.0f} ms (median {peer_median_ms:.0f})"
     )
 
-    assert best_ms <= 40 * SLACK
-    assert best_ms < peer_ms / 3
-    assert cold_ms < peer_ms * 1.3
+    # On a quiet machine the peer takes a second, so that these are 125 ms and a second.
+    assert best_ms < peer_ms / 8
+    assert cold_ms < peer_ms
+    assert rss_mb < 120
 
 
 def test_a_small_project_is_many_times_faster(tmp_path, monkeypatch):

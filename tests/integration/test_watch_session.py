@@ -32,7 +32,7 @@ class Watched:
         """Wait for what the events since then must hold."""
         with self._heard:
             is_there = self._heard.wait_for(lambda: condition(self.events[since:]), PATIENCE_S)
-        assert is_there, [(event.event, event.test, event.data) for event in self.events[since:]]
+        assert is_there, [(event.event, event.test, event.data) for event in self.events[since:]][-12:]
 
     def after(self, act, why="change"):
         """Do something, and wait until all that it brought about is judged: plan, verdicts by test."""
@@ -403,6 +403,30 @@ def test_once_is_the_first_run_and_nothing_else(write, project):
     result = api.watch(".", once=True, backend="process")
 
     assert [(test["id"], test["status"]) for test in result.tests] == [(A, "passed")]
+
+
+@pytest.mark.parametrize(("path", "code"), [(".", "CLN004"), ("nowhere", "CLN001")])
+def test_once_without_any_file_is_no_success(project, path, code):
+    result = api.watch(path, once=True, backend="process")
+
+    assert result.exit_code == 2
+    assert [finding["code"] for finding in result.raw["diagnostics"]] == [code]
+
+
+def test_a_library_with_errors_is_shown_and_is_no_success_until_it_is_repaired(watching, project):
+    watched = watching()
+    library = project / "_lib.clnrm.toml.tera"
+
+    library.write_text("{% macro broken( %}")
+    watched.until(lambda said: any(one.event == "watch.diagnostics" and one.data["errors"] for one in said))
+    broken = watched.handle.result.exit_code
+    library.write_text("{% macro whole() %}{% endmacro %}")
+    watched.until(
+        lambda said: said[-1].event == "watch.plan" and not watched.handle.state.findings_of("error")
+    )
+
+    assert broken == 2
+    assert watched.handle.stop(PATIENCE_S).exit_code == 1
 
 
 def test_stopping_during_a_run_says_that_its_test_was_not_run(write, project):

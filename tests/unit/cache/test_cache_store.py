@@ -21,7 +21,7 @@ from clnrm_nb.config.keys import Cache
 from clnrm_nb.config.project import Project
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.state import State
-from tests.cached import deposit, key, manifest, open_store, stored
+from tests.cached import deposit, hours, key, manifest, open_store, stored
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_an_entry_judged_again_has_the_new_verdict_and_expectations(store):
 
 
 def test_the_least_recently_used_go_first(state):
-    store = open_store(state, max_entries=2)
+    store = open_store(state, now=hours(), max_entries=2)
     first, second = (stored(store, deposit(f"t/{name}"))[0] for name in "ab")
     store.settle(used=[first])
 
@@ -143,6 +143,19 @@ def test_the_least_recently_used_go_first(state):
 
     assert set(names(store)) == {first.test_id, third.test_id}
     assert second.key not in store.find([second.key])
+
+
+def test_an_entry_in_use_all_the_time_is_written_once_a_minute(state):
+    clock = [datetime(2026, 1, 1, 12, tzinfo=UTC)]
+    store = open_store(state, now=lambda: clock[0])
+    (entry,) = stored(store, deposit())
+    seen = []
+    for step_s in (20, 20, 30, -3600):
+        clock[0] += timedelta(seconds=step_s)
+        store.settle(used=[entry])
+        seen.append(store.entries()[0].last_used[11:19])
+
+    assert seen == ["12:00:00", "12:00:00", "12:01:10", "11:01:10"]
 
 
 def test_a_clock_that_goes_back_changes_nothing_about_who_goes_first(state):
@@ -197,7 +210,10 @@ def test_objects_that_others_refer_to_stay(state, store, ageless):
     )
     contents = [b"in the history", b"before", b"after", b"reviewed"]
     entries = stored(store, *(deposit(version=n, spans=spans) for n, spans in enumerate(contents)))
-    state.write(lambda db: db.execute("UPDATE results SET record = ?", (entries[3].record,)))
+    own = ("name", "stored_status", "duration_ms", "backend", "hash", "reason")
+    head = {**dict.fromkeys(own), "id": "a", "status": "cached", "cached": True, "diagnostics": []}
+    cached = {**run, "run": "01B", "data": {"tests": [head]}}
+    assert state.save_run(cached, {}, records={"a": entries[3].record})
 
     store.clear()
 

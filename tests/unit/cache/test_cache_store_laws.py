@@ -15,7 +15,7 @@ from clnrm_nb.cache import Cause, Decision, changed_lines, line_prints, upkeep
 from clnrm_nb.cache.packing import DamagedError, pack, pack_large, unpack, unpack_large
 from clnrm_nb.cache.records import FileRecord, Files
 from clnrm_nb.state import State
-from tests.cached import deposit, key, manifest, open_store, present
+from tests.cached import deposit, hours, key, manifest, open_store, present
 
 IDS = st.sampled_from(["t/a", "t/a[x=1]", "t/b", "u/a"])
 VERSIONS = st.integers(0, 2)
@@ -35,13 +35,14 @@ class StoreMachine(RuleBasedStateMachine):
         super().__init__()
         self.directory = Path(tempfile.mkdtemp())
         self.model: dict[tuple[str, str], tuple[bytes, str | None]] = {}
+        self.clock = hours()
         self.garbage = mock.patch.object(upkeep, "_YOUNG_S", -60.0)
         self.garbage.start()
 
     @initialize()
     def open(self):
         self.state = State.open(self.directory / ".clnrm")
-        self.store = open_store(self.state, max_entries=KEPT)
+        self.store = open_store(self.state, now=self.clock, max_entries=KEPT)
 
     def teardown(self):
         self.state.close()
