@@ -46,6 +46,22 @@ SHOP_CELLS = {
     "review": "%clnrm review",
     "again": f"{SHOP_RUN} --baseline",
 }
+SAVE_RUN = "%clnrm run green.clnrm.toml.tera --backend process --no-raise"
+SAVE_CELLS = {
+    "load": "%load_ext clnrm_nb",
+    "first": SAVE_RUN,
+    "again": SAVE_RUN,
+    "watch": "watch = %clnrm watch . --backend process --detach",
+    "edit": (
+        "from pathlib import Path\n"
+        "green = Path('green.clnrm.toml.tera')\n"
+        "green.write_text('{# a comment #}\\n' + green.read_text().replace('[[expect.span]]', '[[expect.spam]]', 1));"
+    ),
+    "repair": "green.write_text(green.read_text().replace('expect.spam', 'expect.span'));",
+    "stop": "watch.stop(10);",
+    "why": "%clnrm why green.clnrm.toml.tera",
+    "list": "%clnrm cache list",
+}
 WINDOW_CELLS = {
     "load": (
         "from clnrm_nb.notebook import explore\n"
@@ -495,4 +511,33 @@ def test_the_largest_windows_stay_within_what_a_page_bears(visit):
         visit.picture(f"window-{name}")
         cell.locator("button:has-text('Close')").click()
         cell.locator("button:has-text('Close')").wait_for(state="detached")
+    assert visit.own_errors() == []
+
+
+def test_unchanged_tests_are_cached_and_a_watcher_in_a_cell_follows_what_is_saved(visit):
+    (visit.directory / ".clnrm").mkdir()
+    with resources.as_file(resources.files("clnrm_nb.self_test")) as source:
+        shutil.copy(source / "green.clnrm.toml.tera", visit.directory)
+    notebook = Notebook(visit, SAVE_CELLS, theme="light")
+    notebook.run("load")
+
+    notebook.run("first").locator("text=1 test: 1 passed").first.wait_for()
+    notebook.run("again").locator("text=1 test: 1 cached").first.wait_for()
+    visit.picture("save-1-cached")
+
+    cell = notebook.run("watch")
+    cell.locator("text=waiting for changes").first.wait_for()
+    notebook.run("edit")
+    cell.locator("text=/CLN3\\d\\d/").first.wait_for()
+    visit.picture("save-2-broken")
+    notebook.run("repair")
+    cell.locator("text=1 cached").first.wait_for()
+    cell.locator("text=comments and spelling only").first.wait_for()
+    visit.picture("save-3-not-run")
+
+    notebook.run("stop")
+    cell.locator("text=ended").first.wait_for()
+    notebook.run("why").locator("text=comments and spelling only").first.wait_for()
+    notebook.run("list").locator("text=green.clnrm.toml.tera").first.wait_for()
+    visit.picture("save-4-why")
     assert visit.own_errors() == []
