@@ -55,9 +55,9 @@ SAVE_CELLS = {
     "edit": (
         "from pathlib import Path\n"
         "green = Path('green.clnrm.toml.tera')\n"
-        "green.write_text('{# a comment #}\\n' + green.read_text().replace('[[expect.span]]', '[[expect.spam]]', 1));"
+        "green.write_text('{# a comment #}\\n' + green.read_text().replace('[[expect.span]]', '[[expect.span', 1));"
     ),
-    "repair": "green.write_text(green.read_text().replace('expect.spam', 'expect.span'));",
+    "repair": "green.write_text(green.read_text().replace('[[expect.span\\n', '[[expect.span]]\\n'));",
     "stop": "watch.stop(10);",
     "why": "%clnrm why green.clnrm.toml.tera",
     "list": "%clnrm cache list",
@@ -528,7 +528,7 @@ def test_unchanged_tests_are_cached_and_a_watcher_in_a_cell_follows_what_is_save
     cell = notebook.run("watch")
     cell.locator("text=waiting for changes").first.wait_for()
     notebook.run("edit")
-    cell.locator("text=/CLN3\\d\\d/").first.wait_for()
+    cell.locator("text=/CLN2\\d\\d/").first.wait_for()
     visit.picture("save-2-broken")
     notebook.run("repair")
     cell.locator("text=1 cached").first.wait_for()
