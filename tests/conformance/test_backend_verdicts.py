@@ -49,10 +49,19 @@ async def test_every_backend_gives_the_verdicts_of_the_cases(place, tmp_path, mo
         path.write_text(meta + case["text"].replace("IMAGE", image))
     monkeypatch.chdir(tmp_path)
 
-    result = await clnrm_nb.arun(".", workers=4, **options)
+    told = await told_by_a_run(options)
+    if any("CLN601" in codes for _, codes, _ in told.values()):
+        # No verdict of a test: the engine refused, which one that others keep busy may do once.
+        told = await told_by_a_run(options)
 
-    told = {test["name"]: told_of(test) for test in result.raw["data"]["tests"]}
     assert told == {case["name"]: (case["status"], case.get("codes", []), case["commands"]) for case in cases}
+
+
+async def told_by_a_run(options):
+    result = await clnrm_nb.arun(".", workers=4, force=True, **options)
+    tests = result.raw["data"]["tests"]
+    print([f"{test['name']}: {each['message']}" for test in tests for each in test["diagnostics"]])
+    return {test["name"]: told_of(test) for test in tests}
 
 
 def told_of(test):

@@ -30,7 +30,7 @@ HOST_NAME: Final = "host.docker.internal"
 # What Podman says when a network of the machine vanishes while it looks for free addresses; and how often
 # in a row that is believed.
 _RACED: Final = "no such network interface"
-_RACES: Final = 5
+_RACES: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
