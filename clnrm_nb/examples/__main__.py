@@ -59,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _show(names: Sequence[str], *options: str) -> int:
     """Run the examples together, then print the span tree of one scenario of each."""
-    status = _clnrm("run", *(str(_place(name)) for name in names), *options)
+    # Each time for real: who asks for a demonstration, or for recordings, has no use for what is stored.
+    status = _clnrm("run", *(str(_place(name)) for name in names), "--force", *options)
     for name in names:
         _clnrm("graph", f"{_test_id(name)}::{_SCENARIOS[name]}")
     return status
