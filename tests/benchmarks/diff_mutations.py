@@ -108,12 +108,10 @@ def judge(base: Spans, edited: Spans, rng: random.Random) -> Outcome:
 
 def told(made: Case, outcome: Outcome) -> str:
     """A case and its outcome, for people."""
-    lines = [
-        made.command,
-        f"  {outcome.kind}: cost {outcome.found.cost} found, {outcome.truth.cost} true; "
-        + f"items {outcome.n_found} found, {outcome.n_true} true, {outcome.n_common} the same",
-        *(f"  edit {name} at {site} `{_at(made, site)}`" for name, site in made.edited.sites),
-    ]
+    costs = f"cost {outcome.found.cost} found, {outcome.truth.cost} true"
+    items = f"items {outcome.n_found} found, {outcome.n_true} true, {outcome.n_common} the same"
+    lines = [made.command, f"  {outcome.kind}: {costs}; {items}"]
+    lines.extend(f"  edit {name} at {site} `{_at(made, site)}`" for name, site in made.edited.sites)
     for word, said, diff in (
         ("found", outcome.only_found, outcome.found),
         ("true", outcome.only_true, outcome.truth),

@@ -28,5 +28,5 @@ def test_a_single_edit_is_found_exactly(name, family):
 
 def test_three_edits_at_once_never_cost_more_than_the_truth_on_a_plain_tree():
     for seed in range(5):
-        outcome = mutations.case(["attr changed", "leaf inserted", "rename"], "random", 40, seed, "disjoint")
+        outcome = mutations.case(["attr changed", "leaf inserted", "rename"], "random", 60, seed, "disjoint")
         assert outcome.found.cost <= outcome.truth.cost
