@@ -257,6 +257,44 @@ def retries(rng: random.Random, size: int) -> Spans:
     return _by_id(made)
 
 
+def typed(rng: random.Random, size: int) -> Spans:
+    """Values of every type, those included that formats spell differently."""
+    values: dict[str, list] = {
+        "flag": [True, False],
+        "ratio": [0.25, 2.0, -0.0, 1e300, float("nan"), float("inf")],
+        "count": [0, -7, 2**53 + 1, 2**63 - 1],
+        "word": ["", "true", "1", "ä→漢", "a\nb"],
+        "raw": [b"", b"\x00\xff", b"abc"],
+        "list": [[], ["a", "b"], [1, 2.5, None], [[1], []]],
+        "map": [{}, {"k": 1}, {"k": {"deep": [True]}}],
+        "none": [None],
+    }
+    resources = services(rng, 2)
+    made: list[Span] = []
+    for number in range(size):
+        keys = rng.sample(list(values), k=rng.randint(1, 5))
+        made.append(
+            span(
+                number,
+                rng.choice(["read", "write"]),
+                rng.choice(made[-6:]).span_id if made else None,
+                resource=rng.choice(resources),
+                scope=Scope(rng.choice(["lib", ""]), "1.0"),
+                kind=rng.choice(["unspecified", "internal", "consumer"]),
+                attributes={key: rng.choice(values[key]) for key in keys},
+                status_code=rng.choice(["unset", "unset", "ok", "error"]),
+                status_message=rng.choice(["", "", "late"]),
+                events=tuple(
+                    Event("exception", None, {"exception.type": "E", "exception.stacktrace": STACK})
+                    for _ in range(rng.choice([0, 0, 1, 2]))
+                ),
+            )
+        )
+    return _by_id(made)
+
+
+STACK = '  File "app.py", line 7, in main at 0x7f00\n  File "app.py", line 9, in serve at 0x7f01'
+
 FAMILIES: dict[str, Callable[[random.Random, int], Spans]] = {
     "random": random_tree,
     "wide": wide,
@@ -267,6 +305,7 @@ FAMILIES: dict[str, Callable[[random.Random, int], Spans]] = {
     "fan-out": fan_out,
     "fan-outs": fan_outs,
     "retries": retries,
+    "typed": typed,
 }
 
 ALIKE: dict[str, Callable[[random.Random, int], Spans]] = {"plain-chain": plain_chain}
