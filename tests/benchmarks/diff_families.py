@@ -191,7 +191,11 @@ def twigs(rng: random.Random, size: int) -> Spans:
                     top.span_id,
                     kind="client",
                     resource=resource,
-                    attributes={"table": rng.choice(NOUNS), "rows": rng.randrange(4)},
+                    attributes={
+                        "table": rng.choice(NOUNS),
+                        "rows": rng.randrange(4),
+                        "key": f"k{rng.randrange(50)}",
+                    },
                 )
             )
         top = span(
@@ -215,7 +219,7 @@ def fan_out(rng: random.Random, size: int) -> Spans:
             "item",
             made[0].span_id,
             resource=resource,
-            attributes={"item.id": f"i{number}", "ok": True},
+            attributes={"item.id": f"i{number}", "bytes": 64 + 7 * number, "ok": True},
         )
         for number in range(1, size)
     ]
@@ -238,22 +242,37 @@ def fan_outs(rng: random.Random, size: int) -> Spans:
                     "item",
                     batch.span_id,
                     resource=resource,
-                    attributes={"bytes": rng.randrange(40), "kind": rng.choice("xyz"), "ok": True},
+                    attributes={
+                        "bytes": rng.randrange(40),
+                        "etag": f"{rng.getrandbits(16):04x}",
+                        "kind": rng.choice("xyz"),
+                        "ok": True,
+                    },
                 )
             )
     return _by_id(made[:size])
 
 
 def retries(rng: random.Random, size: int) -> Spans:
-    """Identical siblings: every call is made three times."""
+    """Identical siblings: every call is made three times. What tells calls apart is not one value alone."""
     resource = services(rng, 1)[0]
     made = [span(0, "job", None, resource=resource)]
     while len(made) < size:
         group = rng.randrange(1000)
+        said = {"to": group, "url.path": f"/{rng.choice(NOUNS)}/{group % 100}", "attempts": 3}
         for _ in range(3):
-            call = span(len(made), "call", made[0].span_id, resource=resource, attributes={"to": group})
+            call = span(len(made), "call", made[0].span_id, resource=resource, attributes=said)
             made.append(call)
-            made.append(span(len(made), "send", call.span_id, resource=resource, kind="client"))
+            made.append(
+                span(
+                    len(made),
+                    "send",
+                    call.span_id,
+                    resource=resource,
+                    kind="client",
+                    attributes={"peer": f"p{group % 10}", "bytes": group},
+                )
+            )
     return _by_id(made)
 
 
