@@ -14,6 +14,7 @@ from clnrm_nb.baseline.decisions import DecisionLog
 from clnrm_nb.baseline.difference import difference, plain
 from clnrm_nb.baseline.files import parse, scenario_of
 from clnrm_nb.baseline.store import BaselineStore
+from clnrm_nb.baseline.timed import UNTIMED, needs_times, timed
 from clnrm_nb.baseline.tolerances import Tolerances, TwinsError
 from clnrm_nb.errors import ClnrmError, Diagnostic
 from clnrm_nb.spans.canonical import of_scenario, trace_digest
@@ -85,6 +86,8 @@ class Comparison:
     """The run's spans that were compared; rows are the ``current_row`` of the diff."""
     rules: tuple[Rule, ...] = ()
     """The tolerance rules that held."""
+    reference: SpanTable | None = None
+    """The stored run that stood for the baseline, where times are compared; rows are the ``baseline_row``."""
 
     @property
     def is_failure(self) -> bool:
@@ -256,20 +259,25 @@ class _Run:
         elif reference is not None:
             comparison = replace(fresh, file=self.settings.diff.baseline_path, from_trace_file=True)
         if reference is not None:
-            comparison = replace(
-                comparison,
-                diff=difference(
-                    reference,
-                    table,
-                    options,
-                    digest=baseline.digest if baseline else None,
-                ),
-                rules=options.rules,
-            )
+            comparison = self._differing(comparison, reference, table, options)
         judged = self._judge(comparison, outcome, terms)
         if not self.ci:
             self._remember(judged, table, outcome, terms, options)
         return judged
+
+    def _differing(
+        self, comparison: Comparison, reference: SpanTable, table: SpanTable, options: DiffOptions
+    ) -> Comparison:
+        """With its diff; where times are asked for, from a stored run that equals the baseline."""
+        baseline, run = comparison.baseline, None
+        is_timed = baseline is not None and needs_times(options)
+        if baseline is not None and is_timed:
+            run = timed(baseline, self.log, self.state)
+        digest = baseline.digest if baseline and run is None else None
+        found = difference(reference if run is None else run, table, options, digest=digest)
+        if is_timed and run is None:
+            found = replace(found, notes=(*found.notes, UNTIMED))
+        return replace(comparison, diff=found, rules=options.rules, reference=run)
 
     def _judge(self, comparison: Comparison, outcome: TestOutcome, terms: Terms) -> Comparison:
         rejection = self.log.rejection(comparison.id, comparison.digest or "")
