@@ -94,6 +94,11 @@ class Comparison:
         """Whether it must turn something red."""
         return any(finding.severity == "error" for finding in self.diagnostics)
 
+    @property
+    def is_checked_only(self) -> bool:
+        """Whether the trace is the accepted one, and only what is checked beside it differs."""
+        return self.baseline is not None and self.digest == self.baseline.digest
+
     def to_json(self) -> dict[str, Any]:
         """One entry of ``data.diffs`` (``format.md`` 11.3)."""
         composed = self.baseline.composed if self.baseline else False
@@ -245,14 +250,14 @@ class _Run:
         try:
             baseline = self.store.load(baseline_id)
             reference = baseline.table if baseline else self._from_trace_file(baseline_id, table)
+            if reference is None and not len(table):
+                return None
             options = self.tolerances.options(self.settings.diff, baseline_id, terms.rules)
         except TwinsError as error:
             finding = replace(error.diagnostic, test=fresh.test_id, scenario=scenario).at(terms.rules_at)
             return replace(fresh, status="error", code=error.code, diagnostics=(finding,))
         except ClnrmError as error:
             return self._damaged(fresh, error)
-        if reference is None and not len(table):
-            return None
         comparison = fresh
         if baseline is not None:
             comparison = replace(fresh, baseline=baseline, file=self.store.name(self.store.path(baseline_id)))
@@ -300,14 +305,19 @@ class _Run:
         finding = Diagnostic(
             code,
             message,
-            hint=self._hint(comparison.id, code),
+            hint=self._hint(comparison, code),
             severity="error" if is_needed else "info",
             test=comparison.test_id,
             scenario=comparison.scenario,
         ).at(terms.location)
         return replace(comparison, status=status, code=code, diagnostics=(finding,))
 
-    def _hint(self, baseline_id: str, code: str) -> str | None:
+    def _hint(self, comparison: Comparison, code: str) -> str | None:
+        baseline_id = comparison.id
+        if code == "CLN704" and comparison.is_checked_only:
+            return (
+                "the trace is the accepted one, so there is nothing to accept: see the rule or setting named"
+            )
         if code == "CLN707":
             return "`clnrm explain CLN614` says what makes a trace incomplete"
         if self.ci:
@@ -362,6 +372,9 @@ class _Run:
             self._same.append(comparison.id)
             if comparison.baseline and comparison.baseline.composed:
                 self._confirm(comparison)
+            return
+        if comparison.is_checked_only:
+            self._same.append(comparison.id)
             return
         if comparison.status not in ("changed", "missing", "rejected"):
             return
