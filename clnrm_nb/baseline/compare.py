@@ -111,14 +111,21 @@ class Terms:
     Parameters
     ----------
     source_hash, vars_hash : str or None
-        For the decision log.
+        Hashes of its file as people edit it and of the variables it read, for the decision log.
     location : Location or None
-        Where findings about its scenarios are shown.
+        Where findings about the test are shown.
+    scenarios : mapping of str to Location
+        Where those about a scenario are.
     """
 
     source_hash: str | None = None
     vars_hash: str | None = None
     location: Location | None = None
+    scenarios: Mapping[str, Location] = field(default_factory=dict)
+
+    def place(self, scenario: str | None) -> Location | None:
+        """Where a finding about a scenario, or about the test itself, is shown."""
+        return self.scenarios.get(scenario or "", self.location)
 
 
 def compare_run(
@@ -272,21 +279,24 @@ class _Run:
         finding = Diagnostic(
             code,
             message,
-            hint=self._hint(comparison.id, code),
+            hint=self._hint(comparison, code),
             severity="error" if is_needed else "info",
             test=comparison.test_id,
             scenario=comparison.scenario,
-        ).at(terms.location)
+        ).at(terms.place(comparison.scenario))
         return replace(comparison, status=status, code=code, diagnostics=(finding,))
 
-    def _hint(self, baseline_id: str, code: str) -> str | None:
+    def _hint(self, comparison: Comparison, code: str) -> str:
+        """What to do, as commands that can be copied to a machine where somebody looks."""
+        test_file, baseline_id = comparison.test_id.partition("[")[0], comparison.id
+        there = "on your machine " if self.ci else ""
         if code == "CLN707":
-            return "`clnrm explain CLN614` says what makes a trace incomplete"
-        if self.ci:
-            return "compare and review it locally: `clnrm diff`, then `clnrm review`"
+            return f"{there}`clnrm explain CLN614` says what makes a trace incomplete"
         if code == "CLN701":
-            return f"use `clnrm baseline accept '{baseline_id}'`"
-        return f"`clnrm review '{baseline_id}'` decides what to keep"
+            first = f"`clnrm run '{test_file}'`, then " if self.ci else "use "
+            return f"{there}{first}`clnrm baseline accept '{baseline_id}'`"
+        decide = f"`clnrm review '{baseline_id}'` decides what to keep"
+        return f"{there}`clnrm diff '{test_file}'` shows it again, {decide}" if self.ci else decide
 
     def _damaged(self, comparison: Comparison, error: ClnrmError) -> Comparison:
         finding = replace(error.diagnostic, test=comparison.test_id, scenario=comparison.scenario)

@@ -9,6 +9,7 @@ from clnrm_nb.baseline.files import scenario_of
 from clnrm_nb.spans.canonical import of_scenario, trace_digest
 from clnrm_nb.spans.loaders import load
 from clnrm_nb.spans.table import SpanTable
+from clnrm_nb.state.store import MADE_OF
 
 if TYPE_CHECKING:
     from clnrm_nb.state import State
@@ -117,6 +118,7 @@ class Latests:
             row["at"],
             _status(test),
             bool(test.get("complete", True)),
+            *(self._run["data"].get(MADE_OF, {}).get(test_id) or (None, None)),
         )
 
     def _last(self, test_id: str) -> tuple[dict[str, Any], dict[str, Any]] | None:

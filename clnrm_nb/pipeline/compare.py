@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from clnrm_nb.baseline import BaselineReview, Comparison, compare_run
 from clnrm_nb.executor.outcome import worst
 from clnrm_nb.pipeline.judge import consequence
+from clnrm_nb.pipeline.terms import terms_of
 from clnrm_nb.report.diffs import TraceDiff
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.executor.outcome import TestOutcome
+    from clnrm_nb.pipeline.lookup import AnyTest
     from clnrm_nb.pipeline.request import ComparisonRequest
     from clnrm_nb.report.verdict import Leave
     from clnrm_nb.state import State
@@ -38,6 +40,7 @@ def compare(
     at: str,
     leave: Leave,
     suite: Collection[str] | None,
+    tests: Sequence[AnyTest] = (),
 ) -> TraceDiff:
     """Compare every scenario that ran, set the statuses that follow, and tell what differs.
 
@@ -47,7 +50,10 @@ def compare(
         Judged; completed in place.
     suite : collection of str, optional
         Ids of all tests and scenarios, if the whole project ran.
+    tests : sequence of LoadedTest or KnownTest
+        Where the scenarios stand, and what decisions keep of their files.
     """
+    terms = {test.test_id: terms_of(test) for test in tests}
 
     def compared() -> list[Comparison]:
         return compare_run(
@@ -57,6 +63,7 @@ def compare(
             settings=settings,
             run_id=run_id,
             at=at,
+            terms=terms,
             suite=suite,
             ci=request.ci and not request.update,
         )

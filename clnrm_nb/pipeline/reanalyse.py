@@ -93,6 +93,7 @@ def compare_stored(loaded: Loaded, *, project: Project, settings: Settings, ci: 
             at=dated(now),
             leave=Leave(not_evaluated=settings.executor.allow_not_evaluated),
             suite=None,
+            tests=loaded.tests,
         )
 
 

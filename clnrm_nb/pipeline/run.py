@@ -23,6 +23,7 @@ from clnrm_nb.pipeline.record import record
 from clnrm_nb.pipeline.secrets import hiding, masker_of
 from clnrm_nb.pipeline.select import select
 from clnrm_nb.pipeline.telling import tell_whole
+from clnrm_nb.pipeline.terms import terms_of
 from clnrm_nb.reaper.ownership import this_process
 from clnrm_nb.report.results import Leave, RunResult
 from clnrm_nb.report.view import dated
@@ -401,6 +402,7 @@ class _Run:
                 at=dated(self._started.at),
                 leave=self._leave,
                 suite=_suite(self._request, self._caching.tests, self._project),
+                tests=self._chosen,
             )
         return RunResult(
             outcomes,
@@ -433,6 +435,11 @@ class _Run:
                 **(self._ledger.spans if self._ledger else {}),
             },
             moved_from=resumed.recorded_in if resumed else {},
+            made_of={
+                name: (terms.source_hash, terms.vars_hash)
+                for name, test in self._valid(self._chosen).items()
+                for terms in (terms_of(test),)
+            },
         )
         result.add_findings(self._caching.export())
 
