@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,14 @@ from clnrm_nb.api.running import run
 from clnrm_nb.baseline import BaselineReview
 from clnrm_nb.baseline.difference import options_of
 from clnrm_nb.diff import compare
+from clnrm_nb.errors import UsageError
 from clnrm_nb.pipeline.load import Sources, load
 from clnrm_nb.pipeline.reanalyse import compare_stored
 from clnrm_nb.report.baselines import Baselines
 from clnrm_nb.report.diffs import TraceDiff
 from clnrm_nb.report.files import write_report
 from clnrm_nb.report.results import RunResult, Trace
+from clnrm_nb.report.text import number_text
 from clnrm_nb.state import State
 
 if TYPE_CHECKING:
@@ -38,6 +41,9 @@ __all__ = [
     "baseline_verify",
     "diff",
 ]
+
+_SCENARIO = re.compile(rb"(?m)^[ \t]*\[(meta|test)[.\]]")
+_PEEK_BYTES = 65_536
 
 
 def diff(
@@ -75,8 +81,8 @@ def diff(
     here = context_of(context, options)
     refuse_unknown("diff", options)
     chosen = paths_of(paths)
-    if len(chosen) == 2 and all(_is_trace_file(path) for path in chosen):  # noqa: PLR2004  # A and B.
-        found = _between_files(chosen[0], chosen[1], here, view, input_format)
+    if any(_is_trace_file(path) for path in chosen):
+        found = _between_files(*_two(chosen), here, view, input_format)
     elif run_when == "never":
         found = _of_stored_runs(chosen, here, options)
     else:
@@ -85,12 +91,49 @@ def diff(
     found.view = view
     if output is not None:
         form: Format = "human" if view in ("tree", "side-by-side") else view  # type: ignore[assignment]  # words of the flag
-        write_report(found, Path(output), form)
+        try:
+            write_report(found, Path(output), form)
+        except OSError as error:
+            raise UsageError(f"cannot write {output}: {error.strerror or error}") from None
     return found
 
 
 def _is_trace_file(path: Path) -> bool:
-    return str(path) == "-" or (path.is_file() and not path.name.endswith(SCENARIO_FILES))
+    """Whether a path means spans: standard input, or a file with neither name nor look of a scenario."""
+    if str(path) == "-":
+        return True
+    if not path.is_file() or path.name.endswith((*SCENARIO_FILES, ".toml", ".tera")):
+        return False
+    try:
+        with path.open("rb") as file:
+            return _SCENARIO.search(file.read(_PEEK_BYTES)) is None
+    except OSError:
+        return True
+
+
+def _two(paths: Sequence[Path]) -> tuple[Path, Path]:
+    """The older and the newer file.
+
+    Raises
+    ------
+    UsageError
+        It is not two of them, or both are standard input.
+    """
+    traces = [str(path) for path in paths if _is_trace_file(path) or not path.exists()]
+    if len(paths) != len(traces):
+        others = ", ".join(str(path) for path in paths if str(path) not in traces)
+        raise UsageError(
+            f"{traces[0]} is a trace file and {others} is not",
+            hint="`clnrm diff` takes scenario files and directories, or two trace files: the older one first",
+        )
+    if len(traces) != 2:  # noqa: PLR2004  # A and B.
+        raise UsageError(
+            f"two trace files are compared, and {len(traces)} {'is' if len(traces) == 1 else 'are'} given",
+            hint="the older one first: `clnrm diff before.json after.json`; `-` is standard input",
+        )
+    if traces == ["-", "-"]:
+        raise UsageError("standard input can be one of the two traces only")
+    return paths[0], paths[1]
 
 
 def _between_files(older: Path, newer: Path, here: Context, view: str, input_format: str | None) -> TraceDiff:
@@ -314,7 +357,8 @@ def _sentence(one: Decided, *, dry_run: bool) -> str:
     if not one.changed:
         return f"{one.id}: nothing to do, version {one.version} is the same"
     would = "would be " if dry_run else ""
-    left = f"; {one.left} edits are still open" if one.left else ""
+    open_now = "edit is" if one.left == 1 else "edits are"
+    left = f"; {one.left} {open_now} still open" if one.left else ""
     return f"{one.id}: {would}{_DONE[one.action]}, {one.file} is version {one.version}{left}"
 
 
@@ -329,17 +373,25 @@ def baseline_history(
     refuse_unknown("baseline_history", options)
     with _review(here) as review:
         decisions = review.history(id)
-    return Baselines([_decision(one) for one in decisions], title=id, command="baseline history")
+    return Baselines(
+        [_decision(one) for one in decisions],
+        title=id,
+        command="baseline history",
+        notes=[] if decisions else ["Nothing was ever decided about it: `clnrm baseline list` has the ids."],
+        data={"decisions": [{**one.to_json(), "hash": one.hash} for one in decisions]},
+    )
 
 
 def _decision(one: Decision) -> dict[str, Any]:
+    parts = [number_text(len(ids), word) for ids, word in ((one.causes, "cause"), (one.edits, "edit")) if ids]
+    what = f"{one.action} of {', '.join(parts)}" if parts else one.action
     return {
         "scenario_id": one.id,
         "version": one.version,
         "digest": one.digest,
         "accepted_at": one.at,
         "accepted_by": one.by,
-        "reason": f"{one.action}: {one.reason}" if one.reason else one.action,
+        "reason": f"{what}: {one.reason}" if one.reason else what,
     }
 
 

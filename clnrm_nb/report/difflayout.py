@@ -56,6 +56,8 @@ class Compared:
         What the baseline is, where it is a file of its own.
     baseline_digest, trace_digest : str, optional
         What is known of them where there is no diff.
+    file : str, optional
+        The baseline's file from the project root.
     """
 
     test_id: str
@@ -72,6 +74,7 @@ class Compared:
     baseline_name: str | None = None
     baseline_digest: str | None = None
     trace_digest: str | None = None
+    file: str | None = None
 
     @property
     def id(self) -> str:
@@ -123,6 +126,7 @@ def of_comparison(comparison: Comparison, spans: SpanTable | None, reviews: Mapp
         baseline_name=comparison.file if comparison.from_trace_file else None,
         baseline_digest=baseline.digest if baseline else None,
         trace_digest=comparison.digest,
+        file=comparison.file,
     )
 
 

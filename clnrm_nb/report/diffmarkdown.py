@@ -50,7 +50,10 @@ def compared_markdown(compared: Compared, depth: int, *, with_findings: bool = T
     """One comparison: findings, causes with their edits, the tree to unfold, what to do."""
     lines = [f"### {UNICODE.status.get(compared.status, '')} {escaped(compared.id)}", ""]
     if compared.diagnostics and with_findings:
-        lines += [f"- **{f.severity}** {f.code} {escaped(f.message)}" for f in compared.diagnostics]
+        for f in compared.diagnostics:
+            lines.append(f"- **{f.severity}** {f.code} {escaped(f.message)}")
+            if f.hint:
+                lines.append(f"  {escaped(f.hint)}")
         lines.append("")
     diff = compared.diff
     if diff is None or not diff.counted:
