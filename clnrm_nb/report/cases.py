@@ -221,6 +221,9 @@ def _cause_properties(compared: Compared, cause: Cause) -> dict[str, str]:
 
 def cause_tree(diff: Diff, cause: Cause) -> str:
     """The spans that a cause concerns, with what is above them, as a text tree."""
+    if not diff.spans:
+        # A report that was read back keeps edits and no spans.
+        return ""
     mine = frozenset(cause.edits)
     pairs = [(pair, tuple(one for one in pair.edits if one in mine)) for pair in diff.spans]
     part = replace(
@@ -270,7 +273,8 @@ def _comparison(compared: Compared, name: str) -> Case:
 
 def _advice(compared: Compared) -> list[str]:
     """How to see it again and decide: what findings say to do."""
-    return [finding.hint for finding in compared.diagnostics if finding.hint][:1]
+    hints = [finding.hint for finding in compared.diagnostics if finding.hint]
+    return hints[:1] or ([] if compared.code is None else [f"review: clnrm review '{compared.id}'"])
 
 
 def _cause_detail(compared: Compared, diff: Diff, cause: Cause) -> str:
