@@ -12,6 +12,7 @@ from clnrm_nb.api.inspect import SCENARIO_FILES, read_table
 from clnrm_nb.api.running import run
 from clnrm_nb.baseline import BaselineReview
 from clnrm_nb.baseline.rulefile import read as read_rules
+from clnrm_nb.baseline.threeway import MainTraces, three_way
 from clnrm_nb.baseline.tolerances import Tolerances
 from clnrm_nb.diff import compare
 from clnrm_nb.errors import UsageError
@@ -22,12 +23,14 @@ from clnrm_nb.report.diffs import TraceDiff
 from clnrm_nb.report.files import write_report
 from clnrm_nb.report.results import RunResult, Trace
 from clnrm_nb.report.text import number_text
+from clnrm_nb.report.threeway import with_three_way
 from clnrm_nb.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from clnrm_nb.baseline import BaselineEntry, Decided, Decision
+    from clnrm_nb.baseline.threeway import ThreeWay
     from clnrm_nb.executor.events import Listener
     from clnrm_nb.report.render import Format
 
@@ -56,6 +59,7 @@ def diff(
     run_when: str = "auto",
     output: str | Path | None = None,
     input_format: str | None = None,
+    main: str | None = None,
     **options: Any,
 ) -> TraceDiff:
     """What differs between runs and their accepted traces, or between two trace files.
@@ -64,13 +68,16 @@ def diff(
     ----------
     paths : path or sequence of paths
         Scenario files and directories; or exactly two trace files, the older one first.
-    view : {"tree", "side-by-side", "json", "html", "markdown"}
-        Form of the report, and of `output`.
+    view : {"tree", "side-by-side", "three-way", "json", "html", "markdown"}
+        Form of the report, and of `output`. ``three-way`` tells what is new here from what is on main.
     run_when : {"auto", "always", "never"}
         ``never`` compares the spans of each test's last run; ``auto`` runs what the cache does not know to be
         unchanged; ``always`` runs everything.
     output : path, optional
         Also write the report there.
+    main : str, optional
+        What the main branch has: a stored run by its id, or a file with spans. Default: its last stored run,
+        else the baseline as it is committed there. Any view but ``tree`` and ``side-by-side`` tells it.
     listener : callable, optional
         As of :func:`~clnrm_nb.api.run`, where tests are run.
 
@@ -90,13 +97,33 @@ def diff(
         asked = {**options, "force": True} if run_when == "always" else options
         found = _of_a_run(chosen, here, listener, asked)
     found.view = view
+    if view == "three-way" or main is not None:
+        with_three_way(found, _beside_main(found, here, main))
     if output is not None:
-        form: Format = "human" if view in ("tree", "side-by-side") else view  # type: ignore[assignment]  # words of the flag
+        form = _form(view, Path(output))
         try:
             write_report(found, Path(output), form)
         except OSError as error:
             raise UsageError(f"cannot write {output}: {error.strerror or error}") from None
     return found
+
+
+def _form(view: str, output: Path) -> Format:
+    """The form of a file: that of the view; of a view for people what its name asks for."""
+    if view in ("json", "html", "markdown"):
+        return view  # type: ignore[return-value]  # Words of the flag.
+    by_name: dict[str, Format] = {".md": "markdown", ".json": "json", ".html": "html"}
+    return by_name.get(output.suffix, "human") if view == "three-way" else "human"
+
+
+def _beside_main(found: TraceDiff, here: Context, main: str | None) -> dict[str, ThreeWay]:
+    with State.open(here.project.state_dir) as state:
+        traces = MainTraces(here.project, state, main)
+        return {
+            one.id: three_way(one.baseline, traces.of(one.id), one.diff, one.options)
+            for one in found.comparisons
+            if one.baseline is not None and one.diff is not None and one.options is not None
+        }
 
 
 def _is_trace_file(path: Path) -> bool:

@@ -85,6 +85,8 @@ class Comparison:
     """The run's spans that were compared; rows are the ``current_row`` of the diff."""
     rules: tuple[Rule, ...] = ()
     """The tolerance rules that held."""
+    options: DiffOptions | None = None
+    """What counted, where there were two sides."""
 
     @property
     def is_failure(self) -> bool:
@@ -272,6 +274,7 @@ class _Run:
                     digest=baseline.digest if baseline else None,
                 ),
                 rules=options.rules,
+                options=options,
             )
         judged = self._judge(comparison, outcome, terms)
         if not self.ci:

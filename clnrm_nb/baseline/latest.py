@@ -100,10 +100,21 @@ class Latests:
 
     def _stored(self, baseline_id: str, *, after: str) -> Latest | None:
         """From the last run that got to a verdict, if it is later than the review's."""
-        test_id, scenario = scenario_of(baseline_id)
-        row, test = self._last(test_id) or ({"run": ""}, {})
+        row, test = self._last(scenario_of(baseline_id)[0]) or ({"run": ""}, {})
         # Ids of runs ascend with time.
-        if row["run"] <= after or not _has_run(test, scenario):
+        return self._made(baseline_id, row, test) if row["run"] > after else None
+
+    def of_run(self, baseline_id: str, run_id: str) -> Latest | None:
+        """The trace that one stored run has of an id; ``None`` if it has none."""
+        test_id, _ = scenario_of(baseline_id)
+        test = next((test for test in self._tests(run_id) if test["id"] == test_id), None)
+        if test is None or test["status"] in _NO_TRACE:
+            return None
+        return self._made(baseline_id, {"run": run_id, "at": self._run.get("started_at", "")}, test)
+
+    def _made(self, baseline_id: str, row: dict[str, Any], test: dict[str, Any]) -> Latest | None:
+        test_id, scenario = scenario_of(baseline_id)
+        if not _has_run(test, scenario):
             return None
         content = self._state.spans_of(test_id, row["run"])
         if content is None and test.get("span_count"):

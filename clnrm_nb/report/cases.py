@@ -209,6 +209,7 @@ def diff_cases(compared: Compared) -> list[Case]:
 def _cause_properties(compared: Compared, cause: Cause) -> dict[str, str]:
     facts = {
         "status": compared.status,
+        "code": compared.code or "",
         "cause_id": cause.cause_id,
         "edit_ids": " ".join(cause.edits[:_MOST_IDS]),
         "edits": str(len(cause.edits)),
@@ -265,7 +266,11 @@ def _comparison(compared: Compared, name: str) -> Case:
         code=first[0].code if first else (compared.code or "CLN704"),
         properties={
             name: value
-            for name, value in (("status", compared.status), ("baseline", compared.file or ""))
+            for name, value in (
+                ("status", compared.status),
+                ("code", compared.code),
+                ("baseline", compared.file),
+            )
             if value
         },
     )

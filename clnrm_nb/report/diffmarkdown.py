@@ -58,6 +58,10 @@ def compared_markdown(compared: Compared, depth: int, *, with_findings: bool = T
     diff = compared.diff
     if diff is None or not diff.counted:
         return lines
+    if compared.three_way is not None:
+        from clnrm_nb.report.threeway import three_way_markdown
+
+        lines += three_way_markdown(compared)
     lines += ["| change | key | old → new | where | why |", "|---|---|---|---|---|"]
     lines += [_edit_row(edit) for edit in diff.counted[:_MOST_EDITS]]
     lines.append("")
