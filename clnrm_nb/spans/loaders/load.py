@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast, get_args
 import orjson
 
 from clnrm_nb.errors import ClnrmError, UsageError
+from clnrm_nb.spans.bulk import without_collector
 from clnrm_nb.spans.identity import Identities
 from clnrm_nb.spans.intake import Intake
 from clnrm_nb.spans.loaders import documents, large, otlp_json, sources
@@ -87,10 +88,11 @@ def load(
     if input_format is not None and input_format not in _READ:
         raise _not_read_yet(name, input_format)
     reader = _Reader(name, input_format)
-    reader.read(data)
     table = SpanTable()
     identities = Identities(table)
-    identities.add(reader.intake.table)
+    with without_collector():
+        reader.read(data)
+        identities.add(reader.intake.table)
     report = reader.report
     report.format = "+".join(sorted(reader.forms))
     report.repeats, report.conflicts = identities.n_repeats, len(identities.conflicts)
