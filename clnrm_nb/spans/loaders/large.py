@@ -131,7 +131,7 @@ def _is_lines(data: bytes) -> bool:
 
 
 def _opening(data: bytes, position: int) -> int | None:
-    """Where the content of the next array begins: that of all blocks if these are small, else one of spans."""
+    """Where the content of the next array begins: all blocks if these are small, else spans of a block."""
     blocks = _BLOCKS.match(data) if not position else None
     if blocks is not None and _guessed(data, blocks.end(), _next_like(data, blocks.end())) is not None:
         return blocks.end()

@@ -160,23 +160,23 @@ class _Spelling(NamedTuple):
     parent: str
     start: str
     end: str
-    dropped: tuple[str, ...]
+    is_lossy: bool
 
     @classmethod
     def of(cls, span: dict[str, Any]) -> _Spelling:
         return cls(
-            *(camel if camel in span else snake for camel, snake in _TWO_KEYS),
-            dropped=tuple(key for key in _DROPPED if key in span),
+            _key(span, "traceId", "trace_id"),
+            _key(span, "spanId", "span_id"),
+            _key(span, "parentSpanId", "parent_span_id"),
+            _key(span, "startTimeUnixNano", "start_time_unix_nano"),
+            _key(span, "endTimeUnixNano", "end_time_unix_nano"),
+            any(key in span for key in _DROPPED),
         )
 
 
-_TWO_KEYS: Final = (
-    ("traceId", "trace_id"),
-    ("spanId", "span_id"),
-    ("parentSpanId", "parent_span_id"),
-    ("startTimeUnixNano", "start_time_unix_nano"),
-    ("endTimeUnixNano", "end_time_unix_nano"),
-)
+def _key(span: dict[str, Any], camel: str, snake: str) -> str:
+    return camel if camel in span else snake
+
 
 _DROPPED: Final = tuple(
     key
@@ -221,7 +221,7 @@ def _read_span(span: dict[str, Any], spelling: _Spelling, intake: Intake, *, str
     table.attributes.append(attributes)
     table.events.append(events)
     table.links.append(links)
-    if spelling.dropped:
+    if spelling.is_lossy:
         intake.dropped += sum(_dropped(span, what) for what in ("Attributes", "Events", "Links"))
     return None
 
