@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.diff import DiffOptions, apply, compare, prepare
+from clnrm_nb.diff.rules import Rule
 from clnrm_nb.spans.canonical import canonical
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def options_from(document: Mapping[str, Any]) -> DiffOptions:
         known["ignore_attributes"] = tuple(known["ignore_attributes"])
     if "attributes" in known:
         known["attributes"] = {glob: (bounds[0], bounds[1]) for glob, bounds in known["attributes"].items()}
+    if "rules" in known:
+        known["rules"] = tuple(Rule(**rule) for rule in known["rules"])
     return DiffOptions(**known)
 
 

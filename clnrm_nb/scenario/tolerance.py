@@ -12,7 +12,10 @@ from clnrm_nb.scenario.records import Key, Table, TableOf
 if TYPE_CHECKING:
     from clnrm_nb.scenario.model import KeyPath
 
-__all__ = ["RULE", "RULE_WORDS", "build_tolerance"]
+__all__ = ["RULE", "RULE_WORDS", "SELECTORS", "build_tolerance"]
+
+SELECTORS: Final = ("scenario", "service", "scope", "kind", "span", "path", "key")
+"""What a rule may select by, in the order of ``format.md``."""
 
 RULE_WORDS: Final = (
     "ignore", "template", "redact", "one_of", "range", "tolerance", "count", "optional", "alias",
@@ -21,10 +24,7 @@ RULE_WORDS: Final = (
 
 _SELECT: Final = Table(
     "tolerance.select",
-    tuple(
-        Key(name, Text(blank=False))
-        for name in ("scenario", "service", "scope", "kind", "span", "path", "key")
-    ),
+    tuple(Key(name, Text(blank=False)) for name in SELECTORS),
 )
 RULE: Final = Table(
     "tolerance",
@@ -47,7 +47,7 @@ _SIBLINGS: Final = re.compile(r"([0-9]+)(?:\.\.([0-9]+)?)?|\.\.[0-9]+")
 
 
 def build_tolerance(rules: list[Any], path: KeyPath, findings: Findings) -> tuple[dict[str, Any], ...]:
-    """The rules that have the shape of one, as written (CLN320, no effect yet); CLN325 for the others."""
+    """The rules that have the shape of one, as written; CLN325 for the others."""
     kept: list[dict[str, Any]] = []
     ids: dict[str, KeyPath] = {}
     for index, rule in enumerate(rules):
@@ -61,9 +61,6 @@ def build_tolerance(rules: list[Any], path: KeyPath, findings: Findings) -> tupl
             findings.add("CLN325", where, problem, part="header")
         if len(findings.items) == before:
             kept.append(rule)
-            # Until the diff reads rules (``format.md`` 8.5): what has no effect must not look as if it had.
-            message = f"tolerance rules are not implemented; rule `{rule['id']}` has no effect on a run"
-            findings.add("CLN320", where, message, part="header")
     return tuple(kept)
 
 
