@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import orjson
-
-from clnrm_nb.baseline.files import Baseline, parse
+from clnrm_nb.baseline.files import Baseline, header_of, parse
 from clnrm_nb.config.project import safe_name
 from clnrm_nb.config.writing import write_atomically
 from clnrm_nb.errors import ClnrmError
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["BaselineStore", "StoredFile"]
 
 _LOCK_TIMEOUT_S: Final = 30.0
-_HEAD: Final = b'{"clnrm":'
-_HEAD_END: Final = b",\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +97,10 @@ class BaselineStore:
     def _id(self, path: Path) -> str | None:
         try:
             with path.open("rb") as file:
-                line = file.readline()
-            if line.startswith(_HEAD) and line.endswith(_HEAD_END):
-                header: Any = orjson.loads(line[len(_HEAD) : -len(_HEAD_END)])
-            else:
-                header = orjson.loads(path.read_bytes())["clnrm"]
-            found = header["id"]
-        except (OSError, ValueError, KeyError, TypeError):
+                header = header_of(file.readline()) or header_of(path.read_bytes())
+        except OSError:
             return None
+        found = header.get("id") if header else None
         return found if isinstance(found, str) else None
 
     # ------------------------------------------------------------------------------------------ writing

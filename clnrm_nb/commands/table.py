@@ -602,6 +602,14 @@ COMMANDS: Final[tuple[Command, ...]] = (
         _HJ,
     ),
     Command(
+        "baseline blame",
+        "Say which decision made which line of a baseline, who, when and why.",
+        Argument("id", "ID", required=True),
+        (),
+        "",
+        _HJ,
+    ),
+    Command(
         "baseline restore",
         "Bring an older version back, or repair a damaged file.",
         Argument("id", "ID", required=True),
