@@ -7,29 +7,25 @@ has is listed without what could only be counted in it.
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from clnrm_nb.baseline.changes import Changes
 from clnrm_nb.baseline.difference import difference
 from clnrm_nb.baseline.files import parse
+from clnrm_nb.baseline.versions import Versions
 from clnrm_nb.diff import DiffOptions
 from clnrm_nb.errors import ClnrmError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from clnrm_nb.baseline.catalog import Baselines
+    from clnrm_nb.baseline.decisions import Decision
     from clnrm_nb.baseline.files import Baseline
 
-__all__ = ["Version", "evolution", "from_git"]
+__all__ = ["Version", "evolution"]
 
 _FILE_ACTIONS: Final = frozenset({"accept", "restore"})
 _STATUSES: Final = ("added", "missing", "changed", "moved", "renamed")
 _MOST_CAUSES: Final = 3
-_GIT_TIMEOUT_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +98,11 @@ def evolution(baselines: Baselines, baseline_id: str, options: DiffOptions | Non
     decisions = [
         one for one in log.standing(baseline_id) if one.action in _FILE_ACTIONS and one.version is not None
     ]
-    contents = _contents(baselines, baseline_id, current, {one.digest or "" for one in decisions})
+    versions = Versions(baselines.store.path(baseline_id), baseline_id, baselines.reviews)
     made: list[Version] = []
     before: Baseline | None = None
     for decision in decisions:
-        found = contents.get(decision.digest or "")
+        found = _content(versions, decision)
         made.append(
             Version(
                 baseline_id,
@@ -124,20 +120,17 @@ def evolution(baselines: Baselines, baseline_id: str, options: DiffOptions | Non
     return _with_current(made, baseline_id, current, before, options)
 
 
-def _contents(
-    baselines: Baselines, baseline_id: str, current: Baseline | None, wanted: set[str]
-) -> dict[str, Baseline]:
-    """Versions by digest: of the file, of this machine's objects, and what these lack of git."""
-    found = {current.digest: current} if current else {}
-    kept = Changes(baselines.store, baselines.log(), baselines.reviews).versions(baseline_id)
-    for version, content in kept.items():
-        baseline = parse(content, baseline_id, name=f"version {version}")
-        found.setdefault(baseline.digest, baseline)
-    lost = wanted - found.keys()
-    if lost:
-        path = baselines.store.path(baseline_id)
-        found.update((one.digest, one) for one in from_git(path, baseline_id, lost))
-    return found
+def _content(versions: Versions, decision: Decision) -> Baseline | None:
+    """What a decision made of the file; ``None`` where nobody has it."""
+    known = versions.after(decision)
+    if known is None:
+        return None
+    try:
+        found = parse(known[0], decision.id, name=f"version {decision.version}")
+    except ClnrmError:
+        # Damaged, or of a newer format, when it was committed: no version that could be counted.
+        return None
+    return found if found.digest == decision.digest else None
 
 
 def _with_current(
@@ -177,46 +170,3 @@ def _held(
         "cost": diff.cost,
         "change": "; ".join(causes[:_MOST_CAUSES]) + more,
     }
-
-
-def from_git(path: Path, baseline_id: str, wanted: set[str]) -> Iterator[Baseline]:
-    """Versions of a file that its git history has, as far as they are wanted.
-
-    Parameters
-    ----------
-    wanted : set of str
-        Digests of the versions that are looked for; once all are found no more is read.
-    """
-    left = set(wanted)
-    seen: set[str] = set()
-    for commit in (_git(path.parent, "log", "--format=%H", "--", path.name) or b"").decode().split():
-        if not left:
-            return
-        content = _git(path.parent, "show", f"{commit}:./{path.name}")
-        if content is None:
-            continue
-        try:
-            found = parse(content, baseline_id, name=f"{path.name} in {commit[:12]}")
-        except ClnrmError:
-            # A version that was damaged when it was committed is no version.
-            continue
-        if found.digest not in seen:
-            seen.add(found.digest)
-            left.discard(found.digest)
-            yield found
-
-
-def _git(directory: Path, *words: str) -> bytes | None:
-    """What git says; ``None`` without git, a repository, or that object."""
-    try:
-        done = subprocess.run(
-            ["git", *words],
-            cwd=directory,
-            capture_output=True,
-            timeout=_GIT_TIMEOUT_S,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout if done.returncode == 0 else None
