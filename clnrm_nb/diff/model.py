@@ -309,6 +309,8 @@ class Diff:
         Every span of both sides once, in pre-order of the merged tree.
     ignored : mapping of str to int
         Values that were left out of the comparison, by key.
+    matched : mapping of str to int
+        How many edits and checked spans each tolerance rule was about, by its id.
     notes : tuple of str
         What a reader should know: cut cycles, orphans, scope versions.
     """
@@ -320,6 +322,7 @@ class Diff:
     causes: tuple[Cause, ...] = ()
     spans: tuple[SpanPair, ...] = ()
     ignored: Mapping[str, int] = field(default_factory=dict)
+    matched: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
