@@ -65,12 +65,13 @@ def inject(scope: Scope, n: int = INJECTED) -> tuple[int, int]:
         return 0, 0
     options = DiffOptions(rules=(scope.rule,))
     pieces: dict[int, _Node] = {}
+    depths = [len(chain) for chain in scope.chains]
     injected = found = 0
     for number in range(n):
         draw = Random(f"{scope.rule.id}/{number}")  # noqa: S311  # Repeatable on purpose.
         place = draw.randrange(len(scope.chains))
         piece = pieces.setdefault(place, _piece(scope.chains[place]))
-        edited = _edited(piece, scope.rule, draw)
+        edited = _edited(piece, depths[place], scope.rule, draw)
         if edited is not None:
             injected += 1
             found += bool(compare(piece, edited, options=options))
@@ -102,14 +103,12 @@ def _label_matcher(rule: Rule) -> Callable[[Sequence[_Node]], bool]:
 
 
 def _keys(node: _Node) -> list[str]:
-    events = [name for event in node["events"] for name in (event["name"], *event["attributes"])]
-    return [*node["attributes"], *node["resource"], *events]
+    return [name for _, _, names in _values_of(node) for name in names] + [event["name"] for event in node["events"]]
 
 
 def _piece(chain: Sequence[_Node]) -> _Node:
-    """The trace around a span: those above it, some beside it, some below; the span is marked."""
+    """The trace around a span: those above it, each first among its siblings, some beside it, some below."""
     node = _cut(chain[-1], _MOST_BELOW)
-    node["here"] = True
     for above in reversed(chain[:-1]):
         beside = [
             _cut(child, 1) for child in above["children"] if child is not chain[-1] and above is chain[-2]
@@ -140,11 +139,14 @@ def _cut(node: _Node, most: int) -> _Node:
 # ------------------------------------------------------------------------------------------------ edits
 
 
-def _edited(piece: _Node, rule: Rule, draw: Random) -> _Node | None:
-    """The piece with one edit at its marked span; ``None`` where none can be made there."""
+def _edited(piece: _Node, depth: int, rule: Rule, draw: Random) -> _Node | None:
+    """The piece with one edit at its span; ``None`` where none can be made there."""
     for _ in range(_TRIES):
         made = deepcopy(piece)
-        node, above = _marked(made)
+        above = made["traces"]
+        for _ in range(depth - 1):
+            above = above[0]["children"]
+        node = above[0]
         ways: list[Callable[[], bool]] = [
             lambda: _other_value(node, draw),
             lambda: _new_attribute(node, draw),
@@ -167,17 +169,6 @@ def _edited(piece: _Node, rule: Rule, draw: Random) -> _Node | None:
 _HALF: Final = 0.5
 
 
-def _marked(piece: _Node) -> tuple[_Node, list[_Node]]:
-    """The marked span, and the list it stands in."""
-    todo: list[list[_Node]] = [piece["traces"]]
-    for siblings in todo:
-        for node in siblings:
-            if node.get("here"):
-                return node, siblings
-            todo.append(node["children"])
-    raise LookupError("no span is marked")
-
-
 def _word(draw: Random) -> str:
     return "".join(draw.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(draw.randint(4, 10)))
 
@@ -194,8 +185,13 @@ def _changed(value: Any, draw: Random) -> Any:
     return draw.choice([_word(draw), draw.randint(0, 1000), None])
 
 
-def _holders(node: _Node) -> list[dict[str, Any]]:
-    return [node["attributes"], node["resource"], *(event["attributes"] for event in node["events"])]
+def _values_of(node: _Node) -> Iterator[tuple[dict[str, Any], str, tuple[str, ...]]]:
+    """Every value of a span: what holds it, under which key, and what a rule may call it."""
+    for holder in (node["attributes"], node["resource"]):
+        yield from ((holder, key, (key,)) for key in holder)
+    for event in node["events"]:
+        held = event["attributes"]
+        yield from ((held, key, (key, f"{event['name']}.{key}")) for key in held)
 
 
 def _set(holder: dict[str, Any], key: str, value: Any) -> bool:
@@ -212,7 +208,7 @@ def _value_of_key(node: _Node, glob: str, draw: Random) -> bool:
     if glob.startswith("status."):
         part = glob.removeprefix("status.")
         return _set(status, part, "error" if part == "code" else _changed(status.get(part, ""), draw))
-    found = [(holder, key) for holder in _holders(node) for key in holder if matches(key)]
+    found = [(holder, key) for holder, key, names in _values_of(node) if any(map(matches, names))]
     if not found:
         return _other_value(node, draw)
     holder, key = draw.choice(found)

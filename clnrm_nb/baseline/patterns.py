@@ -36,6 +36,8 @@ _WIDER: Final = 2
 """Spreads of what was seen that a wide range adds at either end."""
 _NEAR: Final = 0.5
 """Relative differences up to this are told as a tolerance."""
+_LEAST_SHARE: Final = 0.1
+"""Of a number with a fraction: what it may differ by where no difference was seen."""
 _SHORT_NUMBER: Final = 3
 _LEAST_RANDOM: Final = 6
 """Letters and digits without an order in them: shorter ones may be words."""
@@ -48,16 +50,20 @@ _CLASSES: Final = ("[0-9]", "[0-9a-f]", "[0-9A-F]", "[0-9a-z]", "[0-9A-Z]", "[0-
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A rule word with its value, and what it says: ``rows {says}``."""
+    """A rule word with its value, and what it says: ``rows {says}``.
 
+    ``way`` names how the value was found, the same for the same way with other values.
+    """
+
+    way: str
     word: str
     value: Any
     says: str
     present: bool = False
 
 
-_ANYTHING: Final = Words("ignore", True, "may have any value, but must be there", present=True)
-_OPTIONAL: Final = Words("ignore", True, "may have any value, or be absent")
+_ANYTHING: Final = Words("any", "ignore", True, "may have any value, but must be there", present=True)
+_OPTIONAL: Final = Words("absent", "ignore", True, "may have any value, or be absent")
 
 
 def values(seen: Sequence[Any]) -> list[Words]:
@@ -85,10 +91,12 @@ def values(seen: Sequence[Any]) -> list[Words]:
 def counts(seen: Sequence[int]) -> list[Words]:
     """What could be said of a number of siblings: those seen, one more at either end, any."""
     low, high = min(seen), max(seen)
-    found = [(low, high), (max(low - 1, min(low, 1)), high + 1)]
-    return [
-        Words("count", f"{least}..{most}", f"may be there {_times(least, most)}") for least, most in found
-    ] + [Words("count", "0..", "may be there any number of times")]
+    ways = {"seen": (low, high), "wider": (max(low - 1, min(low, 1)), high + 1)}
+    found = [
+        Words(way, "count", f"{least}..{most}", f"may be there {_times(least, most)}")
+        for way, (least, most) in ways.items()
+    ]
+    return [*found, Words("any", "count", "0..", "may be there any number of times")]
 
 
 def _times(least: int, most: int) -> str:
@@ -105,15 +113,16 @@ def _is_number(value: Any) -> bool:
 
 def _of_numbers(seen: Sequence[Any]) -> Iterator[Words]:
     low, high = min(seen), max(seen)
-    yield Words("range", [low, high], f"may be from {shown(low)} to {shown(high)}")
+    yield Words("seen", "range", [low, high], f"may be from {shown(low)} to {shown(high)}")
     base = seen[0]
     far = max(abs(value - base) for value in seen)
     if base and far / abs(base) <= _NEAR:
         # Half as much again as was seen, in steps a person would choose.
         share = next(step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if step >= 1.5 * far / abs(base))
-        yield Words("tolerance", {"rel": share}, f"may differ by {share:.0%} from the baseline")
+        yield Words("near", "tolerance", {"rel": share}, f"may differ by {share:.0%} from the baseline")
         return
-    spread = _WIDER * (high - low)
+    least_spread = 1 if all(isinstance(value, int) for value in seen) else _LEAST_SHARE * abs(high)
+    spread = _WIDER * max(high - low, least_spread)
     least = _outward(low - spread, up=False)
     most = _outward(high + spread, up=True)
     if low >= 0:
@@ -121,7 +130,7 @@ def _of_numbers(seen: Sequence[Any]) -> Iterator[Words]:
     if all(isinstance(value, int) for value in seen):
         least, most = int(least), int(most)
     if abs(least) < _INT_64 and abs(most) < _INT_64:
-        yield Words("range", [least, most], f"may be from {shown(least)} to {shown(most)}")
+        yield Words("wider", "range", [least, most], f"may be from {shown(least)} to {shown(most)}")
 
 
 def _outward(number: float, *, up: bool) -> float:
@@ -144,7 +153,7 @@ def _of_texts(seen: Sequence[str]) -> Iterator[Words]:
     pattern, is_short = found
     if is_short:
         yield from _one_of(seen)
-    yield Words("template", pattern, f"may differ where it matches {shown(pattern)}")
+    yield Words("template", "template", pattern, f"may differ where it matches {shown(pattern)}")
 
 
 def _one_of(seen: Sequence[Any]) -> Iterator[Words]:
@@ -152,7 +161,7 @@ def _one_of(seen: Sequence[Any]) -> Iterator[Words]:
     is_writable = all(_is_writable(value) for value in known.values())
     if len(known) <= _MOST_NAMED and is_writable and all(len(text) <= _MOST_ITEM for text in known):
         ordered = [known[text] for text in sorted(known)]
-        yield Words("one_of", ordered, f"may be {_listed([shown(value) for value in ordered])}")
+        yield Words("one_of", "one_of", ordered, f"may be {_listed([shown(value) for value in ordered])}")
 
 
 def _is_writable(value: Any) -> bool:

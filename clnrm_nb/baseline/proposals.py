@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.diff.model import Diff, Edit, SpanPair
 
-__all__ = ["Proposal", "Site", "exactly", "propose", "sites_of", "told"]
+__all__ = ["Proposal", "Site", "exactly", "propose", "sites_of", "told", "words_of"]
 
 MOST: Final = 3
 _MOST_SLUG: Final = 32
@@ -42,12 +42,12 @@ class Site:
 
     Parameters
     ----------
-    about : {"value", "count", "optional", "alias", "any_parent"}
+    about : {"value", "count", "alias", "any_parent"}
         What kind of rule can speak of it.
     select : mapping of str to str
         Selectors by :data:`~clnrm_nb.diff.rules.SELECTORS`, whole texts and no globs.
     seen : tuple
-        Values, the baseline's first; of an alias the new name.
+        Values, the baseline's first; of ``count`` numbers of such siblings; of an alias the names.
     name : str
         What to call it: the key or the span's name.
     reason : str
@@ -129,18 +129,19 @@ def told(site: Site, words: Words) -> Proposal:
 _TOLD: Final = ("span", "path", "service", "scenario")
 
 
+_MAYBE: Final = Words("optional", "optional", True, "and all below it may be there or not")
+
+
 def words_of(site: Site) -> list[Words]:
     """What could be said of a site, narrowest first."""
     if site.about == "value":
         return values(site.seen)
     if site.about == "count":
-        return counts(site.seen)
-    if site.about == "optional":
-        return [Words("optional", True, "and all below it may be there or not")]
+        return counts(site.seen) if max(site.seen) > 1 else [_MAYBE]
     if site.about == "alias":
         patterns = [words for words in values(site.seen) if words.word == "template" and "key" not in site.select]
-        return [*patterns, Words("alias", site.seen[-1], f"may be called {site.seen[-1]}")]
-    return [Words("any_parent", True, "may stand below any parent")]
+        return [*patterns, Words("alias", "alias", site.seen[-1], f"may be called {site.seen[-1]}")]
+    return [Words("any_parent", "any_parent", True, "may stand below any parent")]
 
 
 # ------------------------------------------------------------------------------------------------ sites
@@ -241,10 +242,7 @@ def _structural_sites(edit: Edit, place: Mapping[str, str], names: _Names, reaso
         subtree = edit.current if edit.op in ("insert", "wrap") else edit.baseline
         name = str(subtree["name"])
         select = {**place, "span": name, "service": str(subtree["service"])}
-        old, new = names.siblings(edit)
-        if old and new:
-            return [Site("count", select, (old, new), name, reason)]
-        return [Site("optional", select, (), name, reason)]
+        return [Site("count", select, names.siblings(edit), name, reason)]
     if edit.op == "move":
         # The place it came from and the one it goes to differ: that is what is allowed.
         return [Site("any_parent", _without(place, "path"), (), names.of(edit) or "", reason)]

@@ -2,7 +2,7 @@
 
 What differs does not depend on rules (``format.md`` 8.5), so a rule that nobody has accepted yet is tried on a
 hundred runs without matching one of them again. Nothing here is shown or certified: verdicts come from
-:func:`clnrm_nb.diff.compare`.
+:func:`clnrm_nb.diff.compare`. Volatile items, times and order, which baselines do not have, are left out.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Held:
     def __init__(self, baseline: Side, current: Side, options: DiffOptions) -> None:
         self._sides = baseline, current
         self._options = options
-        self._pairing, self._drafts = differences(baseline, current, options)
+        self._pairing, self._drafts = differences(baseline, current)
 
     def open(self, *rules: Rule) -> list[Draft]:
         """The edits that count once these rules hold, too."""
