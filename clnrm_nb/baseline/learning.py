@@ -31,8 +31,11 @@ if TYPE_CHECKING:
 __all__ = ["LEAST_RUNS", "Learnt", "Lesson", "learn"]
 
 LEAST_RUNS: Final = 2
-_MANY_LABELS: Final = 3
-"""A rule that is the same for so many kinds of span is one about the key."""
+_ENOUGH: Final = 20
+"""Values from which on those seen are taken for all there are: of fewer, one in twenty may be missing."""
+_HARDLY_MORE: Final = 2
+"""Times that the range of one key on several kinds of span may be the widest of them."""
+_SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,11 @@ class _Pool:
     new: dict[int, list[Any]] = field(default_factory=dict)
     """By run; of runs in which nothing differed there, nothing."""
 
+    def seen(self, *, without: int | None = None) -> list[Any]:
+        """What was seen, each once, the reference's first."""
+        new = [value for number, values in self.new.items() if number != without for value in values]
+        return list({_text(value): value for value in [*self.old, *new]}.values())
+
 
 def learn(
     runs: Sequence[SpanTable],
@@ -118,8 +126,8 @@ def learn(
                 left[next(cause.message for cause in diff.causes if edit.edit_id in cause.edits)] = None
             for site in sites:
                 _pool(pools, site, number)
-    made = [_learnt(pool, len(runs)) for pool in pools.values()]
-    ordered = sorted(_merged(made), key=lambda one: (-one.runs, one.proposal.rule.id))
+    made = [_learnt(pool, len(runs)) for pool in _by_key(pools.values(), len(runs))]
+    ordered = sorted(made, key=lambda one: (-one.runs, one.proposal.rule.id))
     return Lesson(len(runs), sum(map(bool, diffs)), tuple(ordered), tuple(left))
 
 
@@ -127,39 +135,90 @@ def _pool(pools: dict[tuple[str, str], _Pool], site: Site, number: int) -> None:
     select = {name: text for name, text in site.select.items() if name != "path"}
     about = "name" if site.about == "alias" and "key" not in site.select else site.about
     pool = pools.setdefault((about, canonical_json(select)), _Pool(replace(site, select=select)))
-    if site.seen:
-        pool.old.append(site.seen[0])
-        pool.new.setdefault(number, []).extend(site.seen[1:])
+    pool.old.extend(site.seen[:1])
+    pool.new.setdefault(number, []).extend(site.seen[1:])
+
+
+def _by_key(pools: Iterable[_Pool], n_runs: int) -> list[_Pool]:
+    """One pool for a key on several kinds of span, where the same can be said of all of them."""
+    groups: dict[tuple[str, str], list[_Pool]] = {}
+    for pool in pools:
+        key = pool.site.select.get("key")
+        mark = ("key", key) if pool.site.about == "value" and key is not None else ("", str(len(groups)))
+        groups.setdefault(mark, []).append(pool)
+    made: list[_Pool] = []
+    for group in groups.values():
+        together = _together(group)
+        made += [together] if _is_alike(together, group, n_runs) else group
+    return made
+
+
+def _together(group: Sequence[_Pool]) -> _Pool:
+    first = group[0].site
+    select = {
+        name: text
+        for name, text in first.select.items()
+        if all(pool.site.select.get(name) == text for pool in group)
+    }
+    pooled = _Pool(replace(first, select=select))
+    for pool in group:
+        pooled.old += pool.old
+        for number, values in pool.new.items():
+            pooled.new.setdefault(number, []).extend(values)
+    return pooled
+
+
+def _is_alike(together: _Pool, group: Sequence[_Pool], n_runs: int) -> bool:
+    """Whether what is said of all is what is said of each, or of numbers hardly more."""
+    if len(group) == 1:
+        return True
+    words, *each = (_steady(pool, n_runs) for pool in (together, *group))
+    if any(one.way != words.way for one in each):
+        return False
+    if words.word != "range":
+        return words.word == "ignore" or all(one.value == words.value for one in each)
+    low, high = words.value
+    return high - low <= _HARDLY_MORE * max(one.value[1] - one.value[0] for one in each)
 
 
 # ------------------------------------------------------------------------------------------------ words
 
 
 def _learnt(pool: _Pool, n_runs: int) -> Learnt:
-    seen = _distinct([*pool.old, *(value for run in pool.new.values() for value in run)])
-    site = replace(pool.site, seen=tuple(seen) or pool.site.seen)
-    words = _steady(site, pool, n_runs)
-    shown = tuple(_text(value) for value in seen[:5])
+    shown = tuple(map(_text, pool.seen()[:_SHOWN]))
     reason = f"it varied in {len(pool.new)} of {n_runs} runs with nothing changed"
-    return Learnt(told(replace(site, reason=reason), words), len(pool.new), shown)
+    site = replace(pool.site, seen=tuple(pool.seen()), reason=reason)
+    return Learnt(told(site, _steady(pool, n_runs)), len(pool.new), shown)
 
 
-def _steady(site: Site, pool: _Pool, n_runs: int) -> Words:
+def _steady(pool: _Pool, n_runs: int) -> Words:
     """The narrowest words that would have been right each time, made from all runs but one."""
-    known = words_of(site)
+    known = words_of(replace(pool.site, seen=tuple(pool.seen())))
+    n_values = len(pool.old) + sum(map(len, pool.new.values()))
     for words in known[:-1]:
-        if all(_foreseen(site, pool, words.way, number) for number in range(n_runs)):
+        if _is_closed(words):
+            return words
+        if words.way in _AS_SEEN and n_values < _ENOUGH:
+            continue
+        if all(_foreseen(pool, words.way, number) for number in range(n_runs)):
             return words
     return known[-1]
 
 
-def _foreseen(site: Site, pool: _Pool, way: str, left_out: int) -> bool:
+_AS_SEEN: Final = frozenset({"seen", "near", "one_of"})
+
+
+def _is_closed(words: Words) -> bool:
+    """Whether there is nothing else it could be."""
+    return words.word == "one_of" and all(isinstance(value, bool) for value in words.value)
+
+
+def _foreseen(pool: _Pool, way: str, left_out: int) -> bool:
     """Whether words found in some way without one run allow what that run brought."""
     brought = pool.new.get(left_out)
     if not brought:
         return True
-    others = [value for number, values in pool.new.items() if number != left_out for value in values]
-    rest = replace(site, seen=tuple(_distinct([*pool.old, *others])))
+    rest = replace(pool.site, seen=tuple(pool.seen(without=left_out)))
     words = next((words for words in words_of(rest) if words.way == way), None)
     return words is not None and all(_allows(words, old, new) for old in pool.old[:1] for new in brought)
 
@@ -176,39 +235,5 @@ def _or_none(value: Any) -> Any:
     return NO_VALUE if value is ABSENT else value
 
 
-def _distinct(values: Iterable[Any]) -> list[Any]:
-    return list({_text(value): value for value in values}.values())
-
-
 def _text(value: Any) -> str:
     return "absent" if value is ABSENT else canonical_json(value)
-
-
-# ------------------------------------------------------------------------------------------------ rules
-
-
-def _merged(learnt: Sequence[Learnt]) -> list[Learnt]:
-    """One rule for a key where it would be the same one for many kinds of span."""
-    alike: dict[str, list[Learnt]] = {}
-    for one in learnt:
-        rule = one.proposal.rule
-        mark = [rule.select.get("key"), rule.word, rule.value, rule.present]
-        alike.setdefault(canonical_json(mark) if "key" in rule.select else rule.id, []).append(one)
-    made: list[Learnt] = []
-    for group in alike.values():
-        made += [_together(group)] if len(group) >= _MANY_LABELS else group
-    return made
-
-
-def _together(group: Sequence[Learnt]) -> Learnt:
-    first = group[0].proposal
-    select = {
-        name: text
-        for name, text in first.rule.select.items()
-        if all(one.proposal.rule.select.get(name) == text for one in group)
-    }
-    digest = first.rule.id.rpartition("-")[2]
-    rule = replace(first.rule, id=f"{first.rule.id.removesuffix(digest)}all-{digest}", select=select)
-    says = first.sentence.partition(" (")[0]
-    proposal = Proposal(rule, f"{says} (on {len(group)} kinds of span)")
-    return Learnt(proposal, max(one.runs for one in group), group[0].seen)

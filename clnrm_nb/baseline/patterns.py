@@ -32,8 +32,8 @@ ABSENT: Final = _Absent()
 _MOST_NAMED: Final = 8
 """A set of more values is no enumeration anybody would read."""
 _MOST_ITEM: Final = 100
-_WIDER: Final = 2
-"""Spreads of what was seen that a wide range adds at either end."""
+_WIDER: Final = 4
+"""Spreads of what was seen that a wide range adds at either end: of six even numbers one in 3,000 is beyond."""
 _NEAR: Final = 0.5
 """Relative differences up to this are told as a tolerance."""
 _LEAST_SHARE: Final = 0.1
@@ -43,6 +43,7 @@ _LEAST_RANDOM: Final = 6
 """Letters and digits without an order in them: shorter ones may be words."""
 _INT_64: Final = 2**63
 
+_MEANT: Final = re.compile(r"[\\^$.|?*+()\[\]{}]")
 _TOKEN: Final = re.compile(r"[0-9A-Za-z]+")
 _PIECE: Final = re.compile(r"[0-9]+|[A-Za-z]+")
 _CLASSES: Final = ("[0-9]", "[0-9a-f]", "[0-9A-F]", "[0-9a-z]", "[0-9A-Z]", "[0-9A-Za-z]")
@@ -77,7 +78,7 @@ def values(seen: Sequence[Any]) -> list[Words]:
     Returns
     -------
     list of Words
-        At most three; the last always allows all of them, and so do those before it.
+        Each allows all of them; the last one anything at all.
     """
     if any(value is ABSENT for value in seen):
         return [_OPTIONAL]
@@ -120,7 +121,6 @@ def _of_numbers(seen: Sequence[Any]) -> Iterator[Words]:
         # Half as much again as was seen, in steps a person would choose.
         share = next(step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if step >= 1.5 * far / abs(base))
         yield Words("near", "tolerance", {"rel": share}, f"may differ by {share:.0%} from the baseline")
-        return
     least_spread = 1 if all(isinstance(value, int) for value in seen) else _LEAST_SHARE * abs(high)
     spread = _WIDER * max(high - low, least_spread)
     least = _outward(low - spread, up=False)
@@ -157,6 +157,9 @@ def _of_texts(seen: Sequence[str]) -> Iterator[Words]:
 
 
 def _one_of(seen: Sequence[Any]) -> Iterator[Words]:
+    if any(isinstance(value, bool) for value in seen):
+        # Of the two there are, both.
+        seen = [*seen, False, True]
     known = {canonical_json(value): value for value in seen}
     is_writable = all(_is_writable(value) for value in known.values())
     if len(known) <= _MOST_NAMED and is_writable and all(len(text) <= _MOST_ITEM for text in known):
@@ -186,10 +189,10 @@ def _template(seen: Sequence[str]) -> tuple[str, bool] | None:
     between = [_TOKEN.split(value) for value in seen]
     if any(parts != between[0] for parts in between):
         return None
-    made, is_short, varies = [re.escape(between[0][0])], True, False
+    made, is_short, varies = [_literal(between[0][0])], True, False
     for place, column in enumerate(zip(*tokens, strict=True)):
         if len(set(column)) == 1:
-            made.append(re.escape(column[0]))
+            made.append(_literal(column[0]))
         else:
             pattern = _pieces(column) or _random(column)
             if pattern is None:
@@ -197,8 +200,13 @@ def _template(seen: Sequence[str]) -> tuple[str, bool] | None:
             varies = True
             is_short = is_short and max(map(len, column)) <= _SHORT_NUMBER
             made.append(pattern)
-        made.append(re.escape(between[0][place + 1]))
+        made.append(_literal(between[0][place + 1]))
     return (f"^{''.join(made)}$", is_short) if varies else None
+
+
+def _literal(text: str) -> str:
+    """A text as a pattern that people can read: only what has a meaning is escaped."""
+    return _MEANT.sub(r"\\\g<0>", text)
 
 
 def _pieces(column: Sequence[str]) -> str | None:

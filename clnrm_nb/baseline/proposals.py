@@ -102,11 +102,15 @@ def propose(edits: Sequence[Edit], diff: Diff, *, scenario: str | None = None) -
     list of Proposal
         At most three, narrowest first; none where no rule can say that, as for a ``kind``.
     """
-    found = sites_of(edits, diff, scenario=scenario)
-    if not found:
+    sites = sites_of(edits, diff, scenario=scenario)
+    site = _joined(sites) if sites else None
+    if site is None:
         return []
-    site = _joined(found)
-    return [] if site is None else [told(site, words) for words in words_of(site)[:MOST]]
+    found = words_of(site)
+    if len(found) > MOST:
+        # A tolerance says better than a wide range what a person means by two numbers.
+        found = [words for words in found if words.way != "wider"]
+    return [told(site, words) for words in found[:MOST]]
 
 
 def told(site: Site, words: Words) -> Proposal:
@@ -258,7 +262,8 @@ def _place(edit: Edit, names: _Names, scenario: str | None) -> dict[str, str]:
     place = {} if scenario is None else {"scenario": scenario}
     if edit.service:
         place["service"] = edit.service
-    if edit.op in _SHARED or len(set(edit.baseline_spans)) > 1 or len(set(edit.current_spans)) > 1:
+    is_wide = len(edit.baseline_spans) > 1 and len(edit.current_spans) > 1 and edit.op != "count"
+    if edit.op in _SHARED or is_wide:
         return place
     name, path = names.of(edit), edit.baseline_path or edit.path
     if name is not None:
