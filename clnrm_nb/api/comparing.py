@@ -12,6 +12,8 @@ from clnrm_nb.api.running import run
 from clnrm_nb.baseline import BaselineReview
 from clnrm_nb.baseline.difference import options_of
 from clnrm_nb.baseline.evolution import evolution
+from clnrm_nb.baseline.rulefile import read as read_rules
+from clnrm_nb.baseline.tolerances import Tolerances
 from clnrm_nb.diff import compare
 from clnrm_nb.pipeline.load import Sources, load
 from clnrm_nb.pipeline.reanalyse import compare_stored
@@ -97,7 +99,8 @@ def _is_trace_file(path: Path) -> bool:
 
 def _between_files(older: Path, newer: Path, here: Context, view: str, input_format: str | None) -> TraceDiff:
     before, after = (read_table(str(path), input_format) for path in (older, newer))
-    found = compare(before, after, options=options_of(here.settings.diff))
+    tolerances = Tolerances(read_rules(here.project))
+    found = compare(before, after, options=tolerances.options(here.settings.diff, None))
     return TraceDiff.of_tables(
         found,
         before,
@@ -105,6 +108,7 @@ def _between_files(older: Path, newer: Path, here: Context, view: str, input_for
         names=(str(older), str(newer)),
         only_diffs=here.settings.diff.show_only_diffs,
         depth=here.settings.diff.max_display_depth,
+        findings=tolerances.expired(tolerances.project),
         view=view,
     )
 

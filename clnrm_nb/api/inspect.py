@@ -215,7 +215,7 @@ def analyze(
     files = [traces] if isinstance(traces, (str, Path)) else list(traces)
     given = [read_table(trace, input_format) for trace in files]
     masker = masker_of(loaded.tests, variables.environ)
-    return rejudge(loaded, given, project=here.project, settings=here.settings, masker=masker)
+    return rejudge(loaded, given, project=here.project, settings=here.settings, masker=masker, ci=here.ci)
 
 
 def report(

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from clnrm_nb.baseline.decisions import DecisionLog
-from clnrm_nb.baseline.difference import difference, options_of, plain
+from clnrm_nb.baseline.difference import difference, plain
 from clnrm_nb.baseline.files import parse, scenario_of
 from clnrm_nb.baseline.store import BaselineStore
+from clnrm_nb.baseline.tolerances import Tolerances, TwinsError
 from clnrm_nb.errors import ClnrmError, Diagnostic
 from clnrm_nb.spans.canonical import of_scenario, trace_digest
 from clnrm_nb.spans.loaders import load, write_otlp_json
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from clnrm_nb.baseline.files import Baseline
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
+    from clnrm_nb.diff import DiffOptions
     from clnrm_nb.diff.model import Diff
+    from clnrm_nb.diff.rules import Rule
     from clnrm_nb.errors import Location
     from clnrm_nb.executor.outcome import TestOutcome
     from clnrm_nb.spans.table import SpanTable
@@ -80,6 +83,8 @@ class Comparison:
     from_trace_file: bool = False
     table: SpanTable | None = None
     """The run's spans that were compared; rows are the ``current_row`` of the diff."""
+    rules: tuple[Rule, ...] = ()
+    """The tolerance rules that held."""
 
     @property
     def is_failure(self) -> bool:
@@ -114,11 +119,17 @@ class Terms:
         For the decision log.
     location : Location or None
         Where findings about its scenarios are shown.
+    rules : tuple of Rule
+        The tolerance rules of its scenario file.
+    rules_at : Location or None
+        Where these are written.
     """
 
     source_hash: str | None = None
     vars_hash: str | None = None
     location: Location | None = None
+    rules: tuple[Rule, ...] = ()
+    rules_at: Location | None = None
 
 
 def compare_run(
@@ -131,6 +142,7 @@ def compare_run(
     at: str,
     terms: Mapping[str, Terms] | None = None,
     suite: Collection[str] | None = None,
+    rules: Sequence[Rule] = (),
     ci: bool = False,
 ) -> list[Comparison]:
     """Compare everything that ran, after it was judged.
@@ -144,6 +156,8 @@ def compare_run(
     terms : mapping of test id to Terms
     suite : collection of str, optional
         Ids of all tests and scenarios of the project, if the whole suite ran; else nothing is called unused.
+    rules : sequence of Rule
+        The project's tolerance rules.
     ci : bool
         Write nothing; what is missing or unused fails.
 
@@ -153,7 +167,7 @@ def compare_run(
         In the order of `outcomes`, then unused files by name. A scenario without spans and without a baseline
         has none.
     """
-    run = _Run(project, state, settings, run_id, at, ci=ci)
+    run = _Run(project, state, settings, run_id, at, ci=ci, tolerances=Tolerances(rules))
     found: list[Comparison] = []
     for outcome in outcomes:
         if outcome.status in _NOT_RUN - {"error"} or outcome.spans is None:
@@ -189,6 +203,7 @@ class _Run:
     run_id: str
     at: str
     ci: bool
+    tolerances: Tolerances
     store: BaselineStore = field(init=False)
     log: DecisionLog = field(init=False)
     reviews: Reviews = field(init=False)
@@ -223,32 +238,37 @@ class _Run:
     ) -> Comparison | None:
         scenario = baseline_id.removeprefix(f"{outcome.id}::") if baseline_id != outcome.id else None
         digest = trace_digest(table)
-        plain = Comparison(baseline_id, outcome.id, scenario, "same", digest=digest, table=table)
+        fresh = Comparison(baseline_id, outcome.id, scenario, "same", digest=digest, table=table)
         try:
             baseline = self.store.load(baseline_id)
             reference = baseline.table if baseline else self._from_trace_file(baseline_id, table)
+            options = self.tolerances.options(self.settings.diff, baseline_id, terms.rules)
+        except TwinsError as error:
+            finding = replace(error.diagnostic, test=fresh.test_id, scenario=scenario).at(terms.rules_at)
+            return replace(fresh, status="error", code=error.code, diagnostics=(finding,))
         except ClnrmError as error:
-            return self._damaged(plain, error)
+            return self._damaged(fresh, error)
         if reference is None and not len(table):
             return None
-        comparison = plain
+        comparison = fresh
         if baseline is not None:
-            comparison = replace(plain, baseline=baseline, file=self.store.name(self.store.path(baseline_id)))
+            comparison = replace(fresh, baseline=baseline, file=self.store.name(self.store.path(baseline_id)))
         elif reference is not None:
-            comparison = replace(plain, file=self.settings.diff.baseline_path, from_trace_file=True)
+            comparison = replace(fresh, file=self.settings.diff.baseline_path, from_trace_file=True)
         if reference is not None:
             comparison = replace(
                 comparison,
                 diff=difference(
                     reference,
                     table,
-                    options_of(self.settings.diff),
+                    options,
                     digest=baseline.digest if baseline else None,
                 ),
+                rules=options.rules,
             )
         judged = self._judge(comparison, outcome, terms)
         if not self.ci:
-            self._remember(judged, table, outcome, terms)
+            self._remember(judged, table, outcome, terms, options)
         return judged
 
     def _judge(self, comparison: Comparison, outcome: TestOutcome, terms: Terms) -> Comparison:
@@ -322,7 +342,14 @@ class _Run:
 
     # --------------------------------------------------------------------------------------- for later
 
-    def _remember(self, comparison: Comparison, table: SpanTable, outcome: TestOutcome, terms: Terms) -> None:
+    def _remember(
+        self,
+        comparison: Comparison,
+        table: SpanTable,
+        outcome: TestOutcome,
+        terms: Terms,
+        options: DiffOptions,
+    ) -> None:
         if comparison.status == "same":
             self._same.append(comparison.id)
             if comparison.baseline and comparison.baseline.composed:
@@ -351,7 +378,7 @@ class _Run:
                 state="rejected" if comparison.status == "rejected" else "pending",
                 source_hash=terms.source_hash,
                 vars_hash=terms.vars_hash,
-                options=plain(options_of(self.settings.diff)),
+                options=plain(options),
             )
         )
 

@@ -9,10 +9,11 @@ smallest and largest of five numbers are no bounds.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from os.path import commonprefix
 from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.baseline.patterns import ABSENT
-from clnrm_nb.baseline.proposals import Proposal, Site, sites_of, told, words_of
+from clnrm_nb.baseline.proposals import Proposal, Site, exactly, sites_of, told, words_of
 from clnrm_nb.diff import compare, prepare
 from clnrm_nb.diff.allowing import allows
 from clnrm_nb.diff.items import ABSENT as NO_VALUE
@@ -22,10 +23,10 @@ from clnrm_nb.diff.siblings import bounds_of
 from clnrm_nb.spans.content import canonical_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from clnrm_nb.baseline.patterns import Words
-    from clnrm_nb.diff import DiffOptions
+    from clnrm_nb.diff import Diff, DiffOptions
     from clnrm_nb.spans.table import SpanTable
 
 __all__ = ["LEAST_RUNS", "Learnt", "Lesson", "learn"]
@@ -126,7 +127,8 @@ def learn(
                 left[next(cause.message for cause in diff.causes if edit.edit_id in cause.edits)] = None
             for site in sites:
                 _pool(pools, site, number)
-    made = [_learnt(pool, len(runs)) for pool in _by_key(pools.values(), len(runs))]
+    places = _places(diffs)
+    made = [_learnt(_placed(pool, places), len(runs)) for pool in _by_key(pools.values(), len(runs))]
     ordered = sorted(made, key=lambda one: (-one.runs, one.proposal.rule.id))
     return Lesson(len(runs), sum(map(bool, diffs)), tuple(ordered), tuple(left))
 
@@ -137,6 +139,42 @@ def _pool(pools: dict[tuple[str, str], _Pool], site: Site, number: int) -> None:
     pool = pools.setdefault((about, canonical_json(select)), _Pool(replace(site, select=select)))
     pool.old.extend(site.seen[:1])
     pool.new.setdefault(number, []).extend(site.seen[1:])
+
+
+def _places(diffs: Iterable[Diff]) -> dict[tuple[str, str], set[str]]:
+    """Where spans of each service and name stand, in the reference and in the runs."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for diff in diffs:
+        paths: list[str] = []
+        for pair in diff.spans:
+            name = pair.name or pair.baseline_name or ""
+            paths.append(name if pair.parent is None else f"{paths[pair.parent]}/{name}")
+            found.setdefault((pair.service, name), set()).add(paths[-1])
+    return found
+
+
+def _placed(pool: _Pool, places: Mapping[tuple[str, str], set[str]]) -> _Pool:
+    """What is about structure, only where such spans were ever seen: anywhere else one more is news."""
+    select = pool.site.select
+    paths = places.get((select.get("service", ""), select.get("span", "")))
+    if pool.site.about not in _STRUCTURAL or not paths:
+        return pool
+    globs = {**{name: exactly(text) for name, text in select.items()}, "path": _glob_of(paths)}
+    return replace(pool, site=replace(pool.site, select=globs, is_glob=True))
+
+
+def _glob_of(texts: Iterable[str]) -> str:
+    """The texts' common beginning and end, and anything between."""
+    ordered = sorted(texts)
+    first, last = ordered[0], ordered[-1]
+    if first == last:
+        return exactly(first)
+    head = commonprefix([first, last])
+    tails = [text[len(head) :][::-1] for text in ordered]
+    return f"{exactly(head)}*{exactly(commonprefix(tails)[::-1])}"
+
+
+_STRUCTURAL: Final = frozenset({"count", "any_parent"})
 
 
 def _by_key(pools: Iterable[_Pool], n_runs: int) -> list[_Pool]:

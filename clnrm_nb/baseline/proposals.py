@@ -45,7 +45,7 @@ class Site:
     about : {"value", "count", "alias", "any_parent"}
         What kind of rule can speak of it.
     select : mapping of str to str
-        Selectors by :data:`~clnrm_nb.diff.rules.SELECTORS`, whole texts and no globs.
+        Selectors by :data:`~clnrm_nb.diff.rules.SELECTORS`: whole texts, or globs if `is_glob`.
     seen : tuple
         Values, the baseline's first; of ``count`` numbers of such siblings; of an alias the names.
     name : str
@@ -59,6 +59,7 @@ class Site:
     seen: tuple[Any, ...]
     name: str
     reason: str
+    is_glob: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,9 @@ def propose(edits: Sequence[Edit], diff: Diff, *, scenario: str | None = None) -
 
 def told(site: Site, words: Words) -> Proposal:
     """What is said of a site, as a rule."""
-    select = {name: exactly(site.select[name]) for name in SELECTORS if name in site.select}
+    select = {name: site.select[name] for name in SELECTORS if name in site.select}
+    if not site.is_glob:
+        select = {name: exactly(text) for name, text in select.items()}
     digest = hashlib.sha256(canonical_json([select, words.word, words.value, words.present]).encode())
     slug = _NO_DIGITS.sub("-", site.name.lower()).strip("-")[:_MOST_SLUG].strip("-") or site.about
     rule = Rule(

@@ -15,7 +15,6 @@ from clnrm_nb.errors import ClnrmError, Diagnostic, Location
 from clnrm_nb.scenario.findings import Findings, locate_all
 from clnrm_nb.scenario.parse import Parsed, parse
 from clnrm_nb.scenario.tolerance import build_tolerance
-from clnrm_nb.template.values import toml_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -139,6 +138,8 @@ def without(content: bytes, rule_id: str, name: str) -> bytes:
 
 def block_of(rule: Rule) -> str:
     """A rule as its ``[[tolerance]]`` block, with a final line break."""
+    from clnrm_nb.template.values import toml_text
+
     lines = [f"[[{_TABLE}]]"]
     for key, value in rule.to_toml().items():
         text = toml_text(value)

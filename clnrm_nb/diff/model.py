@@ -309,10 +309,10 @@ class Diff:
         Every span of both sides once, in pre-order of the merged tree.
     ignored : mapping of str to int
         Values that were left out of the comparison, by key.
-    matched : mapping of str to int
-        How many edits and checked spans each tolerance rule was about, by its id.
     notes : tuple of str
         What a reader should know: cut cycles, orphans, scope versions.
+    matched : mapping of str to int
+        How many edits and checked spans each tolerance rule was about, by its id.
     """
 
     baseline_digest: str
@@ -322,8 +322,8 @@ class Diff:
     causes: tuple[Cause, ...] = ()
     spans: tuple[SpanPair, ...] = ()
     ignored: Mapping[str, int] = field(default_factory=dict)
-    matched: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    matched: Mapping[str, int] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         """Whether anything counts."""

@@ -15,6 +15,7 @@ from clnrm_nb.diff.items import Item, equal, is_rekeyed, items_of, leaves_of
 from clnrm_nb.diff.rules import Rule
 from clnrm_nb.diff.selecting import Labels, Selector, matcher
 from clnrm_nb.diff.siblings import Siblings
+from clnrm_nb.scenario.tolerance import RENAMED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,8 +35,6 @@ CHECK_WORDS: Final[tuple[CheckWord, ...]] = ("order", "duration")
 _SUBTREES: Final = frozenset({"insert", "delete", "count", "wrap", "unwrap"})
 _ROOT_ONLY: Final = _SUBTREES | {"move"}
 _RENAMED: Final = {"rename": "span", "scope": "scope", "service": "service"}
-_INNERMOST: Final = ("key", "span", "scope", "service")
-"""What an ``alias`` renames: the first of these it selects by."""
 
 
 def settings_as_rules(options: DiffOptions) -> list[Rule]:
@@ -255,7 +254,7 @@ def _speaks_of(one: Selector, item: Item) -> bool:
 
 
 def _renames(rule: Rule) -> str | None:
-    return next((name for name in _INNERMOST if name in rule.select), None)
+    return next((name for name in RENAMED if name in rule.select), None)
 
 
 def _is_alias(rule: Rule, what: str, old: str, new: str) -> bool:

@@ -19,6 +19,9 @@ from clnrm_nb.spans.model import Event, Resource, Scope, Span
 OPERATIONS = ("checkout", "search", "profile", "invoice", "login", "export")
 CALLS = ("price", "stock", "tax", "rate", "mail", "audit", "score", "quota")
 
+FLEETING = ("charge", "db.query")
+"""What is tried again, and what only a cache miss brings."""
+
 Vary = Callable[[random.Random], object]
 
 
@@ -73,6 +76,10 @@ class Family:
         """The spans of one run."""
         return _Run(self, random.Random(f"{self.seed}/{number}")).spans()
 
+    def steady(self, spans: Spans) -> list[str]:
+        """The spans that are there in every run: neither retried nor part of a cache miss."""
+        return sorted(origin for origin in spans if not _is_fleeting(spans, origin))
+
 
 def family(seed: int, *, places: tuple[int, int] = (2, 4)) -> Family:
     """One of any number of families.
@@ -106,6 +113,15 @@ def family(seed: int, *, places: tuple[int, int] = (2, 4)) -> Family:
         _call(rng, rng.choice(OPERATIONS), n_services), below=(*parts, lookup, *holders, numbered)
     )
     return Family(seed, root, tuple(f"svc-{'abcdefgh'[k]}" for k in range(n_services)))
+
+
+def _is_fleeting(spans: Spans, origin: str) -> bool:
+    one: Span | None = spans[origin]
+    while one is not None:
+        if one.name in FLEETING:
+            return True
+        one = spans.get(one.parent_span_id or "")
+    return False
 
 
 def _call(rng: random.Random, name: str, n_services: int) -> Call:
