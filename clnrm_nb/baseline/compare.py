@@ -399,12 +399,9 @@ class _Run:
     # ------------------------------------------------------------------------------------------ unused
 
     def unused(self, suite: Collection[str]) -> list[Comparison]:
-        """Files that no scenario owns, by their names: what they hold may be anything."""
-        owned = {self.store.path(baseline_id) for baseline_id in suite}
+        """Files that no scenario owns."""
         found = []
-        for stored in self.store.files():
-            if stored.path in owned:
-                continue
+        for stored in self.store.unowned(suite):
             name = self.store.name(stored.path)
             unused_id = stored.id or stored.path.stem
             test_id, scenario = scenario_of(unused_id)
@@ -412,7 +409,7 @@ class _Run:
                 "CLN706",
                 f"no scenario owns `{name}`" + (f" (`{stored.id}`)" if stored.id else ""),
                 file=name,
-                hint=f"if its scenario is gone for good, delete the file (`git rm '{name}'`)",
+                hint="if its scenario is gone for good, `clnrm baseline gc --unused` removes the file",
                 severity="error" if self.ci else "warning",
             )
             found.append(

@@ -16,7 +16,7 @@ from clnrm_nb.config.writing import write_atomically
 from clnrm_nb.errors import ClnrmError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from clnrm_nb.config.project import Project
@@ -93,6 +93,11 @@ class BaselineStore:
         """Every baseline file, by name."""
         paths = sorted(self.directory.glob("*.json")) if self.directory.is_dir() else []
         return [StoredFile(path, self._id(path)) for path in paths]
+
+    def unowned(self, suite: Collection[str]) -> list[StoredFile]:
+        """Files that none of these ids owns, by their names: what they hold may be anything."""
+        owned = {self.path(baseline_id) for baseline_id in suite}
+        return [stored for stored in self.files() if stored.path not in owned]
 
     def _id(self, path: Path) -> str | None:
         try:
