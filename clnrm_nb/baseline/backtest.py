@@ -1,8 +1,8 @@
 """What a rule would have done so far: tried on the stored runs of a scenario before anybody agrees to it.
 
 Each run is held against the baseline that was in use when it ran. A rule is wise if it quiets alarms that
-nobody minded, hides nothing that somebody refused, and leaves what goes wrong beside it to be found; these are
-the three figures of a :class:`BackTest`. Runs are read and matched once, then judged under any rule.
+nobody minded, hides nothing that somebody refused, and leaves what goes wrong beside it to be found: the
+figures of a :class:`BackTest`. Runs are read and matched once, then judged under any rule.
 """
 
 from __future__ import annotations
@@ -248,7 +248,7 @@ class BackTests:
         return Versions(self._baselines.store.path(self._id), self._id, self._baselines.reviews)
 
     def _side_at(self, at: str) -> Side | None:
-        """The baseline that was in use at a time; before the first one, that one; the file if that is lost."""
+        """The baseline that was in use at a time, before the first one that one; if it is lost, the file."""
         decisions = [one for one in self._decisions if one.at[:19] <= at[:19]] or self._decisions[:1]
         if decisions:
             digest = decisions[-1].digest or ""

@@ -1,4 +1,4 @@
-"""Edits put into a trace on purpose, where a rule holds: how much of what goes wrong there would still be seen.
+"""Edits put into a trace on purpose, where a rule holds: how much of what goes wrong there is still seen.
 
 Each edit is put into a small piece of the trace around one span and the piece is compared for real, so that a
 trace of any size costs the same. The same rule and trace give the same edits on every machine.
@@ -7,6 +7,7 @@ trace of any size costs the same. The same rule and trace give the same edits on
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from random import Random
@@ -17,7 +18,7 @@ from clnrm_nb.diff.selecting import matcher
 from clnrm_nb.spans.canonical import FORMAT, canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from clnrm_nb.diff.rules import Rule
     from clnrm_nb.spans.table import SpanTable
@@ -103,7 +104,8 @@ def _label_matcher(rule: Rule) -> Callable[[Sequence[_Node]], bool]:
 
 
 def _keys(node: _Node) -> list[str]:
-    return [name for _, _, names in _values_of(node) for name in names] + [event["name"] for event in node["events"]]
+    named = [name for _, _, names in _values_of(node) for name in names]
+    return [*named, *(event["name"] for event in node["events"])]
 
 
 def _piece(chain: Sequence[_Node]) -> _Node:
@@ -141,29 +143,22 @@ def _cut(node: _Node, most: int) -> _Node:
 
 def _edited(piece: _Node, depth: int, rule: Rule, draw: Random) -> _Node | None:
     """The piece with one edit at its span; ``None`` where none can be made there."""
+    key = rule.select.get("key")
     for _ in range(_TRIES):
         made = deepcopy(piece)
-        above = made["traces"]
-        for _ in range(depth - 1):
-            above = above[0]["children"]
-        node = above[0]
-        ways: list[Callable[[], bool]] = [
-            lambda: _other_value(node, draw),
-            lambda: _new_attribute(node, draw),
-            lambda: _no_attribute(node, draw),
-            lambda: _status(node),
-            lambda: _rename(node, draw),
-            lambda: _event(node, draw),
-            lambda: _new_child(node, draw),
-            lambda: _gone(node, above),
-            lambda: _again(node, above, draw),
-        ]
-        key = rule.select.get("key")
-        if key is not None and draw.random() < _HALF:
-            ways = [lambda: _value_of_key(node, key, draw)]
-        if draw.choice(ways)():
+        spot = _spot(made, depth)
+        is_about_key = key is not None and draw.random() < _HALF
+        if _value_of_key(spot[0], key or "", draw) if is_about_key else draw.choice(_WAYS)(*spot, draw):
             return made
     return None
+
+
+def _spot(piece: _Node, depth: int) -> tuple[_Node, list[_Node]]:
+    """The span a piece was cut around, and the list it stands in."""
+    siblings: list[_Node] = piece["traces"]
+    for _ in range(depth - 1):
+        siblings = siblings[0]["children"]
+    return siblings[0], siblings
 
 
 _HALF: Final = 0.5
@@ -210,7 +205,7 @@ def _value_of_key(node: _Node, glob: str, draw: Random) -> bool:
         return _set(status, part, "error" if part == "code" else _changed(status.get(part, ""), draw))
     found = [(holder, key) for holder, key, names in _values_of(node) if any(map(matches, names))]
     if not found:
-        return _other_value(node, draw)
+        return _other_value(node, [], draw)
     holder, key = draw.choice(found)
     if draw.random() < _REMOVED:
         del holder[key]
@@ -221,7 +216,7 @@ def _value_of_key(node: _Node, glob: str, draw: Random) -> bool:
 _REMOVED: Final = 0.15
 
 
-def _other_value(node: _Node, draw: Random) -> bool:
+def _other_value(node: _Node, _siblings: list[_Node], draw: Random) -> bool:
     attributes = node["attributes"]
     if not attributes:
         return False
@@ -229,39 +224,39 @@ def _other_value(node: _Node, draw: Random) -> bool:
     return _set(attributes, key, _changed(attributes[key], draw))
 
 
-def _new_attribute(node: _Node, draw: Random) -> bool:
+def _new_attribute(node: _Node, _siblings: list[_Node], draw: Random) -> bool:
     return _set(node["attributes"], f"injected.{_word(draw)}", draw.randint(0, 1000))
 
 
-def _no_attribute(node: _Node, draw: Random) -> bool:
+def _no_attribute(node: _Node, _siblings: list[_Node], draw: Random) -> bool:
     if not node["attributes"]:
         return False
     del node["attributes"][draw.choice(sorted(node["attributes"]))]
     return True
 
 
-def _status(node: _Node) -> bool:
+def _status(node: _Node, _siblings: list[_Node], _draw: Random) -> bool:
     was = node["status"]["code"]
     node["status"] = {"code": "ok" if was == "error" else "error", "message": ""}
     return True
 
 
-def _rename(node: _Node, draw: Random) -> bool:
+def _rename(node: _Node, _siblings: list[_Node], draw: Random) -> bool:
     node["name"] = f"{node['name']} {_word(draw)}"
     return True
 
 
-def _event(node: _Node, draw: Random) -> bool:
+def _event(node: _Node, _siblings: list[_Node], draw: Random) -> bool:
     node["events"].append({"name": _word(draw), "attributes": {}})
     return True
 
 
-def _new_child(node: _Node, draw: Random) -> bool:
+def _new_child(node: _Node, _siblings: list[_Node], draw: Random) -> bool:
     node["children"].append({**_bare(node), "name": _word(draw), "attributes": {}, "children": []})
     return True
 
 
-def _gone(node: _Node, siblings: list[_Node]) -> bool:
+def _gone(node: _Node, siblings: list[_Node], _draw: Random) -> bool:
     siblings.remove(node)
     return True
 
@@ -269,3 +264,17 @@ def _gone(node: _Node, siblings: list[_Node]) -> bool:
 def _again(node: _Node, siblings: list[_Node], draw: Random) -> bool:
     siblings.extend(deepcopy(node) for _ in range(draw.choice([1, 1, 2, 10])))
     return True
+
+
+_WAYS: Final[tuple[Callable[[_Node, list[_Node], Random], bool], ...]] = (
+    _other_value,
+    _new_attribute,
+    _no_attribute,
+    _status,
+    _rename,
+    _event,
+    _new_child,
+    _gone,
+    _again,
+)
+"""Each changes a span, or the list it stands in, if it can."""

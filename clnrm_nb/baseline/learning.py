@@ -1,15 +1,14 @@
 """Tolerance rules from several runs of one scenario: what varied with nothing changed.
 
-Everything that differs between the runs is pooled by where it was seen (a key of spans of one label, the number
-of spans of one label below a parent). Of the words that would allow it the narrowest is taken that would have
-been right each time, had it been made from all runs but one: a value seen once is no enumeration, and the
-smallest and largest of five numbers are no bounds.
+Everything that differs between the runs is pooled by where it was seen (a key of spans of one label, the
+number of spans of one label below a parent). Of the words that would allow it the narrowest is taken that
+would have been right each time, had it been made from all runs but one: a value seen once is no enumeration,
+and the smallest and largest of five numbers are no bounds.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from os.path import commonprefix
 from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.baseline.patterns import ABSENT
@@ -169,9 +168,16 @@ def _glob_of(texts: Iterable[str]) -> str:
     first, last = ordered[0], ordered[-1]
     if first == last:
         return exactly(first)
-    head = commonprefix([first, last])
-    tails = [text[len(head) :][::-1] for text in ordered]
-    return f"{exactly(head)}*{exactly(commonprefix(tails)[::-1])}"
+    head = _common(first, last)
+    ends = sorted(text[len(head) :][::-1] for text in ordered)
+    return f"{exactly(head)}*{exactly(_common(ends[0], ends[-1])[::-1])}"
+
+
+def _common(one: str, other: str) -> str:
+    """The beginning that both have."""
+    pairs = enumerate(zip(one, other, strict=False))
+    end = next((place for place, (mine, theirs) in pairs if mine != theirs), min(len(one), len(other)))
+    return one[:end]
 
 
 _STRUCTURAL: Final = frozenset({"count", "any_parent"})
@@ -216,7 +222,8 @@ def _is_alike(together: _Pool, group: Sequence[_Pool], n_runs: int) -> bool:
     if words.word != "range":
         return words.word == "ignore" or all(one.value == words.value for one in each)
     low, high = words.value
-    return high - low <= _HARDLY_MORE * max(one.value[1] - one.value[0] for one in each)
+    widest = max(one.value[1] - one.value[0] for one in each)
+    return bool(high - low <= _HARDLY_MORE * widest)
 
 
 # ------------------------------------------------------------------------------------------------ words
@@ -264,7 +271,7 @@ def _foreseen(pool: _Pool, way: str, left_out: int) -> bool:
 def _allows(words: Words, old: Any, new: Any) -> bool:
     if words.word == "count":
         low, high = bounds_of(words.value)
-        return bool(low <= new and (high is None or new <= high))
+        return bool(low <= new) and (high is None or bool(new <= high))
     rule = Rule("", "", {}, words.word, words.value, words.present)
     return allows(rule, Item((), _or_none(old), _or_none(new)))
 

@@ -33,7 +33,7 @@ _MOST_NAMED: Final = 8
 """A set of more values is no enumeration anybody would read."""
 _MOST_ITEM: Final = 100
 _WIDER: Final = 4
-"""Spreads of what was seen that a wide range adds at either end: of six even numbers one in 3,000 is beyond."""
+"""Spreads of what was seen that a wide range adds at either end: what six even numbers miss is 1 in 3,000."""
 _NEAR: Final = 0.5
 """Relative differences up to this are told as a tolerance."""
 _LEAST_SHARE: Final = 0.1

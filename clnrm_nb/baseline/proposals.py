@@ -146,7 +146,8 @@ def words_of(site: Site) -> list[Words]:
     if site.about == "count":
         return counts(site.seen) if max(site.seen) > 1 else [_MAYBE]
     if site.about == "alias":
-        patterns = [words for words in values(site.seen) if words.word == "template" and "key" not in site.select]
+        texts = values(site.seen) if "key" not in site.select else []
+        patterns = [words for words in texts if words.word == "template"]
         return [*patterns, Words("alias", "alias", site.seen[-1], f"may be called {site.seen[-1]}")]
     return [Words("any_parent", "any_parent", True, "may stand below any parent")]
 
@@ -183,12 +184,14 @@ class _Names:
         """How many children of one parent are called like the root of a subtree, before and now."""
         spans = edit.current_spans or edit.baseline_spans
         root = (self._new if edit.current_spans else self._old)[spans[0]]
-        alike = [
-            pair
-            for pair in self._below.get(root.parent, ())
-            if (pair.name or pair.baseline_name, pair.service) == (root.name or root.baseline_name, root.service)
-        ]
-        return sum(pair.baseline is not None for pair in alike), sum(pair.current is not None for pair in alike)
+        called = _called(root)
+        alike = [pair for pair in self._below.get(root.parent, ()) if _called(pair) == called]
+        before = sum(pair.baseline is not None for pair in alike)
+        return before, sum(pair.current is not None for pair in alike)
+
+
+def _called(pair: SpanPair) -> tuple[str | None, str]:
+    return pair.name or pair.baseline_name, pair.service
 
 
 def _sites(edit: Edit, names: _Names, scenario: str | None) -> list[Site]:
@@ -198,10 +201,13 @@ def _sites(edit: Edit, names: _Names, scenario: str | None) -> list[Site]:
         old, _, new = (edit.key or "").partition(" → ")
         return [Site("alias", {**_without(place, "span", "path"), "key": old}, (new,), old, reason)]
     if edit.op in _VALUES:
-        old = ABSENT if edit.op.endswith("+") else edit.baseline
-        new = ABSENT if edit.op.endswith("-") else edit.current
+        seen: tuple[Any, ...] = (edit.baseline, edit.current)
+        if edit.op.endswith("+"):
+            seen = (ABSENT, edit.current)
+        elif edit.op.endswith("-"):
+            seen = (edit.baseline, ABSENT)
         key = edit.key or ""
-        return [Site("value", {**place, "key": key}, (old, new), key, reason)]
+        return [Site("value", {**place, "key": key}, seen, key, reason)]
     if edit.op == "event~":
         return _event_sites(edit, place, reason)
     if edit.op in _WHOLES:

@@ -1,7 +1,7 @@
 """Two sides held against each other once, and judged under as many sets of rules as one likes.
 
-What differs does not depend on rules (``format.md`` 8.5), so a rule that nobody has accepted yet is tried on a
-hundred runs without matching one of them again. Nothing here is shown or certified: verdicts come from
+What differs does not depend on rules (``format.md`` 8.5), so a rule that nobody has accepted yet is tried on
+a hundred runs without matching one of them again. Nothing here is shown or certified: verdicts come from
 :func:`clnrm_nb.diff.compare`. Volatile items, times and order, which baselines do not have, are left out.
 """
 

@@ -235,5 +235,11 @@ def evolution_figure(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
 
 def _version_hover(row: Mapping[str, Any]) -> str:
     who = str(row["accepted_by"] or "").partition(" <")[0]
-    words = [f"version {row['version']}", str(row["accepted_at"] or "")[:10], who, row["reason"], row["change"]]
+    words = [
+        f"version {row['version']}",
+        str(row["accepted_at"] or "")[:10],
+        who,
+        row["reason"],
+        row["change"],
+    ]
     return "<br>".join(plain(clipped(str(word), 100)) for word in words if word)

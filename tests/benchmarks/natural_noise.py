@@ -107,11 +107,11 @@ def family(seed: int, *, places: tuple[int, int] = (2, 4)) -> Family:
         below=(replace(miss, chance=0.5, below=(Call("db.fetch", miss.service, "sql", {"page": 1}),)),),
     )
     retry = replace(_call(rng, "charge", n_services), times=(1, 3))
-    holders = [replace(_call(rng, f"step {k}", n_services), below=(retry,)) for k in range(rng.randint(*places))]
+    holders = [
+        replace(_call(rng, f"step {k}", n_services), below=(retry,)) for k in range(rng.randint(*places))
+    ]
     numbered = replace(_call(rng, "GET /orders", n_services), numbered=True, has_event=True)
-    root = replace(
-        _call(rng, rng.choice(OPERATIONS), n_services), below=(*parts, lookup, *holders, numbered)
-    )
+    root = replace(_call(rng, rng.choice(OPERATIONS), n_services), below=(*parts, lookup, *holders, numbered))
     return Family(seed, root, tuple(f"svc-{'abcdefgh'[k]}" for k in range(n_services)))
 
 
@@ -125,7 +125,9 @@ def _is_fleeting(spans: Spans, origin: str) -> bool:
 
 
 def _call(rng: random.Random, name: str, n_services: int) -> Call:
-    fixed = {f"{name[:3].strip()}.{key}": rng.randrange(9) for key in rng.sample("pqrstuv", rng.randrange(2, 5))}
+    fixed = {
+        f"{name[:3].strip()}.{key}": rng.randrange(9) for key in rng.sample("pqrstuv", rng.randrange(2, 5))
+    }
     below = tuple(
         Call(f"{name} {part}", rng.randrange(n_services), "lib", {"n": rng.randrange(9), "part": part})
         for part in rng.sample(("parse", "load", "store", "emit"), rng.randrange(3))

@@ -168,6 +168,10 @@ def store_runs(state: State, family: natural_noise.Family) -> None:
         part = {"name": scenario, "status": "passed"}
         test = {"id": test_id, "status": "passed", "scenarios": [part], "span_count": len(spans)}
         state.save_run(
-            {"run": f"{number:05d}", "started_at": f"2025-01-01T00:{number // 60:02}:{number % 60:02}Z", "data": {"tests": [test]}},
+            {
+                "run": f"{number:05d}",
+                "started_at": f"2025-01-01T00:{number // 60:02}:{number % 60:02}Z",
+                "data": {"tests": [test]},
+            },
             {test_id: write_otlp_json(spans)},
         )
