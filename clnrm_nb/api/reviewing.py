@@ -18,12 +18,11 @@ from clnrm_nb.report.results import Table
 from clnrm_nb.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from clnrm_nb.api.reviewqueue import Place
     from clnrm_nb.baseline.offers import Offer
     from clnrm_nb.diff import Edit
-
     from clnrm_nb.spans.table import SpanTable
 
 __all__ = ["ReviewDesk", "review"]
@@ -138,11 +137,11 @@ class ReviewDesk:
             review.undo(review_id, by=self._by, message=self._message)
 
 
-def _state(edit: Edit, open_edits: Collection[str], made: Collection[str]) -> str | None:
+def _state(edit: Edit, open_edits: set[str], made: set[str]) -> str | None:
     """Where one edit stands in a review; of what never counted, nothing."""
     if edit.counted:
         return "pending" if edit.edit_id in open_edits else "accepted"
-    return "rule" if made.intersection(edit.rule.split(", ")) else None
+    return "rule" if not made.isdisjoint(edit.rule.split(", ")) else None
 
 
 def _without_diff(review_id: str, current: SpanTable | None, error: ClnrmError) -> TraceDiff:
