@@ -129,7 +129,7 @@ def test_an_annotation_of_github_is_one_line(diff: TraceDiff) -> None:
 
     assert len(lines) == 6
     assert all(line.startswith(("::error ", "::warning ")) for line in lines)
-    assert "%0A- cause 0%0A- cause 1" in lines[0]
+    assert "%0A- renamed: template.old → template.new%0A- " in lines[0]
 
 
 def test_a_file_of_html_holds_more_than_a_notebook_output(make_diff: Callable[..., TraceDiff]) -> None:
