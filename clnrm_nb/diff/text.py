@@ -211,6 +211,10 @@ class _Tree:
         self._size = [1] * n
         self._differing = [int(self._differs(pair)) for pair in diff.spans]
         self._is_whole = [True] * n
+        self._as_said = [
+            int(pair.status != "same" and not differs)
+            for pair, differs in zip(diff.spans, self._differing, strict=True)
+        ]
         for index, pair in enumerate(diff.spans):
             (self._roots if pair.parent is None else self._children[pair.parent]).append(index)
         for index in range(n - 1, -1, -1):
@@ -219,6 +223,7 @@ class _Tree:
             if parent is not None:
                 self._size[parent] += self._size[index]
                 self._differing[parent] += self._differing[index]
+                self._as_said[parent] += self._as_said[index]
                 if not self._is_whole[index] or pair.edits != diff.spans[parent].edits:
                     self._is_whole[parent] = False
 
@@ -268,11 +273,12 @@ class _Tree:
     def _level(self, siblings: Sequence[int], lead: str) -> list[tuple[int | str, str, bool]]:
         """Rows and folds of one list of siblings, last first, as a stack wants them."""
         items: list[int | str] = []
-        folded = 0
+        folded = as_said = 0
         counted: set[str] = set()
         for row in siblings:
             if self._only_diffs and not self._differing[row]:
                 folded += self._size[row]
+                as_said += self._as_said[row]
                 continue
             edit = self._count_of(self._spans[row])
             if edit is None or edit.edit_id not in counted or not self._only_diffs:
@@ -280,7 +286,7 @@ class _Tree:
             if edit is not None:
                 counted.add(edit.edit_id)
         if folded:
-            items.append(f"{self._style.marks.dots} {folded:,} unchanged")
+            items.append(f"{self._style.marks.dots} {_folded_words(folded - as_said, as_said)}")
         return [(item, lead, place == len(items) - 1) for place, item in enumerate(items)][::-1]
 
     def _count_of(self, pair: SpanPair) -> Edit | None:
@@ -346,6 +352,12 @@ class _Tree:
         for edit, shown in zip(edits, labels, strict=True):
             sign, _, text = detail(edit, room, marks)
             yield f"{sign} {shown}{' ' * (column - cells(shown))}  {text}".rstrip()
+
+
+def _folded_words(unchanged: int, as_said: int) -> str:
+    """What a fold holds; changes of whole traces stand above the tree and are not repeated at each span."""
+    words = [f"{unchanged:,} unchanged"] if unchanged or not as_said else []
+    return ", ".join([*words, f"{as_said:,} changed only as said above"] if as_said else words)
 
 
 def _printable(text: str) -> str:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["side_lines"]
 
 _DEEPEST_INDENTED: Final = 20
-_LEAST_CELLS: Final = 24
+_LEAST_CELLS: Final = 16
 _BETWEEN: Final = 6
 """Cells of the column of signs."""
 

@@ -153,11 +153,22 @@ def head_lines(compared: Compared, signs: Signs, width: int, indent: str = "") -
         room = max(width - len(indent) - 2, _NARROWEST)
         lines += [line((f"{indent}  {text}", "dim")) for text in wrapped(beside, room)]
     if compared.differs and compared.diff is not None:
-        parts: Line = [(f"{indent}  ", "")]
-        for status, number in compared.diff.totals.items():
-            if number:
-                parts += [(f"{signed(status, signs)} {number_text(number)} {status}", status), ("  ", "")]
-        lines.append(parts)
+        lines += _legend_lines(compared.diff.totals, signs, width, indent)
+    return lines
+
+
+def _legend_lines(totals: Mapping[str, int], signs: Signs, width: int, indent: str) -> list[Line]:
+    """What the signs mean, with the number of spans of each; in as many lines as that takes."""
+    lines: list[Line] = []
+    room = 0
+    for status, number in totals.items():
+        if number:
+            text = f"{signed(status, signs)} {number_text(number)} {status}"
+            if cell_len(text) + 2 > room:
+                lines.append(line(f"{indent}  "))
+                room = width - len(indent) - 2
+            lines[-1] += [(text, status), ("  ", "")]
+            room -= cell_len(text) + 2
     return lines
 
 
