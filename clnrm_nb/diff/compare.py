@@ -100,7 +100,7 @@ def diff_of(a: Side, b: Side, *, options: DiffOptions, pairing: Pairing | None =
     quieting.apply(drafts)
     edits = identify(drafts, a, b)
     certify(a, b, edits)
-    edits_shown, causes = group(edits, b)
+    edits_shown, causes = group(edits, b, a)
     ignored = dict(sorted((a.ignored + b.ignored).items()))
     baseline_digest = a.digest
     return Diff(
