@@ -141,6 +141,8 @@ class _Search:
         self._forth, self._back = matching.forth, matching.back
         self._prices, self._shared, self._window, self._whole = prices, shared, window, whole
         self._max_steps = max_steps
+        around = len(window.edge) + len(window.alone[0]) + len(window.alone[1])
+        self._leaf_steps = _LEAF_STEPS + around // 8
         self.steps = 0
         here, there = window.here, window.there
         self._in_a, self._in_b = set(here), set(there)
@@ -509,7 +511,7 @@ class _Search:
         return more
 
     def _finish(self) -> None:
-        self.steps += _LEAF_STEPS
+        self.steps += self._leaf_steps
         price = self._price()
         if price < self._best:
             self._best = price

@@ -34,8 +34,8 @@ _WINDOW_SPANS: Final = 8
 _WINDOW_STEPS: Final = 400
 _STEPS_PER_SPAN: Final = 200
 _MAX_ROUNDS: Final = 4
-_MAX_EDGE: Final = 256
-"""A window whose price hangs on more pairs around it is left as it is."""
+_MAX_AROUND: Final = 256
+"""A window whose price hangs on more spans around it is left as it is."""
 
 
 def repair(matching: Matching, prices: Prices) -> None:
@@ -106,7 +106,7 @@ class _Repair:
         if known is not None:
             return known, 1
         window = window_of(self._matching, here, there)
-        if len(window.edge) > _MAX_EDGE:
+        if len(window.edge) + len(window.alone[0]) + len(window.alone[1]) > _MAX_AROUND:
             return False, 0
         proved, steps = solve(self._matching, self._prices, self._shared, window, max_steps, whole=whole)
         # Solved once, the same spans with the same partners need not be looked at again.
