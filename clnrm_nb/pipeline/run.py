@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from clnrm_nb.pipeline.lookup import AnyTest, Found
     from clnrm_nb.pipeline.request import RunRequest
     from clnrm_nb.pipeline.resume import Resumption
+    from clnrm_nb.pipeline.tolerating import Redacting
     from clnrm_nb.report.results import Detail
     from clnrm_nb.report.text import Mask
     from clnrm_nb.secrets import Masker
@@ -130,7 +131,7 @@ async def _carried_out(
     tables: LiveTables | None,
     control: Control | None,
 ) -> RunResult:
-    rules = _rules_of(project) if request.comparison is not None else ()
+    rules = _rules_of(project)
     with rare_collections(), State.open(project.state_dir) as state:
         with phase("clnrm.load"):
             caching = Caching(
@@ -164,6 +165,8 @@ async def _carried_out(
 
 def _rules_of(project: Project) -> Sequence[Rule]:
     """The project's tolerance rules: a broken file is told about before anything is run."""
+    if not (project.state_dir / "baselines" / "rules.toml").exists():
+        return ()
     from clnrm_nb.baseline.rulefile import read
 
     return read(project)
@@ -337,6 +340,7 @@ class _Run:
             backend=self._caching.backend,
             make_inputs=self._caching.make_inputs,
             control=self._control,
+            redact=self._redacting,
         )
         return await run_or_wait(
             tests,
@@ -397,9 +401,29 @@ class _Run:
     def _valid(tests: Sequence[AnyTest]) -> dict[str, LoadedTest]:
         return {test.test_id: test for test in tests if not isinstance(test, KnownTest) and test.test}
 
+    @property
+    def _redacting(self) -> Redacting | None:
+        """What hides what ``redact`` rules select; ``None``: there are none."""
+        is_ruled = (
+            "tolerance" in test.known.more
+            if isinstance(test, KnownTest)
+            else test.test and test.test.tolerance
+            for test in self._chosen
+        )
+        if not self._rules and not any(is_ruled):
+            return None
+        from clnrm_nb.pipeline.tolerating import Redacting
+
+        return Redacting(self._rules, self._chosen) or None
+
     # -------------------------------------------------------------------------------------------- result
 
     def _result(self, outcomes: list[TestOutcome]) -> RunResult:
+        redacting = self._redacting
+        for outcome in outcomes if redacting else ():
+            # What was stored before there was such a rule holds what it hides.
+            if redacting and (outcome.cached or outcome.taken_over_from) and outcome.spans is not None:
+                redacting(outcome.id, outcome.spans)
         diff = None
         of_rules: list[Diagnostic] = []
         if self._request.comparison is not None:

@@ -426,3 +426,40 @@ def test_rules_are_added_and_taken_out_without_touching_the_rest(project):
 
     assert added.startswith(before)
     assert path.read_bytes() == before
+
+
+# -------------------------------------------------------------------------------------------- redaction
+
+REDACT = '[[tolerance]]\nid = "pii"\nreason = "whose it is"\nselect = { key = "id" }\nredact = "req-[0-9]+"\n'
+
+
+def test_what_a_redact_rule_matches_is_neither_shown_nor_stored(project):
+    text = (project / FILE).read_text()
+    text = text.replace('id = "req-1"', 'id = "1"').replace('"id":"{{ id }}"', '"id":"req-{{ id }}47"')
+    (project / FILE).write_text(text + REDACT)
+
+    accept()
+    result = run({"id": "2"})
+
+    assert result.ok
+    shown = json.dumps(result.raw) + str(result.spans.frame.to_dict())
+    written = [path.read_text() for path in (project / ".clnrm" / "artifacts").rglob("*") if path.is_file()]
+    assert "<redacted:pii>" in shown
+    assert any("<redacted:pii>" in text for text in written)
+    assert "req-247" not in shown + "".join(written)
+    baseline = next((project / ".clnrm" / "baselines").glob("*.json")).read_text()
+    assert "<redacted:pii>" in baseline
+    assert "req-147" not in baseline
+    assert result.diff.frame.empty
+
+
+def test_spans_stored_before_the_rule_are_shown_without_what_it_hides(project):
+    accept()
+    write_rules(project, REDACT)
+
+    result = run()
+
+    assert result.raw["data"]["tests"][0]["status"] == "cached"
+    (edit,) = result.diff.frame.itertuples()
+    assert (edit.counted, edit.baseline, edit.current) == (False, "<redacted:pii>", "<redacted:pii>")
+    assert "req-1" not in result.spans.frame["attributes"].astype(str).str.cat()
