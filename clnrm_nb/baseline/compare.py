@@ -88,6 +88,8 @@ class Comparison:
     """The tolerance rules that held."""
     reference: SpanTable | None = None
     """The stored run that stood for the baseline, where times are compared; rows are the ``baseline_row``."""
+    options: DiffOptions | None = None
+    """What counted, where there were two sides."""
 
     @property
     def is_failure(self) -> bool:
@@ -124,9 +126,11 @@ class Terms:
     Parameters
     ----------
     source_hash, vars_hash : str or None
-        For the decision log.
+        Hashes of its file as people edit it and of the variables it read, for the decision log.
     location : Location or None
-        Where findings about its scenarios are shown.
+        Where findings about the test are shown.
+    scenarios : mapping of str to Location
+        Where those about a scenario are.
     rules : tuple of Rule
         The tolerance rules of its scenario file.
     rules_at : Location or None
@@ -136,8 +140,13 @@ class Terms:
     source_hash: str | None = None
     vars_hash: str | None = None
     location: Location | None = None
+    scenarios: Mapping[str, Location] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     rules_at: Location | None = None
+
+    def place(self, scenario: str | None) -> Location | None:
+        """Where a finding about a scenario, or about the test itself, is shown."""
+        return self.scenarios.get(scenario or "", self.location)
 
 
 def compare_run(
@@ -282,7 +291,7 @@ class _Run:
         found = difference(reference if run is None else run, table, options, digest=digest)
         if is_timed and run is None:
             found = replace(found, notes=(*found.notes, UNTIMED))
-        return replace(comparison, diff=found, rules=options.rules, reference=run)
+        return replace(comparison, diff=found, rules=options.rules, options=options, reference=run)
 
     def _judge(self, comparison: Comparison, outcome: TestOutcome, terms: Terms) -> Comparison:
         rejection = self.log.rejection(comparison.id, comparison.digest or "")
@@ -309,22 +318,24 @@ class _Run:
             severity="error" if is_needed else "info",
             test=comparison.test_id,
             scenario=comparison.scenario,
-        ).at(terms.location)
+        ).at(terms.place(comparison.scenario))
         return replace(comparison, status=status, code=code, diagnostics=(finding,))
 
-    def _hint(self, comparison: Comparison, code: str) -> str | None:
-        baseline_id = comparison.id
+    def _hint(self, comparison: Comparison, code: str) -> str:
+        """What to do, as commands that can be copied to a machine where somebody looks."""
         if code == "CLN704" and comparison.is_checked_only:
             return (
                 "the trace is the accepted one, so there is nothing to accept: see the rule or setting named"
             )
+        test_file, baseline_id = comparison.test_id.partition("[")[0], comparison.id
+        there = "on your machine " if self.ci else ""
         if code == "CLN707":
-            return "`clnrm explain CLN614` says what makes a trace incomplete"
-        if self.ci:
-            return "compare and review it locally: `clnrm diff`, then `clnrm review`"
+            return f"{there}`clnrm explain CLN614` says what makes a trace incomplete"
         if code == "CLN701":
-            return f"use `clnrm baseline accept '{baseline_id}'`"
-        return f"`clnrm review '{baseline_id}'` decides what to keep"
+            first = f"`clnrm run '{test_file}'`, then " if self.ci else "use "
+            return f"{there}{first}`clnrm baseline accept '{baseline_id}'`"
+        decide = f"`clnrm review '{baseline_id}'` decides what to keep"
+        return f"{there}`clnrm diff '{test_file}'` shows it again, {decide}" if self.ci else decide
 
     def _damaged(self, comparison: Comparison, error: ClnrmError) -> Comparison:
         finding = replace(error.diagnostic, test=comparison.test_id, scenario=comparison.scenario)
@@ -420,12 +431,9 @@ class _Run:
     # ------------------------------------------------------------------------------------------ unused
 
     def unused(self, suite: Collection[str]) -> list[Comparison]:
-        """Files that no scenario owns, by their names: what they hold may be anything."""
-        owned = {self.store.path(baseline_id) for baseline_id in suite}
+        """Files that no scenario owns."""
         found = []
-        for stored in self.store.files():
-            if stored.path in owned:
-                continue
+        for stored in self.store.unowned(suite):
             name = self.store.name(stored.path)
             unused_id = stored.id or stored.path.stem
             test_id, scenario = scenario_of(unused_id)
@@ -433,7 +441,7 @@ class _Run:
                 "CLN706",
                 f"no scenario owns `{name}`" + (f" (`{stored.id}`)" if stored.id else ""),
                 file=name,
-                hint=f"if its scenario is gone for good, delete the file (`git rm '{name}'`)",
+                hint="if its scenario is gone for good, `clnrm baseline gc --unused` removes the file",
                 severity="error" if self.ci else "warning",
             )
             found.append(

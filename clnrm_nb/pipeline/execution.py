@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from clnrm_nb.pipeline.inputs import Inputs
     from clnrm_nb.pipeline.ledger import Ledger
     from clnrm_nb.pipeline.load import LoadedTest
-    from clnrm_nb.pipeline.tolerating import Redacting
+    from clnrm_nb.pipeline.redacting import Redacting
     from clnrm_nb.secrets import Masker
     from clnrm_nb.spans.table import SpanTable
     from clnrm_nb.state import State

@@ -23,6 +23,7 @@ from clnrm_nb.pipeline.record import record
 from clnrm_nb.pipeline.secrets import hiding, masker_of
 from clnrm_nb.pipeline.select import select
 from clnrm_nb.pipeline.telling import tell_whole
+from clnrm_nb.pipeline.tolerating import terms_of
 from clnrm_nb.reaper.ownership import this_process
 from clnrm_nb.report.results import Leave, RunResult
 from clnrm_nb.report.view import dated
@@ -44,9 +45,9 @@ if TYPE_CHECKING:
     from clnrm_nb.pipeline.ledger import Ledger
     from clnrm_nb.pipeline.load import LoadedTest
     from clnrm_nb.pipeline.lookup import AnyTest, Found
+    from clnrm_nb.pipeline.redacting import Redacting
     from clnrm_nb.pipeline.request import RunRequest
     from clnrm_nb.pipeline.resume import Resumption
-    from clnrm_nb.pipeline.tolerating import Redacting
     from clnrm_nb.report.results import Detail
     from clnrm_nb.report.text import Mask
     from clnrm_nb.secrets import Masker
@@ -412,7 +413,7 @@ class _Run:
         )
         if not self._rules and not any(is_ruled):
             return None
-        from clnrm_nb.pipeline.tolerating import Redacting
+        from clnrm_nb.pipeline.redacting import Redacting
 
         return Redacting(self._rules, self._chosen) or None
 
@@ -473,6 +474,10 @@ class _Run:
                 **(self._ledger.spans if self._ledger else {}),
             },
             moved_from=resumed.recorded_in if resumed else {},
+            made_of={
+                name: (terms.source_hash, terms.vars_hash)
+                for name, terms in terms_of(self._valid(self._chosen).values()).items()
+            },
         )
         result.add_findings(self._caching.export())
 
