@@ -110,10 +110,7 @@ def compare(
 
 def _held(comparisons: Sequence[Comparison]) -> list[Rule]:
     """Every rule that held in a comparison, once."""
-    found: list[Rule] = []
-    for comparison in comparisons:
-        found += [rule for rule in comparison.rules if rule not in found]
-    return found
+    return list({id(rule): rule for comparison in comparisons for rule in comparison.rules}.values())
 
 
 def _refused(comparison: Comparison, reason: str | None) -> Comparison:

@@ -428,6 +428,17 @@ def test_rules_are_added_and_taken_out_without_touching_the_rest(project):
     assert path.read_bytes() == before
 
 
+def test_a_redact_rule_is_in_use_as_long_as_it_hides_something(project):
+    """Both sides hold the mark, so no edit is left to be quieted."""
+    write_rules(project, REDACT)
+    accept()
+
+    for _ in range(20):
+        found = run()
+
+    assert "CLN708" not in codes(found)
+
+
 # -------------------------------------------------------------------------------------------- redaction
 
 REDACT = '[[tolerance]]\nid = "pii"\nreason = "whose it is"\nselect = { key = "id" }\nredact = "req-[0-9]+"\n'
