@@ -64,6 +64,8 @@ class Case:
     stdout: str = ""
     stderr: str = ""
     properties: Mapping[str, str] = field(default_factory=dict)
+    quieted: Mapping[str, int] = field(default_factory=dict)
+    """Differences that do not count, by the rule that quiets them."""
 
     @property
     def id(self) -> str:
@@ -201,6 +203,8 @@ def diff_cases(compared: Compared) -> list[Case]:
             # Of very many causes the first are looked at; the tree of each costs as much as all spans.
             stdout=cause_tree(diff, cause) if number < _TREES else "",
             properties=_cause_properties(compared, cause),
+            # Told once a comparison.
+            quieted=diff.quieted if number == 0 else {},
         )
         for number, cause in enumerate(causes)
     ]
@@ -273,6 +277,7 @@ def _comparison(compared: Compared, name: str) -> Case:
             )
             if value
         },
+        quieted={} if compared.diff is None else compared.diff.quieted,
     )
 
 

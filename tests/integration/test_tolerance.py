@@ -191,6 +191,23 @@ def test_diff_knows_the_rules_and_tells_how_much_each_quiets(project, run_when):
     assert "quieted by ids: " in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        ("junit", '<property name="quieted.ids" value="1" />'),
+        ("tap", 'quieted: {"'),
+        ("json", '"rule":"ids"'),
+    ],
+)
+def test_reports_for_machines_tell_what_is_quieted(project, form, told):
+    accept()
+    write_rules(project)
+
+    done = clnrm("diff", FILE, "--backend", "process", "-m", "id=req-2", "-f", form)
+
+    assert told.replace(" ", "") in done.stdout.replace(" ", "")
+
+
 def test_two_trace_files_are_compared_by_the_rules_that_name_no_scenario(project):
     for name, number, gets in (("a.jsonl", 1, 2), ("b.jsonl", 2, 3)):
         attributes = {"id": f"req-{number}", "gets": gets}
