@@ -23,7 +23,6 @@ from clnrm_nb.pipeline.record import record
 from clnrm_nb.pipeline.secrets import hiding, masker_of
 from clnrm_nb.pipeline.select import select
 from clnrm_nb.pipeline.telling import tell_whole
-from clnrm_nb.pipeline.tolerating import terms_of
 from clnrm_nb.reaper.ownership import this_process
 from clnrm_nb.report.results import Leave, RunResult
 from clnrm_nb.report.view import dated
@@ -32,7 +31,7 @@ from clnrm_nb.state import State, new_run_id
 from clnrm_nb.state.journal import Journal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
@@ -474,12 +473,18 @@ class _Run:
                 **(self._ledger.spans if self._ledger else {}),
             },
             moved_from=resumed.recorded_in if resumed else {},
-            made_of={
-                name: (terms.source_hash, terms.vars_hash)
-                for name, terms in terms_of(self._valid(self._chosen).values()).items()
-            },
+            made_of=_made_of(self._valid(self._chosen).values()),
         )
         result.add_findings(self._caching.export())
+
+
+def _made_of(tests: Collection[LoadedTest]) -> dict[str, tuple[str | None, str | None]]:
+    """Hashes of files that were read and of the variables they read; of files not read, nothing is loaded."""
+    if not tests:
+        return {}
+    from clnrm_nb.pipeline.tolerating import terms_of
+
+    return {name: (terms.source_hash, terms.vars_hash) for name, terms in terms_of(tests).items()}
 
 
 def _suite(request: RunRequest, tests: Tests, project: Project) -> set[str] | None:
