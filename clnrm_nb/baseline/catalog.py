@@ -234,8 +234,17 @@ class Baselines:
         return found
 
     def log(self) -> DecisionLog:
-        """The decisions, as they are now."""
-        return DecisionLog(self.store.log_directory, self.store.name)
+        """The decisions, as they are now.
+
+        Raises
+        ------
+        ClnrmError
+            CLN001: they cannot be read.
+        """
+        log = DecisionLog(self.store.log_directory, self.store.name)
+        if not log.is_readable:
+            raise ClnrmError(log.damaged[0].message, "CLN001", hint="nothing was changed")
+        return log
 
     def version(self, baseline_id: str, version: int) -> bytes:
         """The bytes of one version.

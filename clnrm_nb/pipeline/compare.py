@@ -10,8 +10,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clnrm_nb.baseline import BaselineReview, Comparison, compare_run
+from clnrm_nb.baseline.decisions import DecisionLog
+from clnrm_nb.baseline.store import BaselineStore
 from clnrm_nb.baseline.tolerances import Tolerances
 from clnrm_nb.baseline.uses import note_uses, stale
+from clnrm_nb.errors import ClnrmError
 from clnrm_nb.executor.outcome import worst
 from clnrm_nb.pipeline.judge import consequence
 from clnrm_nb.pipeline.tolerating import terms_of
@@ -64,7 +67,8 @@ def compare(
     -------
     TraceDiff
     list of Diagnostic
-        About rules: which have expired, and which match nothing any more (CLN708). The diff has them too.
+        About decisions that are damaged, and about rules: which have expired, and which match nothing any
+        more (CLN708). The diff has them too.
     """
     terms = terms_of(tests)
 
@@ -85,9 +89,7 @@ def compare(
     comparisons = compared()
     differing = [one.id for one in comparisons if one.status in ("changed", "missing") and one.table]
     if request.update and differing:
-        review = BaselineReview(project, state)
-        decided = review.accept(differing, skip_refused=True, message="--update-baseline")
-        refused = {one.id: one.refused for one in decided if one.refused}
+        refused = _update(BaselineReview(project, state), differing)
         comparisons = [_refused(comparison, refused.get(comparison.id)) for comparison in compared()]
     if request.update:
         comparisons = [_incomplete(comparison) for comparison in comparisons]
@@ -95,7 +97,12 @@ def compare(
     if not request.ci:
         note_uses(comparisons, state, run_id)
     own = [rule for one in terms.values() for rule in one.rules]
-    findings = [*Tolerances().expired([*own, *rules]), *stale(_held(comparisons), state)]
+    store = BaselineStore(project)
+    findings = [
+        *DecisionLog(store.log_directory, store.name).damaged,
+        *Tolerances().expired([*own, *rules]),
+        *stale(_held(comparisons), state),
+    ]
     diff = TraceDiff.of_run(
         comparisons,
         {outcome.id: outcome.spans for outcome in outcomes if outcome.spans is not None},
@@ -106,6 +113,15 @@ def compare(
         findings=findings,
     )
     return diff, findings
+
+
+def _update(review: BaselineReview, ids: Sequence[str]) -> dict[str, str]:
+    """Accept what passed; why the rest was not. A run that has ended is reported, whatever the disk says."""
+    try:
+        decided = review.accept(ids, skip_refused=True, message="--update-baseline")
+    except ClnrmError as error:
+        return dict.fromkeys(ids, error.message)
+    return {one.id: one.refused for one in decided if one.refused}
 
 
 def _held(comparisons: Sequence[Comparison]) -> list[Rule]:
