@@ -108,12 +108,19 @@ def test_findings_of_a_scenario_stand_at_its_line(project):
 
 
 def test_many_edits_are_twenty_items_and_a_count_in_text_and_annotations(project):
-    more = "".join(
-        ', \'{"name": "n%d", "trace_id": "0af7651916cd43dd8448eb211c80319c", "span_id": "c7ad6b71692033%02x", '
-        '"parent_span_id": "b7ad6b7169203331", "attributes": {"k%d": {{ v | default(value=1) }}}}\''
-        % (n, n, n)
-        for n in range(30)
-    )
+    spans = [
+        json.dumps(
+            {
+                "name": f"n{number}",
+                "trace_id": "0af7651916cd43dd8448eb211c80319c",
+                "span_id": f"c7ad6b71692033{number:02x}",
+                "parent_span_id": "b7ad6b7169203331",
+                "attributes": {f"k{number}": "V"},
+            }
+        ).replace('"V"', "{{ v | default(value=1) }}")
+        for number in range(30)
+    ]
+    more = "".join(f", '{span}'" for span in spans)
     rewritten(project, "'%s\\n%s\\n'", "'" + "%s\\n" * 32 + "'")
     rewritten(project, '"status": "ok"}\'] }]', '"status": "ok"}\'' + more + "] }]")
     rewritten(project, "spans_total = 2", "spans_total = 32")
