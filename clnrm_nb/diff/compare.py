@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.diff.drafts import Draft
 
-__all__ = ["compare", "diff_of", "given", "prepare"]
+__all__ = ["compare", "diff_of", "differences", "given", "prepare"]
 
 
 def prepare(table: SpanTable) -> Side:
@@ -94,12 +94,7 @@ def _side(source: SpanTable | Mapping[str, Any], interner: Interner, options: Di
 
 def diff_of(a: Side, b: Side, *, options: DiffOptions, pairing: Pairing | None = None) -> Diff:
     """The diff of two sides of one interner; with a given `pairing`, its script (the benchmark's truth)."""
-    if pairing is None and a.full[: a.n] == b.full[: b.n]:
-        numbers = range(a.n + 1)
-        pairing = Pairing(numbers, numbers, {})
-        drafts: list[Draft] = []
-    else:
-        pairing, drafts = _script(a, b, pairing)
+    pairing, drafts = differences(a, b, pairing)
     quieting = Quieting(options, a, b, pairing.forth)
     drafts = [*drafts, *extras(a, b, pairing.forth, options, quieting)]
     quieting.apply(drafts)
@@ -122,6 +117,14 @@ def diff_of(a: Side, b: Side, *, options: DiffOptions, pairing: Pairing | None =
             *(f"current: {note}" for note in b.notes),
         ),
     )
+
+
+def differences(a: Side, b: Side, pairing: Pairing | None = None) -> tuple[Pairing, list[Draft]]:
+    """Who is who, and the edits that follow, before anybody says which of them count."""
+    if pairing is None and a.full[: a.n] == b.full[: b.n]:
+        numbers = range(a.n + 1)
+        return Pairing(numbers, numbers, {}), []
+    return _script(a, b, pairing)
 
 
 def _script(a: Side, b: Side, pairing: Pairing | None) -> tuple[Pairing, list[Draft]]:

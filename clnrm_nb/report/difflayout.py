@@ -123,7 +123,7 @@ def of_comparison(comparison: Comparison, spans: SpanTable | None, reviews: Mapp
         comparison.scenario,
         comparison.status,
         comparison.diff,
-        baseline=baseline.table if baseline else None,
+        baseline=comparison.reference or (baseline.table if baseline else None),
         # The rows that were compared, in the order in which they were.
         current=None if spans is None else of_scenario(spans, comparison.scenario),
         code=comparison.code,
