@@ -7,7 +7,7 @@ of codes as everything else.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from clnrm_nb.baseline import BaselineReview, Comparison, compare_run
 from clnrm_nb.baseline.decisions import DecisionLog
@@ -21,8 +21,9 @@ from clnrm_nb.pipeline.tolerating import terms_of
 from clnrm_nb.report.diffs import TraceDiff
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
+    from clnrm_nb.codes import Status
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.diff.rules import Rule
@@ -33,7 +34,15 @@ if TYPE_CHECKING:
     from clnrm_nb.report.verdict import Leave
     from clnrm_nb.state import State
 
-__all__ = ["compare"]
+__all__ = ["Origin", "compare"]
+
+
+class Origin(NamedTuple):
+    """The stored run that a trace comes from, and what the test came to there, comparisons aside."""
+
+    run: str
+    at: str
+    status: Status
 
 
 def compare(
@@ -49,6 +58,7 @@ def compare(
     suite: Collection[str] | None,
     tests: Sequence[AnyTest] = (),
     rules: Sequence[Rule] = (),
+    origins: Mapping[str, Origin] | None = None,
 ) -> tuple[TraceDiff, list[Diagnostic]]:
     """Compare every scenario that ran, set the statuses that follow, and tell what differs.
 
@@ -62,6 +72,8 @@ def compare(
         Where the scenarios stand, what decisions keep of their files, and the rules these hold.
     rules : sequence of Rule
         The project's (:func:`clnrm_nb.baseline.rulefile.read`).
+    origins : mapping of test id to Origin, optional
+        Where traces come from that are not of this run.
 
     Returns
     -------
@@ -71,6 +83,8 @@ def compare(
         more (CLN708). The diff has them too.
     """
     terms = terms_of(tests)
+    for test_id, origin in (origins or {}).items():
+        terms[test_id] = replace(terms[test_id], run=origin.run, at=origin.at)
 
     def compared() -> list[Comparison]:
         return compare_run(
