@@ -135,6 +135,8 @@ class Terms:
         The tolerance rules of its scenario file.
     rules_at : Location or None
         Where these are written.
+    run, at : str or None
+        The run its spans come from, where that is not the one that compares them.
     """
 
     source_hash: str | None = None
@@ -143,6 +145,8 @@ class Terms:
     scenarios: Mapping[str, Location] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     rules_at: Location | None = None
+    run: str | None = None
+    at: str | None = None
 
     def place(self, scenario: str | None) -> Location | None:
         """Where a finding about a scenario, or about the test itself, is shown."""
@@ -399,8 +403,8 @@ class _Run:
                 id=comparison.id,
                 test_id=comparison.test_id,
                 scenario=comparison.scenario,
-                run=self.run_id,
-                at=self.at,
+                run=terms.run or self.run_id,
+                at=terms.at or self.at,
                 digest=comparison.digest or "",
                 trace=trace,
                 span_count=len(table),

@@ -238,6 +238,8 @@ def cause_tree(diff: Diff, cause: Cause) -> str:
         spans=tuple(pair._replace(status=pair.status if own else "same", edits=own) for pair, own in pairs),
         ignored={},
         notes=(),
+        # The edits of one cause do not turn the one trace into the other.
+        certified=False,
     )
     lines = tree(part, only_diffs=True, width=_TREE_WIDTH).split("\n")[1:]
     left = len(lines) - _TREE_LINES
