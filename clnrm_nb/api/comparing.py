@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clnrm_nb.api.contexts import Context, context_of, paths_of, refuse_unknown, variables_from
-from clnrm_nb.api.inspect import SCENARIO_FILES, read_table
+from clnrm_nb.api.inspect import SCENARIO_FILES, read_reported
 from clnrm_nb.api.running import run
 from clnrm_nb.baseline import BaselineReview
 from clnrm_nb.baseline.difference import options_of
@@ -18,6 +19,7 @@ from clnrm_nb.report.baselines import Baselines
 from clnrm_nb.report.diffs import TraceDiff
 from clnrm_nb.report.files import write_report
 from clnrm_nb.report.results import RunResult, Trace
+from clnrm_nb.spans.loaders.carried import comparable, doubts
 from clnrm_nb.state import State
 
 if TYPE_CHECKING:
@@ -94,8 +96,12 @@ def _is_trace_file(path: Path) -> bool:
 
 
 def _between_files(older: Path, newer: Path, here: Context, view: str, input_format: str | None) -> TraceDiff:
-    before, after = (read_table(str(path), input_format) for path in (older, newer))
-    found = compare(before, after, options=options_of(here.settings.diff))
+    (before, of_before), (after, of_after) = (
+        read_reported(str(path), input_format) for path in (older, newer)
+    )
+    left, right, notes = comparable(before, of_before, after, of_after)
+    found = compare(left, right, options=options_of(here.settings.diff))
+    found = replace(found, notes=(*notes, *doubts(of_before, of_after), *found.notes))
     return TraceDiff.of_tables(
         found,
         before,

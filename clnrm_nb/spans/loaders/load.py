@@ -10,6 +10,7 @@ from clnrm_nb.errors import ClnrmError, UsageError
 from clnrm_nb.spans.identity import Identities
 from clnrm_nb.spans.intake import Intake
 from clnrm_nb.spans.loaders import documents, pieces, sources
+from clnrm_nb.spans.loaders.carried import lacks_of
 from clnrm_nb.spans.loaders.reading import Reader
 from clnrm_nb.spans.loaders.report import LoadReport
 from clnrm_nb.spans.loaders.sources import Stream
@@ -87,6 +88,7 @@ def load(
     report.take_identities(identities)
     parents, cycles = tree_parents(table)
     report.take_counts(intake, table, parents, cycles)
+    report.lacks = lacks_of(report.format.split("+"), table, report.columns)
     if strict and report.is_partial:
         finding = report.partial
         raise ClnrmError(f"`{report.source}` is only partly readable: {finding}", "CLN607")

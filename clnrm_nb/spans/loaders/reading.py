@@ -118,6 +118,7 @@ class Reader:
     def _read_table(self, stream: Stream, columns: csv_rows.Columns) -> None:
         self.forms.add("csv")
         self.report.time_resolution = columns.resolution
+        self.report.columns = columns.carried
         rows = csv_rows.Lines(columns)
         is_header = True
         for line, offset, content in self._lines(stream):

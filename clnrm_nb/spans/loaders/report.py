@@ -79,6 +79,10 @@ class LoadReport:
         Spans whose resource has no ``service.name``.
     time_resolution : str
         ``ns``, ``us``, ``ms`` or ``s``.
+    columns : set of str
+        Of a CSV file: which parts of a span it has.
+    lacks : frozenset of str
+        What the form cannot say, see :mod:`clnrm_nb.spans.loaders.carried`.
     """
 
     source: str
@@ -106,6 +110,8 @@ class LoadReport:
     unknown_times: int = 0
     unnamed: int = 0
     time_resolution: str = "ns"
+    columns: set[str] = field(default_factory=set)
+    lacks: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, reports: Sequence[LoadReport]) -> LoadReport:
@@ -121,6 +127,7 @@ class LoadReport:
             skipped=sum(report.skipped for report in reports),
             refused_lines=[line for report in reports for line in report.refused_lines][:_MAX_LINES],
             time_resolution=coarse[-1] if coarse else "ns",
+            columns=set().union(*(report.columns for report in reports)),
         )
 
     def skip(self, *, line: int = 0, offset: int = 0, reason: str | None = None, count: int = 1) -> None:
@@ -279,6 +286,7 @@ class LoadReport:
             "unknown_times": self.unknown_times,
             "unnamed": self.unnamed,
             "time_resolution": self.time_resolution,
+            "lacks": sorted(self.lacks),
         }
 
 
