@@ -14,7 +14,7 @@ from clnrm_nb.spans.loaders.report import LoadReport
 from clnrm_nb.spans.loaders.torn import mended
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from clnrm_nb.spans.loaders.sources import Stream
 
@@ -28,7 +28,7 @@ _HELD_BYTES: Final = 64 * 1024 * 1024
 MAX_LINE_BYTES: Final = 256 * 1024 * 1024
 """Of one line, or one object spread over lines."""
 
-_TOO_LONG: Final = f"a line of more than {MAX_LINE_BYTES} bytes"
+_NO_JSON: Final = b'"\n'
 _TORN: Final = "the document ends too early; what was whole is read"
 
 _JS_CONSOLE: Final = re.compile(rb"(?m)^\s*traceId: ['\"]")
@@ -123,7 +123,7 @@ class Reader:
         is_header = True
         for line, offset, content in self._lines(stream):
             if content is None:
-                self.report.skip(line=line, offset=offset, reason=_TOO_LONG)
+                self.report.skip(line=line, offset=offset, reason=_too_long())
             elif is_header and content.removeprefix(_BOM).strip():
                 is_header = False
             elif content.strip(b"\r\n"):
@@ -158,12 +158,12 @@ class Reader:
     def _read_text(self, stream: Stream) -> None:
         held = stream.peek(_HELD_BYTES)
         if len(held) < _HELD_BYTES or not _begins_with_a_line(held):
-            data = stream.all().removeprefix(_BOM)
+            data = _without_mark(stream.all())
             if data[: sources.LOOK_BYTES].lstrip()[:1] in (b"{", b"[") and self._read_whole(data):
                 return
-            stream = sources.Stream(self.name, iter((data,)))
-            del data
-        self._read_stream(stream)
+            self._read_stream(iter((data,)))
+        else:
+            self._read_stream(map(_without_mark, stream))
 
     def _read_whole(self, data: bytes) -> bool:
         """Read it as one document; whether it is one."""
@@ -216,25 +216,30 @@ class Reader:
         for form in forms:
             self.report.time_resolution = _TIME_RESOLUTIONS.get(form, self.report.time_resolution)
 
-    def _read_stream(self, stream: Stream) -> None:
+    def _read_stream(self, stream: Iterator[bytes]) -> None:
         """Objects among any text, one or many on a line, or spread over lines."""
-        gaps = _Gaps(self.report)
-        objects = Objects(MAX_LINE_BYTES)
-        is_first = True
-        for piece in stream:
-            data = piece.removeprefix(_BOM) if is_first else piece
-            is_first = False
-            gaps.text += data
-            # In small steps: what one of them gives is parsed before it is read.
-            for first in range(0, len(data), _PIECE_BYTES):
-                self._take(objects.feed(data[first : first + _PIECE_BYTES]), gaps)
-            gaps.pass_over(objects.undecided, is_whole=False)
+        gaps, objects = _Gaps(self.report), Objects(MAX_LINE_BYTES)
+        for lines in _whole_lines(stream):
+            if isinstance(lines, int):
+                # A lone quote in its place: no object can span it.
+                at = gaps.end
+                self._feed(_NO_JSON, objects, gaps)
+                self.report.skip(line=gaps.line - 1, offset=at, reason=_too_long(), count=0)
+                objects.skip(lines - len(_NO_JSON))
+                gaps.offset += lines - len(_NO_JSON)
+            else:
+                self._feed(lines, objects, gaps)
         self._take(objects.end(), gaps)
-        gaps.pass_over(gaps.offset + len(gaps.text), is_whole=True)
+        gaps.pass_over(gaps.end)
+
+    def _feed(self, text: bytes, objects: Objects, gaps: _Gaps) -> None:
+        gaps.text += text
+        self._take(objects.feed(text), gaps)
+        gaps.pass_over(objects.undecided)
 
     def _take(self, found: list[tuple[int, bytes, Any]], gaps: _Gaps) -> None:
         for offset, text, document in found:
-            gaps.pass_over(offset, is_whole=True)
+            gaps.pass_over(offset)
             if document is None:
                 self._read_object(text, gaps.line, offset)
             else:
@@ -317,6 +322,38 @@ _EMPTY: Final = {
 }
 
 
+def _without_mark(data: bytes) -> bytes:
+    """Blanks for a byte order mark, so that offsets stay what they are."""
+    return b"   " + data[len(_BOM) :] if data.startswith(_BOM) else data
+
+
+def _too_long() -> str:
+    return f"a line of more than {MAX_LINE_BYTES} bytes"
+
+
+def _whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes | int]:
+    """The same text cut behind line breaks; in place of a line that is too long the number of its bytes."""
+    rest, n_lost = bytearray(), 0
+    for piece in pieces:
+        rest += piece
+        if n_lost and (end := rest.find(b"\n") + 1):
+            yield n_lost + end
+            n_lost = 0
+            del rest[:end]
+        if not n_lost and (end := rest.rfind(b"\n") + 1):
+            yield from _in_steps(bytes(rest[:end]))
+            del rest[:end]
+        if n_lost or len(rest) > MAX_LINE_BYTES:
+            n_lost += len(rest)
+            rest.clear()
+    yield from [n_lost] if n_lost else _in_steps(bytes(rest))
+
+
+def _in_steps(text: bytes) -> Iterator[bytes]:
+    """In small steps: what one of them gives is parsed before it is read."""
+    return (text[first : first + _PIECE_BYTES] for first in range(0, len(text), _PIECE_BYTES))
+
+
 def _begins_with_a_line(data: bytes) -> bool:
     """Whether the first line is a JSON value by itself, with more behind it."""
     start = len(data) - len(data.removeprefix(_BOM).lstrip())
@@ -339,40 +376,27 @@ class _Gaps:
 
     def __init__(self, report: LoadReport) -> None:
         self._report = report
-        self._is_long = False
         self.text = bytearray()
         self.offset = 0
         self.line = 1
 
-    def pass_over(self, end: int, *, is_whole: bool) -> None:
-        """Count the text up to an offset; if it may still grow, only whole lines of it."""
-        size = max(0, end - self.offset)
-        if not is_whole:
-            cut = self.text.rfind(b"\n", 0, size) + 1
-            if size - cut > MAX_LINE_BYTES // 2 and not self._is_long:
-                # Given up by what looks for objects: a line that is too long and goes on.
-                self._is_long = True
-                self._report.skip(
-                    line=self.line + self.text.count(b"\n", 0, cut),
-                    offset=self.offset + cut,
-                    reason=_TOO_LONG,
-                )
-            size = size if self._is_long else cut
-        lines = bytes(self.text[:size]).split(b"\n")
-        for number, content in enumerate(lines):
-            if self._is_long:
-                self._is_long = number == len(lines) - 1
-            elif content.strip():
+    @property
+    def end(self) -> int:
+        """Where it ends."""
+        return self.offset + len(self.text)
+
+    def pass_over(self, end: int) -> None:
+        """Count the text up to an offset."""
+        size = end - self.offset
+        for number, content in enumerate(bytes(self.text[:size]).split(b"\n")):
+            self.line += number > 0
+            if content.strip():
                 looks_json = content.lstrip().startswith((b"{", b"\xff"))
                 self._report.skip(
-                    line=self.line,
-                    offset=self.offset,
-                    reason=_reason(content) if looks_json else None,
+                    line=self.line, offset=self.offset, reason=_reason(content) if looks_json else None
                 )
             self.offset += len(content) + 1
-            self.line += 1
-        self.offset -= 1
-        self.line -= 1
+        self.offset = end
         del self.text[:size]
 
     def leave_out(self, text: bytes) -> None:
