@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.spans.intake import Intake
@@ -85,9 +85,9 @@ class Reader:
         for reason, number in self.intake.refused_at[n_refused:]:
             self.report.note_record(number, reason)
 
-    def _note_archive(self, trouble: str) -> None:
-        self.report.skip(line=0, offset=0, reason=trouble)
-        self._said = self._said or trouble
+    def _note_archive(self, offset: int, trouble: str) -> None:
+        self.report.skip(offset=offset, reason=trouble)
+        self._said = self._said or f"byte {offset} of what it unpacks to: {trouble}"
 
     # ------------------------------------------------------------------------------------------ binary
 
@@ -209,7 +209,8 @@ class Reader:
 
     @property
     def _form(self) -> documents.Form | None:
-        return cast("documents.Form | None", self._format)
+        """What JSON is to be read as; frames of protobuf may hold JSON of any form."""
+        return self._format if self._format in documents.FORMS else None
 
     def _note(self, forms: set[documents.Form]) -> None:
         self.forms |= forms
@@ -295,7 +296,8 @@ class Reader:
             reasons = ", ".join(
                 f"{reason} ({count})" for reason, count in sorted(self.intake.refused.items())
             )
-            return f"all its span-like records were refused: {reasons}"
+            first = f"; the first is record {self.intake.refused_at[0][1]}"
+            return f"all its span-like records were refused: {reasons}{first}"
         if _JS_CONSOLE.search(head):
             return _JS_HINT
         return (
@@ -313,7 +315,7 @@ class Reader:
 
 _PIECE_BYTES: Final = 1024 * 1024
 _EMPTY_LIST: Final = "the list of spans is empty"
-_UNKNOWN: Final = "its content is of no known form"
+_UNKNOWN: Final = "line 1, byte 0: its content is of no known form"
 _EMPTY: Final = {
     "jaeger": "it is an answer of Jaeger without any span",
     "tempo": "it is an answer of Tempo or Jaeger without any span",
