@@ -265,7 +265,7 @@ def analyze(
     files = [traces] if isinstance(traces, (str, Path)) else list(traces)
     given = [read_table(files, input_format)] if files else []
     masker = masker_of(loaded.tests, variables.environ)
-    return rejudge(loaded, given, project=here.project, settings=here.settings, masker=masker)
+    return rejudge(loaded, given, project=here.project, settings=here.settings, masker=masker, ci=here.ci)
 
 
 def report(

@@ -45,6 +45,8 @@ _STATUS_WORDS: Final = {word: number for number, word in enumerate(STATUS_CODES)
 
 def status_of(attributes: Mapping[str, Any]) -> int:
     """Status of a span that carries none: ``otel.status_code``, else ``status`` if it is a word for one."""
+    if "status" not in attributes and "otel.status_code" not in attributes:
+        return 0
     for key in ("otel.status_code", "status"):
         value = attributes.get(key)
         if isinstance(value, str) and (code := _STATUS_WORDS.get(value.lower())) is not None:
@@ -55,11 +57,13 @@ def status_of(attributes: Mapping[str, Any]) -> int:
 class Shared:
     """One object for equal content, across requests and documents."""
 
-    __slots__ = ("_n_bytes", "_resources", "_scopes", "values")
+    __slots__ = ("_n_bytes", "_resources", "_scopes", "pairs", "values")
 
     def __init__(self) -> None:
         self._n_bytes = 0
         self.values: dict[str, str] = {}
+        self.pairs: dict[bytes, tuple[str, Any]] = {}
+        """Attributes by their protobuf messages."""
         self._resources: dict[str, Resource] = {}
         self._scopes: dict[tuple[str, str], Scope] = {}
 
@@ -70,7 +74,7 @@ class Shared:
     def trim(self) -> None:
         """Start over when full; called between documents."""
         is_full = self._n_bytes > _SHARED_BYTES
-        for store in (self.values, self._resources, self._scopes):
+        for store in (self.values, self.pairs, self._resources, self._scopes):
             if is_full or len(store) > SHARED_LIMIT:
                 store.clear()
         if is_full:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.errors import ClnrmError, UsageError
+from clnrm_nb.spans.bulk import without_collector
 from clnrm_nb.spans.identity import Identities
 from clnrm_nb.spans.intake import Intake
 from clnrm_nb.spans.loaders import pieces, sources
@@ -76,12 +77,12 @@ def load(
     if input_format is not None and input_format not in INPUT_FORMATS:
         raise UsageError(f"no input format {input_format!r}; there are {', '.join(INPUT_FORMATS)}")
     several = list(source) if isinstance(source, list | tuple) else [source]
-    intake = Intake()
-    reports = [_read(each, intake, input_format, allow_empty=allow_empty, name=name) for each in several]
-    pieces.settle(intake)
-    table = SpanTable()
+    intake, table = Intake(), SpanTable()
     identities = Identities(table)
-    identities.add(intake.table)
+    with without_collector():
+        reports = [_read(each, intake, input_format, allow_empty=allow_empty, name=name) for each in several]
+        pieces.settle(intake)
+        identities.add(intake.table)
     report = LoadReport.of(reports)
     report.take_identities(identities)
     parents, cycles = tree_parents(table)
