@@ -31,6 +31,7 @@ from clnrm_nb.spans.loaders import (
     INPUT_FORMATS,
     LoadReport,
     large,
+    lines,
     load,
     objects,
     reading,
@@ -140,7 +141,7 @@ _SIZES = [
     (large, "_BATCH_BYTES", 300),
     (reading, "_HELD_BYTES", 700),
     (reading, "_PIECE_BYTES", 100),
-    (reading, "MAX_LINE_BYTES", 20_000),
+    (lines, "MAX_LINE_BYTES", 20_000),
     (objects, "_MAX_PARSED_BYTES", 2_000),
     (sources, "_PIECE_BYTES", 150),
 ]

@@ -48,6 +48,7 @@ _SENTENCES: Final = {
     "link attributes": "attributes of links are not compared",
 }
 
+_WAYS_OF_WRITING: Final = frozenset({"types", "nested"})
 _INTERNAL: Final = KINDS.index("internal")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?\Z")
 _LONGEST_NUMBER: Final = 40
@@ -87,13 +88,16 @@ def comparable(
     """
     one, other = of_before.lacks, of_after.lacks
     lacking = one ^ other
+    if of_before.format != of_after.format:
+        # Each writes such values in its own way.
+        lacking |= (one | other) & _WAYS_OF_WRITING
     if not lacking:
         return before, after, ()
     notes = [
         f"{side} is {report.format}: {sentence}"
         for side, report, words in (
-            ("baseline", of_before, one - other),
-            ("current", of_after, other - one),
+            ("baseline", of_before, one & lacking),
+            ("current", of_after, other & lacking),
         )
         for word, sentence in _SENTENCES.items()
         if word in words

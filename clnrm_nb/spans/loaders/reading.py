@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.spans.intake import Intake
-from clnrm_nb.spans.loaders import csv_rows, documents, frames, jaeger, large, sources
+from clnrm_nb.spans.loaders import csv_rows, documents, frames, jaeger, large, lines, sources
 from clnrm_nb.spans.loaders.jsontext import Fault, parse
 from clnrm_nb.spans.loaders.objects import Objects
 from clnrm_nb.spans.loaders.report import LoadReport
 from clnrm_nb.spans.loaders.torn import mended
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from clnrm_nb.spans.loaders.sources import Stream
 
@@ -25,12 +25,10 @@ _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 _HELD_BYTES: Final = 64 * 1024 * 1024
 """A source up to this is read as a whole: it may be one document. Of a longer one the first line decides."""
 
-MAX_LINE_BYTES: Final = 256 * 1024 * 1024
-"""Of one line, or one object spread over lines."""
-
 _NO_JSON: Final = b'"\n'
 _TORN: Final = "the document ends too early; what was whole is read"
 
+_FIRST_TEXT: Final = re.compile(rb"[^\s\xef\xbb\xbf]")
 _JS_CONSOLE: Final = re.compile(rb"(?m)^\s*traceId: ['\"]")
 _JS_HINT: Final = (
     "it is console output of the JavaScript SDK, which is no JSON; let the program send OTLP/HTTP instead"
@@ -121,9 +119,9 @@ class Reader:
         self.report.columns = columns.carried
         rows = csv_rows.Lines(columns)
         is_header = True
-        for line, offset, content in self._lines(stream):
+        for line, offset, content in lines.numbered(stream):
             if content is None:
-                self.report.skip(line=line, offset=offset, reason=_too_long())
+                self.report.skip(line=line, offset=offset, reason=lines.too_long())
             elif is_header and content.removeprefix(_BOM).strip():
                 is_header = False
             elif content.strip(b"\r\n"):
@@ -136,22 +134,6 @@ class Reader:
             reason = "a quote that is not closed" if row is None else columns.read(row, self.intake)
             if reason is not None:
                 self.report.skip(line=line, offset=offset, reason=reason)
-
-    def _lines(self, stream: Stream) -> Iterator[tuple[int, int, bytes | None]]:
-        """Lines with number and offset; ``None`` for one that is too long."""
-        rest, line, offset = b"", 1, 0
-        for piece in stream:
-            *whole, rest = (rest + piece).split(b"\n")
-            for content in whole:
-                yield line, offset, content if len(content) <= MAX_LINE_BYTES else None
-                line += 1
-                offset += len(content) + 1
-            if len(rest) > MAX_LINE_BYTES:
-                # What is kept of it is enough to know that it is too long.
-                offset += len(rest) - MAX_LINE_BYTES - 1
-                rest = rest[: MAX_LINE_BYTES + 1]
-        if rest:
-            yield line, offset, rest
 
     # -------------------------------------------------------------------------------------------- text
 
@@ -219,26 +201,28 @@ class Reader:
 
     def _read_stream(self, stream: Iterator[bytes]) -> None:
         """Objects among any text, one or many on a line, or spread over lines."""
-        gaps, objects = _Gaps(self.report), Objects(MAX_LINE_BYTES)
-        for lines in _whole_lines(stream):
-            if isinstance(lines, int):
+        gaps, objects = lines.Gaps(self.report), Objects(lines.MAX_LINE_BYTES)
+        for text in lines.whole_lines(stream):
+            if isinstance(text, int):
                 # A lone quote in its place: no object can span it.
                 at = gaps.end
                 self._feed(_NO_JSON, objects, gaps)
-                self.report.skip(line=gaps.line - 1, offset=at, reason=_too_long(), count=0)
-                objects.skip(lines - len(_NO_JSON))
-                gaps.offset += lines - len(_NO_JSON)
-            else:
-                self._feed(lines, objects, gaps)
+                self.report.skip(line=gaps.line - 1, offset=at, reason=lines.too_long(), count=0)
+                objects.skip(text - len(_NO_JSON))
+                gaps.offset += text - len(_NO_JSON)
+                continue
+            # In small steps: what one of them gives is parsed before it is read.
+            for first in range(0, len(text), _PIECE_BYTES):
+                self._feed(text[first : first + _PIECE_BYTES], objects, gaps)
         self._take(objects.end(), gaps)
         gaps.pass_over(gaps.end)
 
-    def _feed(self, text: bytes, objects: Objects, gaps: _Gaps) -> None:
+    def _feed(self, text: bytes, objects: Objects, gaps: lines.Gaps) -> None:
         gaps.text += text
         self._take(objects.feed(text), gaps)
         gaps.pass_over(objects.undecided)
 
-    def _take(self, found: list[tuple[int, bytes, Any]], gaps: _Gaps) -> None:
+    def _take(self, found: list[tuple[int, bytes, Any]], gaps: lines.Gaps) -> None:
         for offset, text, document in found:
             gaps.pass_over(offset)
             if document is None:
@@ -329,85 +313,10 @@ def _without_mark(data: bytes) -> bytes:
     return b"   " + data[len(_BOM) :] if data.startswith(_BOM) else data
 
 
-def _too_long() -> str:
-    return f"a line of more than {MAX_LINE_BYTES} bytes"
-
-
-def _whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes | int]:
-    """The same text cut behind line breaks; in place of a line that is too long the number of its bytes."""
-    rest, n_lost = bytearray(), 0
-    for piece in pieces:
-        rest += piece
-        if n_lost and (end := rest.find(b"\n") + 1):
-            yield n_lost + end
-            n_lost = 0
-            del rest[:end]
-        if not n_lost and (end := rest.rfind(b"\n") + 1):
-            yield from _in_steps(bytes(rest[:end]))
-            del rest[:end]
-        if n_lost or len(rest) > MAX_LINE_BYTES:
-            n_lost += len(rest)
-            rest.clear()
-    yield from [n_lost] if n_lost else _in_steps(bytes(rest))
-
-
-def _in_steps(text: bytes) -> Iterator[bytes]:
-    """In small steps: what one of them gives is parsed before it is read."""
-    return (text[first : first + _PIECE_BYTES] for first in range(0, len(text), _PIECE_BYTES))
-
-
 def _begins_with_a_line(data: bytes) -> bool:
     """Whether the first line is a JSON value by itself, with more behind it."""
-    start = len(data) - len(data.removeprefix(_BOM).lstrip())
-    end = data.find(b"\n", start)
-    if end < 0 or not data[end:].strip():
+    start = _FIRST_TEXT.search(data)
+    end = data.find(b"\n", start.start()) if start is not None else -1
+    if start is None or end < 0 or _FIRST_TEXT.search(data, end) is None:
         return False
-    return not isinstance(parse(data[start:end]), Fault)
-
-
-class _Gaps:
-    """The text between objects: its lines counted, and those noted that look like data.
-
-    Attributes
-    ----------
-    text : bytearray
-        What is neither counted nor read yet.
-    offset, line : int
-        Where it begins.
-    """
-
-    def __init__(self, report: LoadReport) -> None:
-        self._report = report
-        self.text = bytearray()
-        self.offset = 0
-        self.line = 1
-
-    @property
-    def end(self) -> int:
-        """Where it ends."""
-        return self.offset + len(self.text)
-
-    def pass_over(self, end: int) -> None:
-        """Count the text up to an offset."""
-        size = end - self.offset
-        for number, content in enumerate(bytes(self.text[:size]).split(b"\n")):
-            self.line += number > 0
-            if content.strip():
-                looks_json = content.lstrip().startswith((b"{", b"\xff"))
-                self._report.skip(
-                    line=self.line, offset=self.offset, reason=_reason(content) if looks_json else None
-                )
-            self.offset += len(content) + 1
-        self.offset = end
-        del self.text[:size]
-
-    def leave_out(self, text: bytes) -> None:
-        """Go on behind an object that was read."""
-        self.line += text.count(b"\n")
-        self.offset += len(text)
-        del self.text[: len(text)]
-
-
-def _reason(content: bytes) -> str:
-    fault = parse(content)
-    return f"not valid JSON: {fault.reason}" if isinstance(fault, Fault) else "not valid JSON"
+    return not isinstance(parse(data[start.start() : end]), Fault)

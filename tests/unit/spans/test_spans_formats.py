@@ -362,7 +362,7 @@ def test_lines_are_read_one_by_one_however_large_the_file(tmp_path, monkeypatch)
 
 
 def test_a_line_that_is_too_long_is_said_and_the_others_are_read(monkeypatch):
-    monkeypatch.setattr("clnrm_nb.spans.loaders.reading.MAX_LINE_BYTES", 50_000)
+    monkeypatch.setattr("clnrm_nb.spans.loaders.lines.MAX_LINE_BYTES", 50_000)
     monkeypatch.setattr("clnrm_nb.spans.loaders.reading._HELD_BYTES", 10_000)
     data = b"\n".join([line(1), line(2, x="y" * 300_000), line(3)])
 
@@ -1014,3 +1014,53 @@ def test_a_number_with_thousands_of_digits_is_refused_with_its_place():
         ClnrmError, match=r"line 1, byte [0-9]+: not valid JSON: a number with too many digits"
     ):
         load(text.encode())
+
+
+# ---------------------------------------------------------------------------------------- large documents
+
+
+@pytest.fixture
+def everything_is_large(monkeypatch):
+    monkeypatch.setattr("clnrm_nb.spans.loaders.large.MIN_BYTES", 100)
+    monkeypatch.setattr("clnrm_nb.spans.loaders.large._BATCH_BYTES", 2_000)
+
+
+def document(*spans):
+    return json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": list(spans)}]}]})
+
+
+@pytest.mark.usefixtures("everything_is_large")
+def test_a_span_that_is_too_large_costs_only_itself(monkeypatch):
+    monkeypatch.setattr("clnrm_nb.spans.loaders.large.MAX_SPAN_BYTES", 20_000)
+    spans = [flat(n) for n in range(1, 200)]
+    spans[90] = flat(91, attributes=[{"key": "k", "value": {"stringValue": "x]," * 30_000}}])
+    text = document(*spans)
+
+    table, report = load(text.encode())
+
+    assert len(table) == 198
+    (lost,) = report.refused_lines
+    assert lost.reason == "a span of more than 20000 bytes"
+    assert text[lost.offset :].lstrip().startswith(json.dumps(spans[90])[:100])
+
+
+@pytest.mark.usefixtures("everything_is_large")
+@pytest.mark.parametrize("odd", ["NaN", '"\\ud800"', "1e999"])
+def test_numbers_and_texts_that_strict_json_has_not_cost_nothing_in_a_large_document(odd):
+    text = document(*(flat(n, attributes={"k": "ODD" if n == 90 else n}) for n in range(1, 200)))
+
+    table, report = load(text.replace('"ODD"', odd).encode())
+
+    assert len(table) == 199
+    assert report.skipped == 0
+
+
+@pytest.mark.usefixtures("everything_is_large")
+def test_a_broken_span_in_a_large_document_is_said_with_its_offset_and_costs_only_itself():
+    text = document(*(flat(n) for n in range(1, 200))).replace('"name": "n90"', '"name": "n90",,')
+
+    table, report = load(text.encode())
+
+    assert len(table) == 198
+    (lost,) = report.refused_lines
+    assert text[lost.offset - 1 : lost.offset + 1] == ",,"
