@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -204,7 +205,11 @@ class LoadReport:
             (self.unnamed, "spans without a service.name, shown as unknown_service"),
             *((count, f"documents of {signal}") for signal, count in sorted(self.other_signals.items())),
         )
-        said = [f"{count} {text}" for count, text in counted if count]
+        said = [
+            f"{count} {text if count > 1 else _SINGULAR.sub(_without_s, text)}"
+            for count, text in counted
+            if count
+        ]
         if self.time_resolution != "ns":
             said.append(f"times are whole {_RESOLUTIONS[self.time_resolution]}")
         return said
@@ -288,6 +293,14 @@ class LoadReport:
             "time_resolution": self.time_resolution,
             "lacks": sorted(self.lacks),
         }
+
+
+_SINGULAR = re.compile(r"^(?:span-like )?\w+s\b(?: or documents| or links)?|^attributes, events or links")
+
+
+def _without_s(found: re.Match[str]) -> str:
+    """The subject of a sentence in the singular."""
+    return re.sub(r"s\b", "", found[0])
 
 
 def _reasons(reasons: Counter[str]) -> str:

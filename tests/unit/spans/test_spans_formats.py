@@ -681,7 +681,7 @@ def test_client_and_server_with_one_id_are_two_spans_one_below_the_other(mark, i
     assert (parents[client], parents[server], parents[query]) == (None, client, server)
     assert table.resource[server].service == "stock"
     assert (report.told_apart, report.conflicts, report.entries) == (1, 0, 3)
-    assert "1 pairs of client and server with one id, told apart" in report.remarks
+    assert "1 pair of client and server with one id, told apart" in report.remarks
 
 
 def test_a_span_below_a_pair_that_is_of_the_callers_service_stays_below_the_caller():
@@ -949,7 +949,7 @@ def test_a_parent_in_another_trace_is_found_and_that_is_said():
     _, report = read([flat(1), flat(2, traceId="a" * 32, parentSpanId=f"{1:016x}")])
 
     assert (report.orphans, report.adopted) == (0, 1)
-    assert "1 spans whose parent was found by its id in another trace" in report.remarks
+    assert "1 span whose parent was found by its id in another trace" in report.remarks
 
 
 def test_two_different_spans_with_one_id_are_named_both_and_make_a_diff_unreliable():
@@ -969,7 +969,7 @@ def test_a_circle_of_parents_is_cut_and_said():
 def test_a_span_without_a_service_is_said():
     _, report = read({"traceId": TRACE, "spanId": SPAN, "name": "a"})
 
-    assert "1 spans without a service.name, shown as unknown_service" in report.remarks
+    assert "1 span without a service.name, shown as unknown_service" in report.remarks
 
 
 def test_records_that_are_refused_are_said_with_their_number():
