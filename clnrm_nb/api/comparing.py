@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clnrm_nb.api.contexts import Context, context_of, paths_of, refuse_unknown, variables_from
-from clnrm_nb.api.inspect import SCENARIO_FILES, read_table
+from clnrm_nb.api.inspect import SCENARIO_FILES, read_reported
 from clnrm_nb.api.running import run
 from clnrm_nb.baseline.rulefile import read as read_rules
 from clnrm_nb.baseline.threeway import MainTraces, three_way
@@ -20,6 +21,7 @@ from clnrm_nb.report.diffs import TraceDiff
 from clnrm_nb.report.files import write_report
 from clnrm_nb.report.results import RunResult
 from clnrm_nb.report.threeway import with_three_way
+from clnrm_nb.spans.loaders.carried import comparable, doubts
 from clnrm_nb.state import State
 
 if TYPE_CHECKING:
@@ -150,9 +152,13 @@ def _two(paths: Sequence[Path]) -> tuple[Path, Path]:
 
 
 def _between_files(older: Path, newer: Path, here: Context, view: str, input_format: str | None) -> TraceDiff:
-    before, after = (read_table(str(path), input_format) for path in (older, newer))
+    (before, of_before), (after, of_after) = (
+        read_reported(str(path), input_format) for path in (older, newer)
+    )
+    left, right, notes = comparable(before, of_before, after, of_after)
     tolerances = Tolerances(read_rules(here.project))
-    found = compare(before, after, options=tolerances.options(here.settings.diff, None))
+    found = compare(left, right, options=tolerances.options(here.settings.diff, None))
+    found = replace(found, notes=(*notes, *doubts(of_before, of_after), *found.notes))
     return TraceDiff.of_tables(
         found,
         before,
