@@ -80,6 +80,7 @@ class Interner:
         self._names = Memo[str, str](_text)
         self._services = Memo[str, str](_service)
         self._full: dict[tuple[int, tuple[int, ...]], int] = {}
+        self._leaves: dict[int, int] = {}
         self._labels: dict[int, Label] = {}
         self._same_labels: dict[Label, Label] = {}
         self._written: dict[int, tuple[str, str]] = {}
@@ -92,7 +93,7 @@ class Interner:
         """The same numbers, to go on from."""
         twin = Interner()
         twin.parts, twin.own_of, twin.children_of = self.parts[:], self.own_of[:], self.children_of[:]
-        twin._own, twin._full = self._own.copy(), self._full.copy()
+        twin._own, twin._full, twin._leaves = self._own.copy(), self._full.copy(), self._leaves.copy()
         twin._names.update(self._names)
         twin._services.update(self._services)
         twin._labels, twin._same_labels = self._labels.copy(), self._same_labels.copy()
@@ -121,13 +122,60 @@ class Interner:
 
     def full(self, own: int, children: tuple[int, ...]) -> int:
         """The number of a subtree; `children` in canonical order."""
-        subtree = (own, children)
-        number = self._full.get(subtree)
-        if number is None:
-            number = self._full[subtree] = len(self.own_of)
-            self.own_of.append(own)
-            self.children_of.append(children)
+        number = self._full.get((own, children)) if children else self._leaves.get(own)
+        return self._new(own, children) if number is None else number
+
+    def _new(self, own: int, children: tuple[int, ...]) -> int:
+        number = len(self.own_of)
+        if children:
+            self._full[own, children] = number
+        else:
+            self._leaves[own] = number
+        self.own_of.append(own)
+        self.children_of.append(children)
         return number
+
+    def fulls(self, owns: Sequence[int], below: Sequence[list[int]], ages: Sequence[Any]) -> list[int]:
+        """The numbers of all subtrees of a forest.
+
+        Parameters
+        ----------
+        owns : sequence of int
+            Contents, by place; parents come before their children.
+        below : sequence of list of int
+            Places of children; put in canonical order here, equal ones by age. The last are the roots.
+        ages : sequence
+            What sorts equal subtrees.
+        """
+        found = [0] * len(owns)
+        subtrees, leaves, parts = self._full.get, self._leaves.get, self.parts
+
+        def sort(mine: list[int]) -> None:
+            """What comes first in the text decides nearly always."""
+            texts = [parts[owns[place]].attributes for place in mine]
+            n_texts = len(set(texts))
+            if n_texts == len(texts):
+                mine[:] = [place for _, place in sorted(zip(texts, mine, strict=True))]
+            elif n_texts == len(set(zip(texts, [found[place] for place in mine], strict=True))):
+                mine.sort(key=lambda place: (parts[owns[place]].attributes, ages[place]))
+            else:
+                mine.sort(key=ages.__getitem__)
+                mine.sort(key=lambda place: self.key(found[place]))
+
+        for place in range(len(owns) - 1, -1, -1):
+            mine = below[place]
+            if not mine:
+                children: tuple[int, ...] = ()
+                number = leaves(owns[place])
+            else:
+                if len(mine) > 1:
+                    sort(mine)
+                children = tuple([found[child] for child in mine])
+                number = subtrees((owns[place], children))
+            found[place] = self._new(owns[place], children) if number is None else number
+        if len(below[-1]) > 1:
+            sort(below[-1])
+        return found
 
     def names(self, owns: Iterable[int]) -> list[str]:
         """The names of spans with these contents."""
