@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
+from clnrm_nb.baseline.blame import Blamed, blame
 from clnrm_nb.baseline.changes import Changes
 from clnrm_nb.baseline.decisions import Decision, DecisionLog
 from clnrm_nb.baseline.files import parse, scenario_of
 from clnrm_nb.baseline.latest import Latest, Latests
 from clnrm_nb.baseline.proposal import Session
 from clnrm_nb.baseline.store import BaselineStore
+from clnrm_nb.baseline.versions import Versions
 from clnrm_nb.errors import ClnrmError, Diagnostic, UsageError
 from clnrm_nb.state.reviews import Reviews
 
@@ -196,6 +198,19 @@ class Baselines:
     def history(self, baseline_id: str) -> list[Decision]:
         """Decisions about one id, oldest first."""
         return self.log().of(baseline_id)
+
+    def blame(self, baseline_id: str) -> list[Blamed]:
+        """Which decision made which line of the accepted baseline.
+
+        Raises
+        ------
+        ClnrmError
+            CLN701: there is none; CLN702, CLN703: its file cannot be used.
+        """
+        self.show(baseline_id)
+        path = self.store.path(baseline_id)
+        versions = Versions(path, baseline_id, self.reviews)
+        return blame(self.store.read(path) or b"", baseline_id, self.log(), versions.after)
 
     def verify(self, ids: Sequence[str] = ()) -> list[Diagnostic]:
         """What does not hold: damaged files and decisions, gaps in the log, files without a decision."""

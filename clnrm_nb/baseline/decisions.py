@@ -56,7 +56,7 @@ class Decision:
     by, reason : str
         Who and why.
     run, source_hash, vars_hash : str or None
-        The run it is about, and hashes of the rendered scenario file and its variables.
+        The run it is about, and hashes of the scenario file and the variables it read.
     clnrm_nb : str
         Version of the program.
     parents : tuple of str
@@ -237,13 +237,19 @@ class DecisionLog:
 
     def standing(self, baseline_id: str) -> list[Decision]:
         """Decisions that were not undone, oldest first; an ``undo`` takes back the last one that stood."""
-        stack: list[Decision] = []
-        for decision in self.of(baseline_id):
-            if decision.action != "undo":
-                stack.append(decision)
-            elif stack:
-                stack.pop()
-        return stack
+        return _standing(self.of(baseline_id))
+
+    def standing_at(self, baseline_id: str, names: Sequence[str]) -> list[Decision]:
+        """Decisions that stood once these had been made and nothing after them, oldest first."""
+        known = self._by_id.get(baseline_id, {})
+        reached: set[str] = set()
+        todo = [name for name in names if name in known]
+        while todo:
+            name = todo.pop()
+            if name not in reached:
+                reached.add(name)
+                todo += [parent for parent in known[name].parents if parent in known]
+        return _standing([decision for decision in self.of(baseline_id) if decision.hash in reached])
 
     def rejection(self, baseline_id: str, digest: str) -> Decision | None:
         """The standing decision that refuses this trace, unless it was accepted later."""
@@ -301,6 +307,16 @@ class DecisionLog:
                 if parent not in known
             )
         return found
+
+
+def _standing(ordered: Sequence[Decision]) -> list[Decision]:
+    stack: list[Decision] = []
+    for decision in ordered:
+        if decision.action != "undo":
+            stack.append(decision)
+        elif stack:
+            stack.pop()
+    return stack
 
 
 def identity(given: str | None, directory: Path) -> str:

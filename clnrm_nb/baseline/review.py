@@ -24,6 +24,7 @@ from clnrm_nb.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from clnrm_nb.baseline.latest import Latest
     from clnrm_nb.config.project import Project
@@ -252,6 +253,21 @@ class BaselineReview(Baselines):
             name = changes.carry_out(decision, path, content)
             self._reopen(last)
             return replace(decided, decision=name)
+
+    def remove(self, paths: Sequence[Path]) -> None:
+        """Remove baseline files that no scenario owns; their bytes are kept here, so that `restore` works.
+
+        Raises
+        ------
+        UsageError
+            ``--ci``.
+        ClnrmError
+            CLN001: a file cannot be kept or removed; it is as it was, those before it are gone.
+        """
+        with self._deciding("gc", dry_run=False):
+            changes = Changes(self.store, self.log(), self.reviews)
+            for path in paths:
+                changes.drop(path)
 
     # --------------------------------------------------------------------------------------------- parts
 

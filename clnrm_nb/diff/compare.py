@@ -13,7 +13,7 @@ from clnrm_nb.diff.content import Contents
 from clnrm_nb.diff.derive import derive
 from clnrm_nb.diff.document import from_canonical
 from clnrm_nb.diff.drafts import Pairing
-from clnrm_nb.diff.extras import extras, quiet
+from clnrm_nb.diff.extras import extras
 from clnrm_nb.diff.identify import identify
 from clnrm_nb.diff.interner import Interner
 from clnrm_nb.diff.matching import Why, subtree_cost
@@ -21,6 +21,7 @@ from clnrm_nb.diff.merge import merge
 from clnrm_nb.diff.model import Diff
 from clnrm_nb.diff.options import DiffOptions
 from clnrm_nb.diff.portfolio import match
+from clnrm_nb.diff.quieting import Quieting
 from clnrm_nb.diff.reading import from_table
 from clnrm_nb.diff.side import Side
 from clnrm_nb.diff.trees import Numbers, grow
@@ -99,8 +100,9 @@ def diff_of(a: Side, b: Side, *, options: DiffOptions, pairing: Pairing | None =
         drafts: list[Draft] = []
     else:
         pairing, drafts = _script(a, b, pairing)
-    drafts = [*drafts, *extras(a, b, pairing.forth, options)]
-    quiet(drafts, options)
+    quieting = Quieting(options, a, b, pairing.forth)
+    drafts = [*drafts, *extras(a, b, pairing.forth, options, quieting)]
+    quieting.apply(drafts)
     edits = identify(drafts, a, b)
     certify(a, b, edits)
     edits_shown, causes = group(edits, b)
@@ -114,6 +116,7 @@ def diff_of(a: Side, b: Side, *, options: DiffOptions, pairing: Pairing | None =
         causes=causes,
         spans=merge(a, b, pairing.forth, pairing.back, edits_shown),
         ignored=ignored,
+        matched=dict(sorted(quieting.matched.items())),
         notes=(
             *(f"baseline: {note}" for note in a.notes),
             *(f"current: {note}" for note in b.notes),

@@ -34,10 +34,12 @@ _RUN_BYTES: Final = 512 * 1024
 """Of spans parsed at a time, unless one alone is larger."""
 
 _RESOURCE_SPANS: Final = 1
-_SCOPE_SPANS: Final = 2
+_SCOPE_SPANS: Final = (2, 1000)
+"""The second number is that of releases before 0.19 for what was called instrumentation libraries then."""
+
 _SPANS: Final = 2
 _HEAD: Final = 1
-"""Numbers of fields: in a request, in a resource's block, in a scope's block, and of what heads a block."""
+"""Numbers of fields: in a request, in a scope's block, and of what heads a block."""
 
 _PAIR_BYTES: Final = 96
 """Longer attributes are rarely repeated."""
@@ -87,7 +89,7 @@ class _Reading:
         self._n_blocks = 0
 
     def steps(self) -> Iterator[None]:
-        for first, end in self._blocks(0, len(self._data), _RESOURCE_SPANS):
+        for first, end in self._blocks(0, len(self._data), (_RESOURCE_SPANS,)):
             message = Resource.FromString(self._head(first, end, _HEAD))
             shared = self._intake.shared
             resource = shared.resource(dict(_key_and_value(pair, shared) for pair in message.attributes))
@@ -98,10 +100,10 @@ class _Reading:
                 for spans in parts:
                     yield from self._spans(spans, resource, scope)
 
-    def _blocks(self, first: int, end: int, wanted: int) -> Iterator[tuple[int, int]]:
-        """Where the blocks of one number lie; a request of nothing but blocks would take the whole loop."""
+    def _blocks(self, first: int, end: int, wanted: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+        """Where the blocks of some numbers lie; a request of nothing but blocks would take the whole loop."""
         for number, _, value, finish in fields(self._data, first, end):
-            if number == wanted:
+            if number in wanted:
                 self._n_blocks += 1
                 if self._n_blocks > MAX_BLOCKS:
                     raise MalformedError(f"more than {MAX_BLOCKS} resources and scopes in one request")

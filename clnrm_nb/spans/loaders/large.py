@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from clnrm_nb.spans.loaders import documents, otlp_json
+from clnrm_nb.spans.loaders import documents
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +33,7 @@ _MAX_GUESSES: Final = 4
 _MAX_GUESSED_BYTES: Final = 4 * 1024 * 1024
 """A guess is parsed as a whole."""
 
+_BLOCK_KEYS: Final = frozenset({"resourceSpans", "resource_spans"})
 _BLOCKS: Final = re.compile(rb'\s*\{\s*"(?:resourceSpans|resource_spans)"\s*:\s*\[')
 _SPANS: Final = re.compile(rb'"spans"\s*:\s*\[')
 _STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
@@ -64,22 +65,29 @@ class Document:
         self._frame = frame
         self._arrays = arrays
 
-    def read(self, intake: Intake, lost: Callable[[int, str], None]) -> documents.Form | None:
-        """Put all spans into the intake; `lost(offset, reason)` hears of batches that are no JSON."""
-        if isinstance(self._frame, dict) and otlp_json.is_otlp(self._frame):
-            for key, listed in self._frame.items():
-                for blocks in self._batches(listed, lost):
-                    otlp_json.read({key: blocks}, intake, ours=True)
-            for resource, scope, block in otlp_json.scope_blocks(self._frame, intake):
-                for spans in self._batches(block.get("spans"), lost):
-                    otlp_json.read_spans(spans, intake, resource, scope, mark=block.get("clnrm"))
-            return "otlp-json"
-        form: documents.Form | None = None
+    def read(
+        self, intake: Intake, lost: Callable[[int, str], None], form: documents.Form | None = None
+    ) -> set[documents.Form]:
+        """Put all spans into the intake, read as `form` or recognised.
+
+        `lost(offset, reason)` hears of batches that are no JSON.
+        """
+        if isinstance(self._frame, dict):
+            found = documents.form_of(self._frame, form)
+            if found is not None:
+                for key in _BLOCK_KEYS & self._frame.keys():
+                    for blocks in self._batches(self._frame[key], lost):
+                        documents.read({key: blocks}, intake, form=form, ours=True)
+                for listed, take in documents.blocks(self._frame, found, intake, ours=True):
+                    for spans in self._batches(listed, lost):
+                        take(spans)
+                return {found}
+        forms: set[documents.Form] = set()
         listed = self._frame.get("spans") if isinstance(self._frame, dict) else self._frame
         for items in self._batches(listed, lost):
-            form = documents.read(items, intake, ours=True) or form
+            forms |= documents.read(items, intake, form=form, ours=True)
             intake.shared.trim()
-        return form
+        return forms
 
     def _batches(self, number: Any, lost: Callable[[int, str], None]) -> Any:
         if not (isinstance(number, list) and len(number) == 1 and type(number[0]) is int):
