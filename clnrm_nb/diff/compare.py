@@ -25,6 +25,7 @@ from clnrm_nb.diff.quieting import Quieting
 from clnrm_nb.diff.reading import from_table
 from clnrm_nb.diff.side import Side
 from clnrm_nb.diff.trees import Numbers, grow
+from clnrm_nb.spans.bulk import without_collector
 from clnrm_nb.spans.table import SpanTable
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["compare", "diff_of", "given", "prepare"]
 
 
+@without_collector()
 def prepare(table: SpanTable) -> Side:
     """A baseline read once, to be compared often.
 
@@ -55,6 +57,7 @@ def prepare(table: SpanTable) -> Side:
     return side
 
 
+@without_collector()
 def compare(
     baseline: SpanTable | Mapping[str, Any] | Side,
     current: SpanTable | Mapping[str, Any],
@@ -92,6 +95,7 @@ def _side(source: SpanTable | Mapping[str, Any], interner: Interner, options: Di
     return from_canonical(source, interner)
 
 
+@without_collector()
 def diff_of(a: Side, b: Side, *, options: DiffOptions, pairing: Pairing | None = None) -> Diff:
     """The diff of two sides of one interner; with a given `pairing`, its script (the benchmark's truth)."""
     if pairing is None and a.full[: a.n] == b.full[: b.n]:

@@ -81,9 +81,8 @@ class Interner:
         self._services = Memo[str, str](_service)
         self._full: dict[tuple[int, tuple[int, ...]], int] = {}
         self._leaves: dict[int, int] = {}
-        self._labels: dict[int, Label] = {}
+        self._labels: dict[tuple[str, str, str, str], Label] = {}
         self._same_labels: dict[Label, Label] = {}
-        self._written: dict[int, tuple[str, str]] = {}
         self.positions = Positions()
         self.texts = Memo[str, str](canonical_json)
         """Strings as canonical JSON, one text for both sides."""
@@ -97,7 +96,6 @@ class Interner:
         twin._names.update(self._names)
         twin._services.update(self._services)
         twin._labels, twin._same_labels = self._labels.copy(), self._same_labels.copy()
-        twin._written = self._written.copy()
         twin.positions = self.positions.copy()
         twin.texts.update(self.texts)
         return twin
@@ -115,8 +113,9 @@ class Interner:
         for texts in contents:
             number = known.get(texts)
             if number is None:
-                number = known[texts] = len(parts)
-                parts.append(Parts._make(texts))
+                new = Parts._make(texts)
+                number = known[new] = len(parts)
+                parts.append(new)
             found.append(number)
         return found
 
@@ -193,22 +192,15 @@ class Interner:
         """The service a resource's text names."""
         return self._services[resource]
 
-    def written(self, own: int) -> tuple[str, str]:
-        """What a content writes before and behind the children of its span."""
-        found = self._written.get(own)
-        if found is None:
-            parts = self.parts[own]
-            found = self._written[own] = (parts.before, parts.after)
-        return found
-
     def label(self, own: int) -> Label:
-        """The label of a span with this content."""
-        found = self._labels.get(own)
+        """The label of a span with this content; equal labels are one object."""
+        _, _, kind, _, name, resource, scope, _ = self.parts[own]
+        found = self._labels.get((resource, scope, kind, name))
         if found is None:
-            parts = self.parts[own]
-            service = self.service(parts.resource)
-            label = Label(service, parts.scope, parts.kind, parts.name)
-            found = self._labels[own] = self._same_labels.setdefault(label, label)
+            found = Label(self.service(resource), scope, kind, name)
+            # Resources of one service give equal labels.
+            found = self._same_labels.setdefault(found, found)
+            self._labels[resource, scope, kind, name] = found
         return found
 
     def key(self, full: int) -> tuple[str, Any]:
