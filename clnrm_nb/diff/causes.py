@@ -24,6 +24,8 @@ _MIN_TEXT: Final = 8
 """A shorter value may turn up in two places by chance."""
 
 _MAX_SHOWN: Final = 60
+_BLOCK: Final = 4096
+
 _CONTEXT: Final = 10
 """Equal characters shown before the place where two long values begin to differ."""
 
@@ -113,12 +115,21 @@ def _arrow(old: Any, new: Any) -> str:
     if before != after:
         return f"{before} → {after}"
     before, after = canonical_json(old), canonical_json(new)
-    pairs = enumerate(zip(before, after, strict=False))
-    same = next((place for place, (one, other) in pairs if one != other), min(len(before), len(after)))
+    same = _first_difference(before, after)
     if same < _MAX_SHOWN // 2:
         return f"{_clipped(before)} → {_clipped(after)}"
     start = same - _CONTEXT
     return f"…{_clipped(before[start:])} → …{_clipped(after[start:])}"
+
+
+def _first_difference(one: str, other: str) -> int:
+    """Where two texts begin to differ; block by block, as values may have megabytes."""
+    start, end = 0, min(len(one), len(other))
+    while start < end and one[start : start + _BLOCK] == other[start : start + _BLOCK]:
+        start += _BLOCK
+    while start < end and one[start] == other[start]:
+        start += 1
+    return min(start, end)
 
 
 def _changed(edit: Edit) -> str:

@@ -37,20 +37,22 @@ __all__ = ["compare", "diff_of", "given", "prepare"]
 
 
 @without_collector()
-def prepare(table: SpanTable) -> Side:
+def prepare(table: SpanTable, interner: Interner | None = None) -> Side:
     """A baseline read once, to be compared often.
 
     Parameters
     ----------
     table : SpanTable
         Without times; its rows are not remembered, its spans have only their numbers.
+    interner : Interner, optional
+        Shared with others, for :func:`diff_of`; else one of its own, for :func:`compare`.
 
     Returns
     -------
     Side
         What :func:`compare` takes as baseline; not changed by it. Diffs are those of the canonical form.
     """
-    side = from_table(table, Interner())
+    side = from_table(table, Interner() if interner is None else interner)
     side = replace(side, table=None, row=[None] * (side.n + 1), ignored=Counter(), notes=[])
     for name in Side.KEPT:
         getattr(side, name)

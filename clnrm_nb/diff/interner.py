@@ -88,6 +88,11 @@ class Interner:
         """Strings as canonical JSON, one text for both sides."""
         self._key = cmp_to_key(self._compare)
 
+    @property
+    def n_known(self) -> int:
+        """How many contents and subtrees have numbers."""
+        return len(self.parts) + len(self.own_of)
+
     def copy(self) -> Interner:
         """The same numbers, to go on from."""
         twin = Interner()
