@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from clnrm_nb.api.formatting import fmt
     from clnrm_nb.api.guarding import guard
     from clnrm_nb.api.inspect import analyze, graph, load_trace, report, spans
+    from clnrm_nb.api.learning import baseline_learn
     from clnrm_nb.api.machine import doctor, gc, init, self_test
     from clnrm_nb.api.panels import panel
     from clnrm_nb.api.pluggable import plugins
@@ -68,6 +69,7 @@ __all__ = [
     "baseline_blame",
     "baseline_gc",
     "baseline_history",
+    "baseline_learn",
     "baseline_list",
     "baseline_reject",
     "baseline_restore",
@@ -129,6 +131,7 @@ _HOME: Final = {
     "baseline_blame": "clnrm_nb.api.tending",
     "baseline_gc": "clnrm_nb.api.tending",
     "baseline_history": "clnrm_nb.api.comparing",
+    "baseline_learn": "clnrm_nb.api.learning",
     "baseline_list": "clnrm_nb.api.comparing",
     "baseline_reject": "clnrm_nb.api.comparing",
     "baseline_restore": "clnrm_nb.api.comparing",

@@ -118,8 +118,9 @@ class BackTest:
     def _quieted(self) -> str:
         if not self.alarms:
             return "none of them differed"
-        eased = f", {self.eased} more eased" if self.eased else ""
-        return f"{self.quieted} of {_counted(self.alarms, 'alarm')} quieted{eased}"
+        eased = f", {self.eased} eased" if self.eased else ""
+        edits = f" ({_counted(self.edits, 'edit')})" if self.edits else ""
+        return f"{self.quieted} of {_counted(self.alarms, 'alarm')} quieted{eased}{edits}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,8 @@ class StoredRun:
     run: str
     at: str
     table: SpanTable
+    hash: str | None = None
+    """Semantic hash of what it ran with."""
 
 
 def stored_runs(
@@ -138,7 +141,7 @@ def stored_runs(
     test_id, scenario = scenario_of(baseline_id)
     marks = ", ".join("?" * len(statuses))
     rows = state.read(
-        f"SELECT run, at, spans FROM results WHERE test_id = ? AND spans IS NOT NULL AND NOT cached "  # noqa: S608  # Question marks.
+        f"SELECT run, at, spans, hash FROM results WHERE test_id = ? AND spans IS NOT NULL AND NOT cached "  # noqa: S608  # Question marks.
         f"AND status IN ({marks}) ORDER BY seq DESC LIMIT ?",
         (test_id, *statuses, limit),
     )
@@ -148,7 +151,7 @@ def stored_runs(
             continue
         table = of_scenario(load(content, allow_empty=True)[0], scenario)
         if len(table):
-            yield StoredRun(row["run"], row["at"], table)
+            yield StoredRun(row["run"], row["at"], table, row["hash"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +213,13 @@ class BackTests:
             ),
             injected=injected,
             found=found,
+        )
+
+    def together(self, rules: Sequence[Rule]) -> tuple[int, int]:
+        """How many stored runs differ by something that counts, and how many still would under rules."""
+        return (
+            sum(bool(one.before) for one in self._tried),
+            sum(bool(one.held.open(*rules)) for one in self._tried),
         )
 
     @cached_property
