@@ -14,6 +14,7 @@ from clnrm_nb.baseline.decisions import DecisionLog
 from clnrm_nb.baseline.difference import difference, plain
 from clnrm_nb.baseline.files import parse, scenario_of
 from clnrm_nb.baseline.store import BaselineStore
+from clnrm_nb.baseline.timed import UNTIMED, needs_times, timed
 from clnrm_nb.baseline.tolerances import Tolerances, TwinsError
 from clnrm_nb.errors import ClnrmError, Diagnostic
 from clnrm_nb.spans.canonical import of_scenario, trace_digest
@@ -85,11 +86,20 @@ class Comparison:
     """The run's spans that were compared; rows are the ``current_row`` of the diff."""
     rules: tuple[Rule, ...] = ()
     """The tolerance rules that held."""
+    reference: SpanTable | None = None
+    """The stored run that stood for the baseline, where times are compared; rows are the ``baseline_row``."""
+    options: DiffOptions | None = None
+    """What counted, where there were two sides."""
 
     @property
     def is_failure(self) -> bool:
         """Whether it must turn something red."""
         return any(finding.severity == "error" for finding in self.diagnostics)
+
+    @property
+    def is_checked_only(self) -> bool:
+        """Whether the trace is the accepted one, and only what is checked beside it differs."""
+        return self.baseline is not None and self.digest == self.baseline.digest
 
     def to_json(self) -> dict[str, Any]:
         """One entry of ``data.diffs`` (``format.md`` 11.3)."""
@@ -116,9 +126,11 @@ class Terms:
     Parameters
     ----------
     source_hash, vars_hash : str or None
-        For the decision log.
+        Hashes of its file as people edit it and of the variables it read, for the decision log.
     location : Location or None
-        Where findings about its scenarios are shown.
+        Where findings about the test are shown.
+    scenarios : mapping of str to Location
+        Where those about a scenario are.
     rules : tuple of Rule
         The tolerance rules of its scenario file.
     rules_at : Location or None
@@ -128,8 +140,13 @@ class Terms:
     source_hash: str | None = None
     vars_hash: str | None = None
     location: Location | None = None
+    scenarios: Mapping[str, Location] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     rules_at: Location | None = None
+
+    def place(self, scenario: str | None) -> Location | None:
+        """Where a finding about a scenario, or about the test itself, is shown."""
+        return self.scenarios.get(scenario or "", self.location)
 
 
 def compare_run(
@@ -242,34 +259,39 @@ class _Run:
         try:
             baseline = self.store.load(baseline_id)
             reference = baseline.table if baseline else self._from_trace_file(baseline_id, table)
+            if reference is None and not len(table):
+                return None
             options = self.tolerances.options(self.settings.diff, baseline_id, terms.rules)
         except TwinsError as error:
             finding = replace(error.diagnostic, test=fresh.test_id, scenario=scenario).at(terms.rules_at)
             return replace(fresh, status="error", code=error.code, diagnostics=(finding,))
         except ClnrmError as error:
             return self._damaged(fresh, error)
-        if reference is None and not len(table):
-            return None
         comparison = fresh
         if baseline is not None:
             comparison = replace(fresh, baseline=baseline, file=self.store.name(self.store.path(baseline_id)))
         elif reference is not None:
             comparison = replace(fresh, file=self.settings.diff.baseline_path, from_trace_file=True)
         if reference is not None:
-            comparison = replace(
-                comparison,
-                diff=difference(
-                    reference,
-                    table,
-                    options,
-                    digest=baseline.digest if baseline else None,
-                ),
-                rules=options.rules,
-            )
+            comparison = self._differing(comparison, reference, table, options)
         judged = self._judge(comparison, outcome, terms)
         if not self.ci:
             self._remember(judged, table, outcome, terms, options)
         return judged
+
+    def _differing(
+        self, comparison: Comparison, reference: SpanTable, table: SpanTable, options: DiffOptions
+    ) -> Comparison:
+        """With its diff; where times are asked for, from a stored run that equals the baseline."""
+        baseline, run = comparison.baseline, None
+        is_timed = baseline is not None and needs_times(options)
+        if baseline is not None and is_timed:
+            run = timed(baseline, self.log, self.state)
+        digest = baseline.digest if baseline and run is None else None
+        found = difference(reference if run is None else run, table, options, digest=digest)
+        if is_timed and run is None:
+            found = replace(found, notes=(*found.notes, UNTIMED))
+        return replace(comparison, diff=found, rules=options.rules, options=options, reference=run)
 
     def _judge(self, comparison: Comparison, outcome: TestOutcome, terms: Terms) -> Comparison:
         rejection = self.log.rejection(comparison.id, comparison.digest or "")
@@ -292,21 +314,28 @@ class _Run:
         finding = Diagnostic(
             code,
             message,
-            hint=self._hint(comparison.id, code),
+            hint=self._hint(comparison, code),
             severity="error" if is_needed else "info",
             test=comparison.test_id,
             scenario=comparison.scenario,
-        ).at(terms.location)
+        ).at(terms.place(comparison.scenario))
         return replace(comparison, status=status, code=code, diagnostics=(finding,))
 
-    def _hint(self, baseline_id: str, code: str) -> str | None:
+    def _hint(self, comparison: Comparison, code: str) -> str:
+        """What to do, as commands that can be copied to a machine where somebody looks."""
+        if code == "CLN704" and comparison.is_checked_only:
+            return (
+                "the trace is the accepted one, so there is nothing to accept: see the rule or setting named"
+            )
+        test_file, baseline_id = comparison.test_id.partition("[")[0], comparison.id
+        there = "on your machine " if self.ci else ""
         if code == "CLN707":
-            return "`clnrm explain CLN614` says what makes a trace incomplete"
-        if self.ci:
-            return "compare and review it locally: `clnrm diff`, then `clnrm review`"
+            return f"{there}`clnrm explain CLN614` says what makes a trace incomplete"
         if code == "CLN701":
-            return f"use `clnrm baseline accept '{baseline_id}'`"
-        return f"`clnrm review '{baseline_id}'` decides what to keep"
+            first = f"`clnrm run '{test_file}'`, then " if self.ci else "use "
+            return f"{there}{first}`clnrm baseline accept '{baseline_id}'`"
+        decide = f"`clnrm review '{baseline_id}'` decides what to keep"
+        return f"{there}`clnrm diff '{test_file}'` shows it again, {decide}" if self.ci else decide
 
     def _damaged(self, comparison: Comparison, error: ClnrmError) -> Comparison:
         finding = replace(error.diagnostic, test=comparison.test_id, scenario=comparison.scenario)
@@ -354,6 +383,9 @@ class _Run:
             self._same.append(comparison.id)
             if comparison.baseline and comparison.baseline.composed:
                 self._confirm(comparison)
+            return
+        if comparison.is_checked_only:
+            self._same.append(comparison.id)
             return
         if comparison.status not in ("changed", "missing", "rejected"):
             return

@@ -56,7 +56,7 @@ class Decision:
     by, reason : str
         Who and why.
     run, source_hash, vars_hash : str or None
-        The run it is about, and hashes of the rendered scenario file and its variables.
+        The run it is about, and hashes of the scenario file and the variables it read.
     clnrm_nb : str
         Version of the program.
     parents : tuple of str

@@ -61,17 +61,20 @@ _kept: OrderedDict[str, Side] = OrderedDict()
 def difference(
     baseline: SpanTable, current: SpanTable, options: DiffOptions, *, digest: str | None = None
 ) -> Diff:
-    """What turns a baseline into a trace. A baseline has no times: what needs them is not compared.
+    """What turns a baseline into a trace.
 
     Parameters
     ----------
     digest : str, optional
-        The baseline's, if it is known: then it is read once a process, as long as few enough are in use.
+        Of a baseline file: it is read once a process, as long as few enough are in use. Such a file has no
+        times, and what needs them is not compared; without a digest they are those of `baseline`.
     """
-    side = _kept.pop(digest, None) if digest else None
+    if digest is None:
+        return compare(baseline, current, options=options)
+    side = _kept.pop(digest, None)
     if side is None:
         side = prepare(baseline)
-    if digest and side.n <= _MAX_KEPT_SPANS:
+    if side.n <= _MAX_KEPT_SPANS:
         _kept[digest] = side
         while len(_kept) > _MAX_KEPT or sum(one.n for one in _kept.values()) > _MAX_KEPT_SPANS:
             _kept.popitem(last=False)

@@ -352,8 +352,10 @@ class Diff:
 
     @cached_property
     def quieted(self) -> dict[str, int]:
-        """Edits that do not count, by rule."""
-        return dict(Counter(edit.rule for edit in self.edits if not edit.counted))
+        """Edits that do not count, by rule; what only several rules quiet together, under each of them."""
+        return dict(
+            Counter(rule for edit in self.edits if not edit.counted for rule in edit.rule.split(", "))
+        )
 
     @cached_property
     def by_id(self) -> dict[str, Edit]:

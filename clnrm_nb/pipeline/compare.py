@@ -18,15 +18,14 @@ from clnrm_nb.pipeline.tolerating import terms_of
 from clnrm_nb.report.diffs import TraceDiff
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Sequence
 
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.diff.rules import Rule
     from clnrm_nb.errors import Diagnostic
     from clnrm_nb.executor.outcome import TestOutcome
-    from clnrm_nb.pipeline.known import KnownTest
-    from clnrm_nb.pipeline.load import LoadedTest
+    from clnrm_nb.pipeline.lookup import AnyTest
     from clnrm_nb.pipeline.request import ComparisonRequest
     from clnrm_nb.report.verdict import Leave
     from clnrm_nb.state import State
@@ -45,8 +44,8 @@ def compare(
     at: str,
     leave: Leave,
     suite: Collection[str] | None,
-    tests: Iterable[KnownTest | LoadedTest],
-    rules: Sequence[Rule],
+    tests: Sequence[AnyTest] = (),
+    rules: Sequence[Rule] = (),
 ) -> tuple[TraceDiff, list[Diagnostic]]:
     """Compare every scenario that ran, set the statuses that follow, and tell what differs.
 
@@ -56,8 +55,8 @@ def compare(
         Judged; completed in place.
     suite : collection of str, optional
         Ids of all tests and scenarios, if the whole project ran.
-    tests : iterable
-        Whose files hold rules of their own.
+    tests : sequence of LoadedTest or KnownTest
+        Where the scenarios stand, what decisions keep of their files, and the rules these hold.
     rules : sequence of Rule
         The project's (:func:`clnrm_nb.baseline.rulefile.read`).
 

@@ -23,6 +23,7 @@ from clnrm_nb.pipeline.record import record
 from clnrm_nb.pipeline.secrets import hiding, masker_of
 from clnrm_nb.pipeline.select import select
 from clnrm_nb.pipeline.telling import tell_whole
+from clnrm_nb.pipeline.tolerating import terms_of
 from clnrm_nb.reaper.ownership import this_process
 from clnrm_nb.report.results import Leave, RunResult
 from clnrm_nb.report.view import dated
@@ -449,6 +450,10 @@ class _Run:
                 **(self._ledger.spans if self._ledger else {}),
             },
             moved_from=resumed.recorded_in if resumed else {},
+            made_of={
+                name: (terms.source_hash, terms.vars_hash)
+                for name, terms in terms_of(self._valid(self._chosen).values()).items()
+            },
         )
         result.add_findings(self._caching.export())
 

@@ -50,11 +50,18 @@ def compared_markdown(compared: Compared, depth: int, *, with_findings: bool = T
     """One comparison: findings, causes with their edits, the tree to unfold, what to do."""
     lines = [f"### {UNICODE.status.get(compared.status, '')} {escaped(compared.id)}", ""]
     if compared.diagnostics and with_findings:
-        lines += [f"- **{f.severity}** {f.code} {escaped(f.message)}" for f in compared.diagnostics]
+        for f in compared.diagnostics:
+            lines.append(f"- **{f.severity}** {f.code} {escaped(f.message)}")
+            if f.hint:
+                lines.append(f"  {escaped(f.hint)}")
         lines.append("")
     diff = compared.diff
     if diff is None or not diff.counted:
         return lines
+    if compared.three_way is not None:
+        from clnrm_nb.report.threeway import three_way_markdown
+
+        lines += three_way_markdown(compared)
     lines += ["| change | key | old → new | where | why |", "|---|---|---|---|---|"]
     lines += [_edit_row(edit) for edit in diff.counted[:_MOST_EDITS]]
     lines.append("")

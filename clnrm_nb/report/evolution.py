@@ -64,6 +64,8 @@ class BaselineHistory(Baselines):
         As for :class:`~clnrm_nb.report.baselines.Baselines`, one a decision.
     versions : sequence of mappings
         As for :class:`Evolution`.
+    decisions : sequence of mappings
+        The decisions as their files have them, each with its ``hash``.
 
     Attributes
     ----------
@@ -72,15 +74,21 @@ class BaselineHistory(Baselines):
     """
 
     def __init__(
-        self, records: Sequence[Mapping[str, Any]], versions: Sequence[Mapping[str, Any]], *, title: str
+        self,
+        records: Sequence[Mapping[str, Any]],
+        versions: Sequence[Mapping[str, Any]],
+        *,
+        title: str,
+        decisions: Sequence[Mapping[str, Any]] = (),
     ) -> None:
+        nothing = "Nothing was ever decided about it: `clnrm baseline list` has the ids."
         self.evolution = Evolution(versions)
         super().__init__(
             records,
             title=title,
             command="baseline history",
-            notes=[*_in_words(versions), *self.evolution.notes],
-            data={"versions": [dict(version) for version in versions]},
+            notes=[*_in_words(versions), *self.evolution.notes] if records else [nothing],
+            data={"versions": [dict(version) for version in versions], "decisions": list(decisions)},
         )
 
     def plot(self) -> Any:

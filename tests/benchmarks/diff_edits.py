@@ -8,7 +8,7 @@ apart: at *disjoint* sites no edit touches a span, a parent or a subtree of anot
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from diff_families import TRACE, Spans, children_of, subtree
@@ -283,6 +283,8 @@ def _add(spans, one):
 
 # Several edits at once.
 
+ATTEMPTS = 5
+
 
 @dataclass(frozen=True)
 class Edited:
@@ -292,12 +294,12 @@ class Edited:
     sites: tuple[tuple[str, str], ...]
 
 
-def apply_edits(names: Iterable[str], base: Spans, rng: random.Random, *, disjoint: bool) -> Edited | None:
-    """Edits one after the other at random sites; ``None`` if one of them finds no site.
+def apply_edits(names: Sequence[str], base: Spans, rng: random.Random, *, disjoint: bool) -> Edited | None:
+    """Edits one after the other at random sites; ``None`` if they find none in some attempts.
 
     Parameters
     ----------
-    names : iterable of str
+    names : sequence of str
         Of :data:`EDITS`.
     base : dict
         Not changed.
@@ -306,27 +308,45 @@ def apply_edits(names: Iterable[str], base: Spans, rng: random.Random, *, disjoi
         Whether no edit may touch a span, a parent or a subtree of another one; else edits may hit what
         earlier ones have made.
     """
-    spans, sites = base, []
-    touched: set[str] = set()
-    regions: set[str] = set()
-    tags: set[str] = set()
-    for name in names:
-        for site in rng.sample(list(spans), k=len(spans)):
-            if disjoint and site in touched:
+    for _ in range(ATTEMPTS):
+        placing = _Placing(base, rng, disjoint=disjoint)
+        if all(map(placing.place, names)):
+            return Edited(placing.spans, tuple(placing.sites))
+    return None
+
+
+class _Placing:
+    """Spans while edits are placed."""
+
+    def __init__(self, base: Spans, rng: random.Random, *, disjoint: bool) -> None:
+        self.spans, self.sites = base, list[tuple[str, str]]()
+        self._rng, self._disjoint = rng, disjoint
+        self._touched: set[str] = set()
+        self._regions: set[str] = set()
+        self._tags: set[str] = set()
+
+    def place(self, name: str) -> bool:
+        """Make an edit at the first site, in random order, that allows it; whether there was one."""
+        order = list(self.spans)
+        for last in range(len(order) - 1, -1, -1):
+            chosen = self._rng.randrange(last + 1)
+            site, order[chosen] = order[chosen], order[last]
+            if self._disjoint and site in self._touched:
                 continue
-            change = EDITS[name](spans, site, rng)
-            if change is None:
-                continue
-            if disjoint:
-                region = change.region(spans)
-                if change.touched & regions or region & touched or change.tags & tags:
-                    continue
-                touched |= change.touched
-                regions |= region
-                tags |= change.tags
-            spans = change.spans
-            sites.append((name, site))
-            break
-        else:
-            return None
-    return Edited(spans, tuple(sites))
+            change = EDITS[name](self.spans, site, self._rng)
+            if change is not None and self._is_apart(change):
+                self.spans = change.spans
+                self.sites.append((name, site))
+                return True
+        return False
+
+    def _is_apart(self, change: Change) -> bool:
+        if not self._disjoint:
+            return True
+        region = change.region(self.spans)
+        if change.touched & self._regions or region & self._touched or change.tags & self._tags:
+            return False
+        self._touched |= change.touched
+        self._regions |= region
+        self._tags |= change.tags
+        return True

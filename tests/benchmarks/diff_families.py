@@ -191,7 +191,11 @@ def twigs(rng: random.Random, size: int) -> Spans:
                     top.span_id,
                     kind="client",
                     resource=resource,
-                    attributes={"table": rng.choice(NOUNS), "rows": rng.randrange(4)},
+                    attributes={
+                        "table": rng.choice(NOUNS),
+                        "rows": rng.randrange(4),
+                        "key": f"k{rng.randrange(50)}",
+                    },
                 )
             )
         top = span(
@@ -215,7 +219,7 @@ def fan_out(rng: random.Random, size: int) -> Spans:
             "item",
             made[0].span_id,
             resource=resource,
-            attributes={"item.id": f"i{number}", "ok": True},
+            attributes={"item.id": f"i{number}", "bytes": 64 + 7 * number, "ok": True},
         )
         for number in range(1, size)
     ]
@@ -238,24 +242,77 @@ def fan_outs(rng: random.Random, size: int) -> Spans:
                     "item",
                     batch.span_id,
                     resource=resource,
-                    attributes={"bytes": rng.randrange(40), "kind": rng.choice("xyz"), "ok": True},
+                    attributes={
+                        "bytes": rng.randrange(40),
+                        "etag": f"{rng.getrandbits(16):04x}",
+                        "kind": rng.choice("xyz"),
+                        "ok": True,
+                    },
                 )
             )
     return _by_id(made[:size])
 
 
 def retries(rng: random.Random, size: int) -> Spans:
-    """Identical siblings: every call is made three times."""
+    """Identical siblings: every call is made three times. What tells calls apart is not one value alone."""
     resource = services(rng, 1)[0]
     made = [span(0, "job", None, resource=resource)]
     while len(made) < size:
         group = rng.randrange(1000)
+        said = {"to": group, "url.path": f"/{rng.choice(NOUNS)}/{group % 100}", "attempts": 3}
         for _ in range(3):
-            call = span(len(made), "call", made[0].span_id, resource=resource, attributes={"to": group})
+            call = span(len(made), "call", made[0].span_id, resource=resource, attributes=said)
             made.append(call)
-            made.append(span(len(made), "send", call.span_id, resource=resource, kind="client"))
+            made.append(
+                span(
+                    len(made),
+                    "send",
+                    call.span_id,
+                    resource=resource,
+                    kind="client",
+                    attributes={"peer": f"p{group % 10}", "bytes": group},
+                )
+            )
     return _by_id(made)
 
+
+def typed(rng: random.Random, size: int) -> Spans:
+    """Values of every type, those included that formats spell differently."""
+    values: dict[str, list] = {
+        "flag": [True, False],
+        "ratio": [0.25, 2.0, -0.0, 1e300, float("nan"), float("inf")],
+        "count": [0, -7, 2**53 + 1, 2**63 - 1],
+        "word": ["", "true", "1", "ä→漢", "a\nb"],
+        "raw": [b"", b"\x00\xff", b"abc"],
+        "list": [[], ["a", "b"], [1, 2.5, None], [[1], []]],
+        "map": [{}, {"k": 1}, {"k": {"deep": [True]}}],
+        "none": [None],
+    }
+    resources = services(rng, 2)
+    made: list[Span] = []
+    for number in range(size):
+        keys = rng.sample(list(values), k=rng.randint(1, 5))
+        made.append(
+            span(
+                number,
+                rng.choice(["read", "write"]),
+                rng.choice(made[-6:]).span_id if made else None,
+                resource=rng.choice(resources),
+                scope=Scope(rng.choice(["lib", ""]), "1.0"),
+                kind=rng.choice(["unspecified", "internal", "consumer"]),
+                attributes={key: rng.choice(values[key]) for key in keys},
+                status_code=rng.choice(["unset", "unset", "ok", "error"]),
+                status_message=rng.choice(["", "", "late"]),
+                events=tuple(
+                    Event("exception", None, {"exception.type": "E", "exception.stacktrace": STACK})
+                    for _ in range(rng.choice([0, 0, 1, 2]))
+                ),
+            )
+        )
+    return _by_id(made)
+
+
+STACK = '  File "app.py", line 7, in main at 0x7f00\n  File "app.py", line 9, in serve at 0x7f01'
 
 FAMILIES: dict[str, Callable[[random.Random, int], Spans]] = {
     "random": random_tree,
@@ -267,6 +324,7 @@ FAMILIES: dict[str, Callable[[random.Random, int], Spans]] = {
     "fan-out": fan_out,
     "fan-outs": fan_outs,
     "retries": retries,
+    "typed": typed,
 }
 
 ALIKE: dict[str, Callable[[random.Random, int], Spans]] = {"plain-chain": plain_chain}

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from diff_edits import EDITS, Edited, apply_edits
 from diff_families import ALIKE, FAMILIES, Spans
 from diff_noise import noisy, to_table
-from diff_truth import Outcome, judged, truth_of
+from diff_truth import Outcome, Truth, judged, truth_of
 
 from clnrm_nb.diff.compare import compare
 from clnrm_nb.spans.table import SpanTable
@@ -71,10 +71,13 @@ class Case:
         """The words of the command line that shows it."""
         return f'{self.family} {self.size} {self.seed} "{",".join(self.edits)}" {self.sites}'
 
+    def truth(self) -> Truth:
+        """What the origins say."""
+        return truth_of(self.baseline, self.current, self.origins)
+
     def outcome(self) -> Outcome:
         """Compare, and judge."""
-        truth = truth_of(self.baseline, self.current, self.origins)
-        return judged(compare(self.baseline, self.current), truth)
+        return judged(compare(self.baseline, self.current), self.truth())
 
 
 def make_case(
@@ -109,15 +112,16 @@ def judge(base: Spans, edited: Spans, rng: random.Random) -> Outcome:
 def told(made: Case, outcome: Outcome) -> str:
     """A case and its outcome, for people."""
     costs = f"cost {outcome.found.cost} found, {outcome.truth.cost} true"
-    items = f"items {outcome.n_found} found, {outcome.n_true} true, {outcome.n_common} the same"
+    said, true = outcome.said.total(), outcome.true.total()
+    items = f"items {said} found, {true} true, {(outcome.said & outcome.true).total()} the same"
     lines = [made.command, f"  {outcome.kind}: {costs}; {items}"]
     lines.extend(f"  edit {name} at {site} `{_at(made, site)}`" for name, site in made.edited.sites)
-    for word, said, diff in (
-        ("found", outcome.only_found, outcome.found),
-        ("true", outcome.only_true, outcome.truth),
+    for word, only, diff in (
+        ("found", outcome.said - outcome.true, outcome.found),
+        ("true", outcome.true - outcome.said, outcome.truth),
     ):
-        lines.extend(f"  only {word}: {_short(text)}" for text in sorted(said.elements()))
-        if said:
+        lines.extend(f"  only {word}: {_short(text)}" for text in sorted(only.elements()))
+        if only:
             lines.append(f"  costs of {word}: {' '.join(f'{e.op}={e.cost}' for e in diff.counted)}")
     return "\n".join(lines)
 

@@ -7,18 +7,20 @@ writes it (:mod:`diff_formats`), read by the product's own loader.
 
 from __future__ import annotations
 
+import math
 import random
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from diff_families import MS, Spans
+from diff_formats import WRITERS, written
 
+from clnrm_nb.spans.loaders import load
 from clnrm_nb.spans.model import Event, Resource, Scope, Span
 from clnrm_nb.spans.table import SpanTable
 from clnrm_nb.spans.volatile import VOLATILE
-
-FRAMES = ("main", "serve", "handle", "load")
 
 
 def to_table(spans: Spans) -> SpanTable:
@@ -78,10 +80,31 @@ def noisy_run(spans: Spans, rng: random.Random) -> Run:
     return Run(made, {new: origin for origin, new in ids.items()})
 
 
-def noisy(spans: Spans, rng: random.Random) -> tuple[SpanTable, list[str]]:
-    """Another run's table, and the origin of each of its rows."""
+def noisy(spans: Spans, rng: random.Random, form: str | None = None) -> tuple[SpanTable, list[str]]:
+    """Another run's table, and the origin of each of its rows.
+
+    Parameters
+    ----------
+    form : str, optional
+        Of :data:`diff_formats.WRITERS`, or ``memory``; without one any of them that carries the data.
+    """
     run = noisy_run(spans, rng)
-    return SpanTable(run.spans), [run.origins[one.span_id] for one in run.spans]
+    form = form or rng.choice(forms_for(spans))
+    if form == "memory":
+        table = SpanTable(run.spans)
+    else:
+        table, _ = load(written(run.spans, form, rng), name=f"{form} of the benchmark")
+    return table, [run.origins[span_id] for span_id in table.span_id]
+
+
+def forms_for(spans: Spans) -> list[str]:
+    """The forms that carry what these spans say: plain objects have no bytes and no odd floats."""
+    values = (value for one in spans.values() for value in one.attributes.values())
+    is_plain = not any(
+        isinstance(value, bytes) or (isinstance(value, float) and not math.isfinite(value))
+        for value in values
+    )
+    return ["memory", *(form for form in WRITERS if form != "flat" or is_plain)]
 
 
 def _attributes(attributes: Mapping[str, Any], rng: random.Random) -> dict[str, Any]:
@@ -92,7 +115,7 @@ def _attributes(attributes: Mapping[str, Any], rng: random.Random) -> dict[str, 
         if isinstance(found.get(key), int) and found[key] >= 32_768:
             found[key] = rng.randrange(32_768, 61_000)
     if "exception.stacktrace" in found:
-        found["exception.stacktrace"] = stack_trace(rng)
+        found["exception.stacktrace"] = _other_places(found["exception.stacktrace"], rng)
     return _shuffled(found, rng)
 
 
@@ -113,12 +136,10 @@ def _volatile(where: str, rng: random.Random) -> dict[str, Any]:
     return found
 
 
-def stack_trace(rng: random.Random) -> str:
+def _other_places(stack: str, rng: random.Random) -> str:
     """A stack of the same frames, at other lines and addresses."""
-    return "\n".join(
-        f'  File "app.py", line {rng.randrange(1, 999)}, in {frame} at 0x{rng.getrandbits(40):x}'
-        for frame in FRAMES
-    )
+    stack = re.sub(r"line \d+", lambda _: f"line {rng.randrange(1, 999)}", stack)
+    return re.sub(r"0x[0-9a-f]+", lambda _: f"0x{rng.getrandbits(40):x}", stack)
 
 
 def _shuffled(attributes: Mapping[str, Any], rng: random.Random) -> dict[str, Any]:

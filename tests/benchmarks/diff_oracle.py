@@ -15,12 +15,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 MOVE = BETWEEN = SERVICE = 6
 REMOVED, A_SPAN, COPIES, WORD, STATUS, MESSAGE, ITEM, EVENT = 4, 2, 4, 4, 3, 2, 2, 3
+
+_Read = tuple["Tree", list[str]]
+"""A tree, and its subtrees in the words of the baseline."""
 
 Mapping = tuple[int, ...]
 """For each span of the baseline its partner, or -1."""
@@ -159,10 +162,10 @@ class Pricing:
         best: int | None = None
         full, full_b = self._full
         for lifted in _subsets(above_a):
-            removed = self._removed(a, b, gone, lifted, mate, full, full_b)
+            removed = self._removed((a, full), (b, full_b), gone, lifted, mate)
             for lifted_b in _subsets(above_b):
                 cost = BETWEEN * (len(lifted) + len(lifted_b)) + removed
-                cost += self._removed(b, a, came, lifted_b, back, full_b, full)
+                cost += self._removed((b, full_b), (a, full), came, lifted_b, back)
                 for i, j in loose:
                     if best is not None and cost >= best:
                         break
@@ -175,15 +178,10 @@ class Pricing:
 
     @staticmethod
     def _removed(
-        here: Tree,
-        there: Tree,
-        gone: list[int],
-        lifted: set[int],
-        mate: Sequence[int],
-        full: list[str],
-        full_there: list[str],
+        here_as: _Read, there_as: _Read, gone: list[int], lifted: set[int], mate: Sequence[int]
     ) -> int:
         """Subtrees without partners, those that are copies of a sibling on both sides as counts."""
+        (here, full), (there, full_there) = here_as, there_as
         root_of: dict[int, int] = {}
         sizes: Counter[int] = Counter()
         for spot in gone:
@@ -225,6 +223,25 @@ def _subsets(spots: list[int]) -> list[set[int]]:
     for spot in spots:
         found += [some | {spot} for some in found]
     return found
+
+
+class _State(NamedTuple):
+    """What is certain after some decisions.
+
+    Parameters
+    ----------
+    cost : int
+    used, between : int
+        Masks of spans of the run: partners, and those charged as between, or for a move from below them.
+    copies, hops : frozenset
+        Groups of copies, and changes of service, that are charged.
+    """
+
+    cost: int = 0
+    used: int = 0
+    between: int = 0
+    copies: frozenset[tuple[int, str]] = frozenset()
+    hops: frozenset[tuple[str, str]] = frozenset()
 
 
 class Search:
@@ -270,84 +287,77 @@ class Search:
 
     def run(self) -> int:
         """The least cost, or the bound given if nothing costs less."""
-        self._decide(0, 0, 0, 0, frozenset(), frozenset())
+        self._decide(0, _State())
         return self.best
 
-    def _decide(self, t: int, cost: int, used: int, between: int, copies: frozenset, hops: frozenset) -> None:
-        """Span `t` of the baseline.
-
-        Parameters
-        ----------
-        cost : int
-            What is certain.
-        used, between : int
-            Masks of spans of the run: partners, and those charged as between or for a move from below them.
-        copies, hops : frozenset
-            Groups of copies and changes of service that are charged.
-        """
+    def _decide(self, t: int, state: _State) -> None:
+        """Span `t` of the baseline, those before it decided."""
         self.steps += 1
-        a, b = self.a, self.b
-        if t == a.n:
+        if t == self.a.n:
             price = self.pricing.of(self._forth)
             if price < self.best:
                 self.best, self.mapping = price, tuple(self._forth)
             return
-        parent = a.parent[t]
-        mate = b.n if parent == a.n else self._forth[parent]
-        top, top_mate = parent, mate
-        while top_mate < 0:
-            top = a.parent[top]
-            top_mate = b.n if top == a.n else self._forth[top]
-        first = -1
-        if self._twin[t] is not None:
-            first = self._forth[self._twin[t]]
-        choices = []
-        for j in range(b.n):
-            bit = 1 << j
-            if used & bit or (self._twin[t] is not None and (first < 0 or j < first)):
-                continue
-            twin = self._twin_b[j]
-            if twin is not None and not used & (self._mask_b[j] | self._mask_b[twin]):
-                continue
-            more, now = self.pricing.contents[t][j], between
-            if b.parent[j] != top_mate:
-                way = self._above_b[j].get(top_mate)
-                if way is None or way & used:
-                    more += MOVE
-                elif not between >> b.parent[j] & 1:
-                    more += BETWEEN
-                    now |= 1 << b.parent[j]
-            change = (a.service[t], b.service[j])
-            new_hops = hops
-            if change[0] != change[1] and change not in hops:
-                more += SERVICE
-                new_hops = hops | {change}
-            choices.append((more, j, now, copies, new_hops))
-        choices.append((*self._without(t, mate, copies), hops))
-        choices.sort(key=lambda choice: choice[0])
-        for more, j, now, groups, new_hops in choices:
-            if cost + more >= self.best:
+        choices = [*self._partners(t, state), self._without(t, state)]
+        choices.sort(key=lambda choice: choice[1].cost)
+        for j, then in choices:
+            if then.cost >= self.best:
                 break
-            taken = used | (1 << j) if j >= 0 else used
-            now = between if j < 0 else now
-            if cost + more + self._at_least(t + 1, taken, now) < self.best:
+            if then.cost + self._at_least(t + 1, then) < self.best:
                 self._forth[t] = j
-                self._decide(t + 1, cost + more, taken, now, groups, new_hops)
+                self._decide(t + 1, then)
                 self._forth[t] = -1
 
-    def _without(self, t: int, mate: int, copies: frozenset) -> tuple[int, int, int, frozenset]:
-        """The choice of no partner."""
-        if mate < 0:
-            return (0 if self._in_copy[t] else A_SPAN), -1, 0, copies
-        if t in self._countable_a:
-            group = (self.a.parent[t], self.a.full[t])
-            return (1 if group in copies else COPIES + 1), -1, 0, copies | {group}
-        return REMOVED + A_SPAN, -1, 0, copies
+    def _mate_above(self, t: int) -> int:
+        """Partner of the nearest span above that has one."""
+        above = self.a.parent[t]
+        while above != self.a.n and self._forth[above] < 0:
+            above = self.a.parent[above]
+        return self.b.n if above == self.a.n else self._forth[above]
 
-    def _at_least(self, t: int, used: int, between: int) -> int:
+    def _partners(self, t: int, state: _State) -> Iterator[tuple[int, _State]]:
+        """Every partner a span can have, but for those that only exchange identical siblings."""
+        above, twin = self._mate_above(t), self._twin[t]
+        first = 0 if twin is None else self._forth[twin]
+        if first < 0:
+            return
+        for j in range(first, self.b.n):
+            other = self._twin_b[j]
+            is_same = other is not None and not state.used & (self._mask_b[j] | self._mask_b[other])
+            if not state.used >> j & 1 and not is_same:
+                yield j, self._paired(t, j, above, state)
+
+    def _paired(self, t: int, j: int, above: int, state: _State) -> _State:
+        cost, between, hops = self.pricing.contents[t][j], state.between, state.hops
+        parent = self.b.parent[j]
+        if parent != above:
+            way = self._above_b[j].get(above)
+            if way is None or way & state.used:
+                cost += MOVE
+            elif not between >> parent & 1:
+                cost += BETWEEN
+                between |= 1 << parent
+        change = (self.a.service[t], self.b.service[j])
+        if change[0] != change[1] and change not in hops:
+            cost += SERVICE
+            hops |= {change}
+        return _State(state.cost + cost, state.used | 1 << j, between, state.copies, hops)
+
+    def _without(self, t: int, state: _State) -> tuple[int, _State]:
+        """The choice of no partner."""
+        parent = self.a.parent[t]
+        if parent != self.a.n and self._forth[parent] < 0:
+            return -1, state._replace(cost=state.cost + (0 if self._in_copy[t] else A_SPAN))
+        if t not in self._countable_a:
+            return -1, state._replace(cost=state.cost + REMOVED + A_SPAN)
+        group = (parent, self.a.full[t])
+        cost = state.cost + (1 if group in state.copies else COPIES + 1)
+        return -1, state._replace(cost=cost, copies=state.copies | {group})
+
+    def _at_least(self, t: int, state: _State) -> int:
         """What the spans not yet decided cost at least."""
-        a, b = self.a, self.b
-        free = ~used & ((1 << b.n) - 1)
+        a, b, between = self.a, self.b, state.between
+        free = ~state.used & ((1 << b.n) - 1)
         n_free, n_rest = free.bit_count(), a.n - t
         least = ITEM * sum(max(count - (mask & free).bit_count(), 0) for mask, count in self._rest[t])
         over = n_free - n_rest - (between & free).bit_count()

@@ -130,7 +130,7 @@ def told(seed: int) -> str:
             while above != side.n:
                 depth, above = depth + 1, side.parent[above]
             parts = side.parts(number)
-            said = " ".join([parts.name, parts.kind, parts.attributes, parts.events, parts.status])
+            said = f"{parts.name} {parts.kind} {parts.attributes} {parts.events} {parts.status}"
             lines.append(f"  {number:2} {'  ' * depth}{side.service(number)} {said}")
     scripts = [("found", compare(before, after))]
     if found.mapping is not None:

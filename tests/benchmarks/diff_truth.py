@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from clnrm_nb.diff.compare import diff_of, given
@@ -24,18 +25,31 @@ class Truth:
     b: Side
     forth: list[int]
 
+    def mapping(self, pairs: Iterable[tuple[int, int]]) -> Counter[tuple[int, int]]:
+        """Pairs of spans modulo automorphism: equal subtrees in the same place are one and the same."""
+        orbits = orbits_of(self.a), orbits_of(self.b)
+        return Counter((orbits[0][i], orbits[1][j]) for i, j in pairs)
+
     def descriptors(self, diff: Diff) -> Counter[str]:
-        """What the counted edits of a diff of these sides say, without positions among equals.
+        """What the counted edits of a diff of these sides say, without positions among equals."""
+        return Counter(self.descriptor(edit) for edit in diff.counted)
 
-        Operation, paths, key, old, new, and the subtrees concerned: equal subtrees have equal numbers.
-        """
-        return Counter(self._descriptor(edit) for edit in diff.counted)
-
-    def _descriptor(self, edit: Edit) -> str:
+    def descriptor(self, edit: Edit) -> str:
+        """What one edit says: operation, paths, key, old, new, and the numbers of the subtrees concerned."""
         before = sorted(self.a.full[number] for number in edit.baseline_spans)
         after = sorted(self.b.full[number] for number in edit.current_spans)
         said = [edit.op, edit.baseline_path, edit.path, edit.key, edit.baseline, edit.current, before, after]
         return canonical_json(said)
+
+
+def orbits_of(side: Side) -> list[int]:
+    """A number for each span; spans that an automorphism of the trace exchanges share one."""
+    numbers: dict[tuple[int, int], int] = {}
+    found = [-1] * (side.n + 1)
+    for spot in range(side.n):
+        place = (side.full[spot], found[side.parent[spot]])
+        found[spot] = numbers.setdefault(place, len(numbers))
+    return found
 
 
 def truth_of(baseline: SpanTable, current: SpanTable, origins: list[str]) -> Truth:
@@ -69,18 +83,21 @@ class Outcome:
     kind : str
         ``exact``, ``cheaper``, ``tied`` or ``worse``.
     found, truth : Diff
-    n_common, n_found, n_true : int
-        Edits that both tell, that were reported, that are true.
+    said, true : Counter
+        Descriptors of the edits that were reported, and of those that are true.
+    mapped, truly_mapped : Counter
+        Pairs of spans, modulo automorphism.
     """
 
     kind: str
     found: Diff
     truth: Diff
-    n_common: int
-    n_found: int
-    n_true: int
-    only_found: Counter[str]
-    only_true: Counter[str]
+    said: Counter[str]
+    true: Counter[str]
+    mapped: Counter[tuple[int, int]]
+    truly_mapped: Counter[tuple[int, int]]
+    is_on_top: bool
+    """Whether a true edit is in the cause that is shown first."""
 
 
 def judged(found: Diff, truth: Truth) -> Outcome:
@@ -92,14 +109,15 @@ def judged(found: Diff, truth: Truth) -> Outcome:
         kind = "cheaper"
     else:
         kind = "tied" if found.cost == truth.diff.cost else "worse"
-    common = said & true
+    top = [found.by_id[name] for name in found.causes[0].edits] if found.causes else []
+    pairs = ((pair.baseline, pair.current) for pair in found.spans)
     return Outcome(
         kind,
         found,
         truth.diff,
-        common.total(),
-        said.total(),
-        true.total(),
-        said - true,
-        true - said,
+        said,
+        true,
+        truth.mapping((i, j) for i, j in pairs if i is not None and j is not None),
+        truth.mapping((i, j) for i, j in enumerate(truth.forth) if j >= 0),
+        any(truth.descriptor(edit) in true for edit in top),
     )

@@ -125,7 +125,7 @@ def test_an_object_collected_while_it_is_put_again_is_written_anew(state, monkey
     real = os.utime
 
     def gone_by_then(path, *args, **options):
-        os.unlink(path)
+        path.unlink()
         real(path, *args, **options)
 
     monkeypatch.setattr(os, "utime", gone_by_then)
