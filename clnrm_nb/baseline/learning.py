@@ -217,6 +217,9 @@ def _is_alike(together: _Pool, group: Sequence[_Pool], n_runs: int) -> bool:
     if len(group) == 1:
         return True
     words, *each = (_steady(pool, n_runs) for pool in (together, *group))
+    if words.word != "ignore" and all(one.word == "ignore" for one in each):
+        # Together there is enough to say more.
+        return True
     if any(one.way != words.way for one in each):
         return False
     if words.word != "range":
