@@ -128,7 +128,7 @@ def _of_numbers(seen: Sequence[Any]) -> Iterator[Words]:
     least = _outward(low - spread, up=False)
     most = _outward(high + spread, up=True)
     if low >= 0:
-        least = max(least, 0)
+        least = max(0, least)
     if all(isinstance(value, int) for value in seen):
         least, most = int(least), int(most)
     if abs(least) < _INT_64 and abs(most) < _INT_64:
