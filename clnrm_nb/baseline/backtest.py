@@ -39,6 +39,8 @@ RUNS: Final = 100
 SPANS: Final = 20_000
 """Spans that are read for one back-test, so that it stays within a second or two for any size of trace."""
 _ENOUGH: Final = 5
+_LOOKED_AT: Final = 10
+"""Runs that are searched for a span that not every run has."""
 _FILE_ACTIONS: Final = frozenset({"accept", "restore"})
 _JUDGED: Final = ("passed", "failed", "flaky")
 
@@ -107,7 +109,7 @@ class BackTest:
         if self.injected:
             told.append(f"{self.found} of {self.injected} edits injected where it holds are still found")
         else:
-            told.append("it holds nowhere in the latest trace: nothing could be injected there")
+            told.append("it holds nowhere in the latest runs: nothing could be injected there")
         return told
 
     def _how_few(self) -> str:
@@ -192,7 +194,6 @@ class BackTests:
         self._log = baselines.log()
         self._runs = stored_runs(state, baseline_id, limit=limit)
         self._sides: dict[str, Side] = {}
-        self._latest: SpanTable | None = None
         self._stored = 0
 
     def of(self, rule: Rule) -> BackTest:
@@ -200,7 +201,7 @@ class BackTests:
         tried = self._tried
         after = [len(one.held.open(rule)) for one in tried]
         alarms = [(one, left) for one, left in zip(tried, after, strict=True) if one.before]
-        injected, found = inject(scope_of(rule, self._latest)) if self._latest is not None else (0, 0)
+        injected, found = self._injected(rule)
         return BackTest(
             runs=len(tried),
             stored=self._stored,
@@ -214,6 +215,14 @@ class BackTests:
             injected=injected,
             found=found,
         )
+
+    def _injected(self, rule: Rule) -> tuple[int, int]:
+        """Edits injected where the rule holds, in the last of some runs in which it holds at all; and found."""
+        for one in self._tried[:_LOOKED_AT]:
+            scope = scope_of(rule, one.run.table)
+            if scope.chains:
+                return inject(scope)
+        return 0, 0
 
     def together(self, rules: Sequence[Rule]) -> tuple[int, int]:
         """How many stored runs differ by something that counts, and how many still would under rules."""
@@ -229,8 +238,6 @@ class BackTests:
         n_spans = 0
         for run in self._runs:
             self._stored += 1
-            if self._latest is None:
-                self._latest = run.table
             n_spans += len(run.table)
             if n_spans > SPANS and found:
                 continue

@@ -230,7 +230,7 @@ def _told(one: Taught) -> list[str]:
     if one.offers:
         before, after = one.alarms
         runs = number_text(before, "stored run") + (" that differs" if before == 1 else " that differ")
-        told.append(f"of {runs} {after or 'none'} would still do so with all of these rules")
+        told.append(f"of {runs}, {after or 'none'} would still do so with all of these rules")
     told += [f"no rule can allow: {message}" for message in lesson.left]
     told += [
         f"rule {offer.rule.id} would HIDE: {hidden}" for offer in one.offers for hidden in offer.test.hidden
