@@ -217,7 +217,7 @@ class BackTests:
         )
 
     def _injected(self, rule: Rule) -> tuple[int, int]:
-        """Edits injected where the rule holds, in the last of some runs in which it holds at all; and found."""
+        """Edits injected where the rule holds, in the last run in which it holds at all, and those found."""
         for one in self._tried[:_LOOKED_AT]:
             scope = scope_of(rule, one.run.table)
             if scope.chains:
