@@ -13,7 +13,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-from clnrm_nb.diff.causes import shown
+from clnrm_nb.diff.sentences import shown
 from clnrm_nb.spans.content import canonical_json
 
 if TYPE_CHECKING:

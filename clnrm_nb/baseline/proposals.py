@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.baseline.patterns import ABSENT, Words, counts, values
-from clnrm_nb.diff.causes import sentence
 from clnrm_nb.diff.rules import SELECTORS, Rule
+from clnrm_nb.diff.sentences import sentence
 from clnrm_nb.spans.content import canonical_json
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ from clnrm_nb.diff.merge import merge
 from clnrm_nb.diff.model import Diff
 from clnrm_nb.diff.options import DiffOptions
 from clnrm_nb.diff.portfolio import match
+from clnrm_nb.diff.pricing import Prices
 from clnrm_nb.diff.quieting import Quieting
 from clnrm_nb.diff.reading import from_table
 from clnrm_nb.diff.side import Side
@@ -100,7 +101,7 @@ def diff_of(a: Side, b: Side, *, options: DiffOptions, pairing: Pairing | None =
     quieting.apply(drafts)
     edits = identify(drafts, a, b)
     certify(a, b, edits)
-    edits_shown, causes = group(edits, b)
+    edits_shown, causes = group(edits, b, a)
     ignored = dict(sorted((a.ignored + b.ignored).items()))
     baseline_digest = a.digest
     return Diff(
@@ -138,7 +139,7 @@ def _script(a: Side, b: Side, pairing: Pairing | None) -> tuple[Pairing, list[Dr
     tree_1 = grow(first, numbers, aliases or None)
     tree_2 = grow(second, numbers, aliases or None)
     if pairing is None:
-        matching = match(tree_1, tree_2, contents)
+        matching = match(tree_1, tree_2, Prices((tree_1, tree_2), (first, second), contents))
         pairing = Pairing(matching.forth, matching.back, matching.why)
         if flipped:
             why = {matching.forth[number]: why for number, why in matching.why.items()}
