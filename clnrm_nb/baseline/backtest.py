@@ -245,8 +245,9 @@ class BackTests:
             if side is None:
                 continue
             current = from_table(run.table, side.interner, own_spans=self._options.own_spans)
-            held = Held(side, current, self._options)
             rejection = self._log.rejection(self._id, current.digest) if self._has_rejections else None
+            # What somebody refused is told by name, so that it is looked at as closely as a run is.
+            held = Held(side, current, self._options, exactly=rejection is not None)
             found.append(_Tried(run, held, len(held.open()), rejection))
         return found
 
