@@ -18,7 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from clnrm_nb.api.caching import cache_clear, cache_list, cache_stats, cache_verify, cache_why
-    from clnrm_nb.api.comparing import (
+    from clnrm_nb.api.comparing import diff
+    from clnrm_nb.api.contexts import Context, context
+    from clnrm_nb.api.covering import coverage
+    from clnrm_nb.api.deciding import (
         baseline_accept,
         baseline_history,
         baseline_list,
@@ -27,10 +30,7 @@ if TYPE_CHECKING:
         baseline_show,
         baseline_undo,
         baseline_verify,
-        diff,
     )
-    from clnrm_nb.api.contexts import Context, context
-    from clnrm_nb.api.covering import coverage
     from clnrm_nb.api.explaining import explain
     from clnrm_nb.api.fixing import lint, migrate
     from clnrm_nb.api.formatting import fmt
@@ -127,9 +127,10 @@ _HOME: Final = {
     "Watch": "clnrm_nb.api.watching.handle",
     "analyze": "clnrm_nb.api.inspect",
     "arun": "clnrm_nb.api.running",
-    "baseline_accept": "clnrm_nb.api.comparing",
+    "baseline_accept": "clnrm_nb.api.deciding",
     "baseline_blame": "clnrm_nb.api.tending",
     "baseline_gc": "clnrm_nb.api.tending",
+<<<<<<< HEAD
     "baseline_history": "clnrm_nb.api.comparing",
     "baseline_learn": "clnrm_nb.api.learning",
     "baseline_list": "clnrm_nb.api.comparing",
@@ -138,6 +139,15 @@ _HOME: Final = {
     "baseline_show": "clnrm_nb.api.comparing",
     "baseline_undo": "clnrm_nb.api.comparing",
     "baseline_verify": "clnrm_nb.api.comparing",
+=======
+    "baseline_history": "clnrm_nb.api.deciding",
+    "baseline_list": "clnrm_nb.api.deciding",
+    "baseline_reject": "clnrm_nb.api.deciding",
+    "baseline_restore": "clnrm_nb.api.deciding",
+    "baseline_show": "clnrm_nb.api.deciding",
+    "baseline_undo": "clnrm_nb.api.deciding",
+    "baseline_verify": "clnrm_nb.api.deciding",
+>>>>>>> main
     "cache_clear": "clnrm_nb.api.caching",
     "cache_list": "clnrm_nb.api.caching",
     "cache_stats": "clnrm_nb.api.caching",

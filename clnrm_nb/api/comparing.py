@@ -1,18 +1,15 @@
-"""``diff`` and ``baseline …``: what changed since the run that was trusted, and decisions about it."""
+"""``diff``: what changed since the run that was trusted, or between two trace files."""
 
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clnrm_nb.api.contexts import Context, context_of, paths_of, refuse_unknown, variables_from
-from clnrm_nb.api.inspect import SCENARIO_FILES, read_table
+from clnrm_nb.api.inspect import SCENARIO_FILES, read_reported
 from clnrm_nb.api.running import run
-from clnrm_nb.baseline import BaselineReview
-from clnrm_nb.baseline.difference import options_of
-from clnrm_nb.baseline.evolution import evolution
 from clnrm_nb.baseline.rulefile import read as read_rules
 from clnrm_nb.baseline.threeway import MainTraces, three_way
 from clnrm_nb.baseline.tolerances import Tolerances
@@ -20,34 +17,21 @@ from clnrm_nb.diff import compare
 from clnrm_nb.errors import UsageError
 from clnrm_nb.pipeline.load import Sources, load
 from clnrm_nb.pipeline.reanalyse import compare_stored
-from clnrm_nb.report.baselines import Baselines
 from clnrm_nb.report.diffs import TraceDiff
-from clnrm_nb.report.evolution import BaselineHistory
 from clnrm_nb.report.files import write_report
-from clnrm_nb.report.results import RunResult, Trace
-from clnrm_nb.report.text import number_text
+from clnrm_nb.report.results import RunResult
 from clnrm_nb.report.threeway import with_three_way
+from clnrm_nb.spans.loaders.carried import comparable, doubts
 from clnrm_nb.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Sequence
 
-    from clnrm_nb.baseline import BaselineEntry, Decided, Decision
     from clnrm_nb.baseline.threeway import ThreeWay
     from clnrm_nb.executor.events import Listener
     from clnrm_nb.report.render import Format
 
-__all__ = [
-    "baseline_accept",
-    "baseline_history",
-    "baseline_list",
-    "baseline_reject",
-    "baseline_restore",
-    "baseline_show",
-    "baseline_undo",
-    "baseline_verify",
-    "diff",
-]
+__all__ = ["diff"]
 
 _SCENARIO = re.compile(rb"(?m)^[ \t]*\[(meta|test)[.\]]")
 _PEEK_BYTES = 65_536
@@ -168,9 +152,13 @@ def _two(paths: Sequence[Path]) -> tuple[Path, Path]:
 
 
 def _between_files(older: Path, newer: Path, here: Context, view: str, input_format: str | None) -> TraceDiff:
-    before, after = (read_table(str(path), input_format) for path in (older, newer))
+    (before, of_before), (after, of_after) = (
+        read_reported(str(path), input_format) for path in (older, newer)
+    )
+    left, right, notes = comparable(before, of_before, after, of_after)
     tolerances = Tolerances(read_rules(here.project))
-    found = compare(before, after, options=tolerances.options(here.settings.diff, None))
+    found = compare(left, right, options=tolerances.options(here.settings.diff, None))
+    found = replace(found, notes=(*notes, *doubts(of_before, of_after), *found.notes))
     return TraceDiff.of_tables(
         found,
         before,
@@ -210,6 +198,7 @@ def _of_stored_runs(paths: list[Path], here: Context, options: dict[str, Any]) -
     errors = [finding for finding in loaded.diagnostics_of(unread) if finding.severity == "error"]
     found.add_findings(finding.to_json() for finding in errors)
     return found
+<<<<<<< HEAD
 
 
 # ------------------------------------------------------------------------------------------- baselines
@@ -460,3 +449,5 @@ def baseline_verify(
         findings=findings,
         exit_code=2 if wrong else 0,
     )
+=======
+>>>>>>> main

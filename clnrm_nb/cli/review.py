@@ -17,6 +17,7 @@ from clnrm_nb.api.reviewkeys import RULE_KEYS, RULE_PLACES, keys_of
 from clnrm_nb.api.reviewqueue import ReviewQueue
 from clnrm_nb.cli.keyboard import ESCAPE, INTERRUPT, QUIT, keyboard
 from clnrm_nb.errors import ClnrmError
+from clnrm_nb.report.diffwords import edit_text, place_text
 from clnrm_nb.report.render import render_report, wants_color
 from clnrm_nb.report.text import one_line, wrapped
 from clnrm_nb.report.trace import Trace
@@ -92,10 +93,12 @@ class TerminalReview:
         self._marked = 0
         self._has_help = False
         self._causes: list[tuple[str, str]] = []
+        self._open = ""
         self._acts: dict[str, Callable[[], None]] = {
             "a": self.queue.accept,
             "g": self._accept_cause,
             "c": self._mark_next,
+            "e": self._open_cause,
             "A": self.queue.accept_all,
             "r": self.queue.reject,
             "s": self.queue.skip,
@@ -143,7 +146,7 @@ class TerminalReview:
             before = self.queue.index
             self._acts[key]()
             if self.queue.index != before:
-                self._marked, self._side = 0, "3"
+                self._marked, self._side, self._open = 0, "3", ""
 
     def _accept_cause(self) -> None:
         if self._causes:
@@ -154,9 +157,18 @@ class TerminalReview:
         if self._causes:
             self._marked = (self._marked + 1) % len(self._causes)
 
+    def _open_cause(self) -> None:
+        """Show the edits of the chosen cause as entries of their own, or close the one that is open."""
+        if self._causes:
+            chosen = self._open or self._causes[self._marked][0]
+            self._open = "" if self._open else chosen
+            self._marked = next((i for i, (one, _) in enumerate(self._causes) if one == chosen), 0)
+
     def _offer_rules(self) -> None:
         if self._causes:
-            self.queue.offer(self._causes[self._marked][0])
+            # Rules are made of causes; an edit's is the one that is open.
+            chosen = self._causes[self._marked][0]
+            self.queue.offer(self._open if chosen.startswith("e") else chosen)
 
     def _choose(self, key: str) -> bool:
         """Whether a key was about the rules to choose from; any other one lets them go and is what it is."""
@@ -193,7 +205,7 @@ class TerminalReview:
             self._causes = []
             picture, causes = [one_line(str(error))], []
         else:
-            self._causes = _open_causes(compared)
+            self._causes = _open_causes(compared, self._open)
             self._marked = min(self._marked, max(len(self._causes) - 1, 0))
             causes = self._offer_lines(size.columns) or self._cause_lines()
             picture = self._picture(compared, size.columns)
@@ -249,11 +261,18 @@ class TerminalReview:
         return "  ".join(f"{key.key} {key.label.lower()}" for key in _KEYS.values())
 
 
-def _open_causes(compared: TraceDiff) -> list[tuple[str, str]]:
-    """Ids and sentences of the causes that are not decided yet."""
+def _open_causes(compared: TraceDiff, opened: str = "") -> list[tuple[str, str]]:
+    """Ids and sentences of the causes that are not decided yet, with the edits of one of them."""
     (part,) = compared.comparisons
-    return [
-        (cause.cause_id, cause.message)
-        for cause in part.causes
-        if any(part.reviews.get(edit) == "pending" for edit in cause.edits)
-    ]
+    found: list[tuple[str, str]] = []
+    for cause in part.causes:
+        pending = [edit for edit in cause.edits if part.reviews.get(edit) == "pending"]
+        if pending:
+            found.append((cause.cause_id, cause.message))
+        if pending and cause.cause_id == opened:
+            found += [
+                (name, f"  {edit_text(edit)}  {place_text(edit)}")
+                for name in pending
+                if (edit := part.by_id.get(name))
+            ]
+    return found

@@ -64,6 +64,8 @@ class Case:
     stdout: str = ""
     stderr: str = ""
     properties: Mapping[str, str] = field(default_factory=dict)
+    quieted: Mapping[str, int] = field(default_factory=dict)
+    """Differences that do not count, by the rule that quiets them."""
 
     @property
     def id(self) -> str:
@@ -201,6 +203,8 @@ def diff_cases(compared: Compared) -> list[Case]:
             # Of very many causes the first are looked at; the tree of each costs as much as all spans.
             stdout=cause_tree(diff, cause) if number < _TREES else "",
             properties=_cause_properties(compared, cause),
+            # Told once a comparison.
+            quieted=diff.quieted if number == 0 else {},
         )
         for number, cause in enumerate(causes)
     ]
@@ -234,6 +238,8 @@ def cause_tree(diff: Diff, cause: Cause) -> str:
         spans=tuple(pair._replace(status=pair.status if own else "same", edits=own) for pair, own in pairs),
         ignored={},
         notes=(),
+        # The edits of one cause do not turn the one trace into the other.
+        certified=False,
     )
     lines = tree(part, only_diffs=True, width=_TREE_WIDTH).split("\n")[1:]
     left = len(lines) - _TREE_LINES
@@ -273,6 +279,7 @@ def _comparison(compared: Compared, name: str) -> Case:
             )
             if value
         },
+        quieted={} if compared.diff is None else compared.diff.quieted,
     )
 
 

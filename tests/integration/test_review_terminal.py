@@ -16,6 +16,7 @@ from importlib import resources
 import pytest
 
 import clnrm_nb
+from clnrm_nb import api
 
 FILE = "green.clnrm.toml.tera"
 PATIENCE_S = 60.0
@@ -250,3 +251,27 @@ def test_rules_of_learning_are_agreed_to_one_by_one_at_a_terminal(project):
     assert rules.count("[[tolerance]]") == 1
     assert 'by = "ada"' in rules
     assert exit_code == 0
+
+
+def test_one_edit_of_a_cause_can_be_accepted_by_key(project):
+    text = (project / FILE).read_text(encoding="utf-8")
+    build = '"attributes": {"build": "{{ build | default(value=1) }}"} }'
+    (project / FILE).write_text(text.replace('"status": "ok"}', f'"status": "ok", {build}'), encoding="utf-8")
+    run(update_baseline=True)
+    (cause,) = run(vars={"build": 2}).diff.comparisons[0].causes
+    assert len(cause.edits) == 2
+
+    with Terminal("review") as terminal:
+        terminal.await_text("q quit")
+        terminal.press("e")
+        terminal.await_text(r"checkout/reserve[\s\S]*q quit")
+        terminal.press("c")
+        terminal.await_text("q quit")
+        terminal.press("g")
+        terminal.await_text("q quit")
+        terminal.press("q")
+        assert terminal.exit_code() == 1
+
+    decision = api.baseline_history(f"{FILE}::prints").raw["data"]["decisions"][-1]
+    assert (decision["action"], len(decision["edits"]), decision["causes"]) == ("accept", 1, [])
+    assert run(vars={"build": 2}).diff.frame["key"].tolist() == ["build"]
