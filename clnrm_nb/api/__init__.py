@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from clnrm_nb.api.formatting import fmt
     from clnrm_nb.api.guarding import guard
     from clnrm_nb.api.inspect import analyze, graph, load_trace, report, spans
+    from clnrm_nb.api.learning import baseline_learn
     from clnrm_nb.api.machine import doctor, gc, init, self_test
     from clnrm_nb.api.panels import panel
     from clnrm_nb.api.pluggable import plugins
@@ -68,6 +69,7 @@ __all__ = [
     "baseline_blame",
     "baseline_gc",
     "baseline_history",
+    "baseline_learn",
     "baseline_list",
     "baseline_reject",
     "baseline_restore",
@@ -128,6 +130,16 @@ _HOME: Final = {
     "baseline_accept": "clnrm_nb.api.deciding",
     "baseline_blame": "clnrm_nb.api.tending",
     "baseline_gc": "clnrm_nb.api.tending",
+<<<<<<< HEAD
+    "baseline_history": "clnrm_nb.api.comparing",
+    "baseline_learn": "clnrm_nb.api.learning",
+    "baseline_list": "clnrm_nb.api.comparing",
+    "baseline_reject": "clnrm_nb.api.comparing",
+    "baseline_restore": "clnrm_nb.api.comparing",
+    "baseline_show": "clnrm_nb.api.comparing",
+    "baseline_undo": "clnrm_nb.api.comparing",
+    "baseline_verify": "clnrm_nb.api.comparing",
+=======
     "baseline_history": "clnrm_nb.api.deciding",
     "baseline_list": "clnrm_nb.api.deciding",
     "baseline_reject": "clnrm_nb.api.deciding",
@@ -135,6 +147,7 @@ _HOME: Final = {
     "baseline_show": "clnrm_nb.api.deciding",
     "baseline_undo": "clnrm_nb.api.deciding",
     "baseline_verify": "clnrm_nb.api.deciding",
+>>>>>>> main
     "cache_clear": "clnrm_nb.api.caching",
     "cache_list": "clnrm_nb.api.caching",
     "cache_stats": "clnrm_nb.api.caching",

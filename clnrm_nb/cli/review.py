@@ -6,10 +6,8 @@ decides or writes.
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -17,6 +15,7 @@ import click
 from clnrm_nb.api.reviewing import ReviewDesk
 from clnrm_nb.api.reviewkeys import RULE_KEYS, RULE_PLACES, keys_of
 from clnrm_nb.api.reviewqueue import ReviewQueue
+from clnrm_nb.cli.keyboard import ESCAPE, INTERRUPT, QUIT, keyboard
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.report.diffwords import edit_text, place_text
 from clnrm_nb.report.render import render_report, wants_color
@@ -24,7 +23,7 @@ from clnrm_nb.report.text import one_line, wrapped
 from clnrm_nb.report.trace import Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from clnrm_nb.api import Context
     from clnrm_nb.report.diffs import TraceDiff
@@ -32,12 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["TerminalReview", "review", "wants_review"]
 
 _KEYS: Final = keys_of("terminal")
-_QUIT: Final = ("q", "\x04", "\x1b", "")
 _SIDES: Final = ("1", "2", "3")
-_INTERRUPT: Final = "\x03"
-_ESCAPE: Final = "\x1b"
 _OTHER_FILE: Final = "f"
-_MOST_BYTES: Final = 64
 _RESERVED_LINES: Final = 9
 """Lines around the picture: header, causes' heading, problem, keys."""
 _MOST_CAUSES: Final = 8
@@ -64,35 +59,8 @@ def review(ids: Sequence[str], context: Context, *, by: str | None = None, messa
     if not waiting:
         click.echo("Nothing waits for a decision.")
         return 0
-    with _keyboard() as read_key:
+    with keyboard() as read_key:
         return TerminalReview(desk, waiting, context, read_key=read_key).run()
-
-
-@contextmanager
-def _keyboard() -> Iterator[Callable[[], str]]:
-    """Keys one by one, without echo; what is typed while the next picture is drawn is not lost."""
-    try:
-        import termios
-        import tty
-    except ImportError:  # Windows has no such terminals.
-        yield click.getchar
-        return
-    terminal = sys.stdin.fileno()
-    before = termios.tcgetattr(terminal)
-    tty.setcbreak(terminal, termios.TCSANOW)
-    typed: list[str] = []
-
-    def read_key() -> str:
-        if not typed:
-            text = os.read(terminal, _MOST_BYTES).decode(errors="replace")
-            # An arrow or function key comes as one sequence; it is no key of ours, nor is it Escape.
-            typed.extend([text] if text.startswith("\x1b") or not text else text)
-        return typed.pop(0)
-
-    try:
-        yield read_key
-    finally:
-        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
 
 
 class TerminalReview:
@@ -144,7 +112,7 @@ class TerminalReview:
     @property
     def keys(self) -> set[str]:
         """Keys that do something."""
-        return {*self._acts, *_SIDES, _QUIT[0]}
+        return {*self._acts, *_SIDES, QUIT[0]}
 
     def run(self) -> int:
         """Until everything is decided or the person stops; 1 while anything still waits.
@@ -157,11 +125,11 @@ class TerminalReview:
         while True:
             self._draw()
             key = self._read_key()
-            if key == _INTERRUPT:
+            if key == INTERRUPT:
                 raise KeyboardInterrupt
             if self.queue.offered is not None and self._choose(key):
                 continue
-            if key in _QUIT:
+            if key in QUIT:
                 break
             self._press(key)
         counts = self.queue.counts()
@@ -211,7 +179,7 @@ class TerminalReview:
             self.queue.turn_place()
         else:
             self.queue.withdraw()
-            return key in (_ESCAPE, "m")
+            return key in (ESCAPE, "m")
         if self.queue.index != before:
             self._marked, self._side = 0, "3"
         return True

@@ -637,6 +637,20 @@ COMMANDS: Final[tuple[Command, ...]] = (
         _HJ,
     ),
     Command(
+        "baseline learn",
+        "Run a test several times and propose rules for what varies; a person agrees to each.",
+        Argument("id", "ID", required=True, names="tests"),
+        (
+            Flag(
+                "runs", "Runs to learn from, two or more (default: 5); 0: those stored.", "int", metavar="N"
+            ),
+            _WHO[0],
+            Flag("dry-run", "Only print the rules, with exit status 0."),
+        ),
+        "R",
+        _HJ,
+    ),
+    Command(
         "baseline undo",
         "Take back the last decision about a scenario.",
         Argument("id", "ID", required=True, names="baselines"),
