@@ -224,6 +224,19 @@ class DiffLayout:
         """Whether the span at a place is not the same on both sides."""
         return self.pairs[place].status != "same"
 
+    def stands_out(self, place: int) -> bool:
+        """Whether a span differs by itself, not only by what many spans share, such as a renamed service."""
+        pair = self.pairs[place]
+        if pair.status != "changed" or not pair.edits:
+            return pair.status != "same"
+        by_id = self.parts[self.part[place]].by_id
+        return any(name not in by_id or not by_id[name].is_shared for name in pair.edits)
+
+    def _differing(self) -> list[int]:
+        """The places that stand out; where none does, all that differ."""
+        places = range(len(self))
+        return list(filter(self.stands_out, places)) or list(filter(self.differs, places))
+
     def times_ns(self, place: int, *, of_baseline: bool) -> tuple[int | None, int | None]:
         """Start, from the earliest of its side, and duration; ``None`` where unknown."""
         pair, part = self.pairs[place], self.parts[self.part[place]]
@@ -244,18 +257,17 @@ class DiffLayout:
     def everything(self, depth: int, *, only_differences: bool) -> Window:
         """All spans, or those that differ with all above them, down to a depth."""
         chosen: set[int] = set()
-        for place in range(len(self)):
-            if self.differs(place) or not only_differences:
-                chosen.update(self._up_from(place, chosen))
+        for place in self._differing() if only_differences else range(len(self)):
+            chosen.update(self._up_from(place, chosen))
         return self._window(place for place in chosen if self.pairs[place].depth < depth)
 
     def window(self, limit: int, *, only_differences: bool = False) -> Window:
         """At most `limit` places that tell most.
 
-        First the tops of what differs with all above them, then the rest of what differs, then, unless
-        `only_differences`, what comes first in display order.
+        First the tops of what stands out with all above them, then the rest of that, then, unless
+        `only_differences`, what else differs and what comes first in display order.
         """
-        differing = list(filter(self.differs, range(len(self))))
+        differing = self._differing()
         tops = [place for place in differing if not self._is_inside(place)]
         chosen: set[int] = set()
         wanted = [*tops, *(place for place in differing if self._is_inside(place))]
@@ -269,7 +281,8 @@ class DiffLayout:
             if len(above) > share:
                 above = [*above[: min(_NEAREST, share - 1)], above[-1]] if share > 1 else above[:1]
             chosen.update(above)
-        for place in () if only_differences else range(len(self)):
+        rest = () if only_differences else sorted(range(len(self)), key=lambda place: not self.differs(place))
+        for place in rest:
             if len(chosen) >= limit:
                 break
             chosen.add(place)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from clnrm_nb.diff.sentences import short_path
 from clnrm_nb.report.text import number_text, value_text
 
 if TYPE_CHECKING:
@@ -123,8 +124,8 @@ def edit_text(edit: Edit, arrow: str = "→") -> str:
 
 
 def _end(path: str | None) -> str | None:
-    """Of a very long path the end, where the span is."""
-    return path if path is None or len(path) <= _LONGEST_PATH else f"…{path[-_LONGEST_PATH:]}"
+    """Of a very long path the root and the end, where the span is."""
+    return path if path is None or len(path) <= _LONGEST_PATH else short_path(path, _LONGEST_PATH)
 
 
 def place_text(edit: Edit, arrow: str = "→") -> str:
