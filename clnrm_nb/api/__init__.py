@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from clnrm_nb.api.running import Run, arun, run, stream
     from clnrm_nb.api.scaffolding import scaffold
     from clnrm_nb.api.starting import template, template_list
+    from clnrm_nb.api.tending import baseline_blame, baseline_gc
     from clnrm_nb.api.testfirst import redgreen
     from clnrm_nb.api.texts import dry_run, render, validate
     from clnrm_nb.api.watching.handle import Watch, watch
@@ -64,6 +65,8 @@ __all__ = [
     "analyze",
     "arun",
     "baseline_accept",
+    "baseline_blame",
+    "baseline_gc",
     "baseline_history",
     "baseline_list",
     "baseline_reject",
@@ -123,6 +126,8 @@ _HOME: Final = {
     "analyze": "clnrm_nb.api.inspect",
     "arun": "clnrm_nb.api.running",
     "baseline_accept": "clnrm_nb.api.comparing",
+    "baseline_blame": "clnrm_nb.api.tending",
+    "baseline_gc": "clnrm_nb.api.tending",
     "baseline_history": "clnrm_nb.api.comparing",
     "baseline_list": "clnrm_nb.api.comparing",
     "baseline_reject": "clnrm_nb.api.comparing",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,19 +12,28 @@ from clnrm_nb.api.inspect import SCENARIO_FILES, read_table
 from clnrm_nb.api.running import run
 from clnrm_nb.baseline import BaselineReview
 from clnrm_nb.baseline.difference import options_of
+from clnrm_nb.baseline.evolution import evolution
+from clnrm_nb.baseline.rulefile import read as read_rules
+from clnrm_nb.baseline.threeway import MainTraces, three_way
+from clnrm_nb.baseline.tolerances import Tolerances
 from clnrm_nb.diff import compare
+from clnrm_nb.errors import UsageError
 from clnrm_nb.pipeline.load import Sources, load
 from clnrm_nb.pipeline.reanalyse import compare_stored
 from clnrm_nb.report.baselines import Baselines
 from clnrm_nb.report.diffs import TraceDiff
+from clnrm_nb.report.evolution import BaselineHistory
 from clnrm_nb.report.files import write_report
 from clnrm_nb.report.results import RunResult, Trace
+from clnrm_nb.report.text import number_text
+from clnrm_nb.report.threeway import with_three_way
 from clnrm_nb.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from clnrm_nb.baseline import BaselineEntry, Decided, Decision
+    from clnrm_nb.baseline.threeway import ThreeWay
     from clnrm_nb.executor.events import Listener
     from clnrm_nb.report.render import Format
 
@@ -39,6 +49,9 @@ __all__ = [
     "diff",
 ]
 
+_SCENARIO = re.compile(rb"(?m)^[ \t]*\[(meta|test)[.\]]")
+_PEEK_BYTES = 65_536
+
 
 def diff(
     paths: str | Path | Sequence[str | Path] = ".",
@@ -49,6 +62,7 @@ def diff(
     run_when: str = "auto",
     output: str | Path | None = None,
     input_format: str | None = None,
+    main: str | None = None,
     **options: Any,
 ) -> TraceDiff:
     """What differs between runs and their accepted traces, or between two trace files.
@@ -57,13 +71,16 @@ def diff(
     ----------
     paths : path or sequence of paths
         Scenario files and directories; or exactly two trace files, the older one first.
-    view : {"tree", "side-by-side", "json", "html", "markdown"}
-        Form of the report, and of `output`.
+    view : {"tree", "side-by-side", "three-way", "json", "html", "markdown"}
+        Form of the report, and of `output`. ``three-way`` tells what is new here from what is on main.
     run_when : {"auto", "always", "never"}
         ``never`` compares the spans of each test's last run; ``auto`` runs what the cache does not know to be
         unchanged; ``always`` runs everything.
     output : path, optional
         Also write the report there.
+    main : str, optional
+        What the main branch has: a stored run by its id, or a file with spans. Default: its last stored run,
+        else the baseline as it is committed there. Any view but ``tree`` and ``side-by-side`` tells it.
     listener : callable, optional
         As of :func:`~clnrm_nb.api.run`, where tests are run.
 
@@ -75,27 +92,85 @@ def diff(
     here = context_of(context, options)
     refuse_unknown("diff", options)
     chosen = paths_of(paths)
-    if len(chosen) == 2 and all(_is_trace_file(path) for path in chosen):  # noqa: PLR2004  # A and B.
-        found = _between_files(chosen[0], chosen[1], here, view, input_format)
+    if any(_is_trace_file(path) for path in chosen):
+        found = _between_files(*_two(chosen), here, view, input_format)
     elif run_when == "never":
         found = _of_stored_runs(chosen, here, options)
     else:
         asked = {**options, "force": True} if run_when == "always" else options
         found = _of_a_run(chosen, here, listener, asked)
     found.view = view
+    if view == "three-way" or main is not None:
+        with_three_way(found, _beside_main(found, here, main))
     if output is not None:
-        form: Format = "human" if view in ("tree", "side-by-side") else view  # type: ignore[assignment]  # words of the flag
-        write_report(found, Path(output), form)
+        form = _form(view, Path(output))
+        try:
+            write_report(found, Path(output), form)
+        except OSError as error:
+            raise UsageError(f"cannot write {output}: {error.strerror or error}") from None
     return found
 
 
+def _form(view: str, output: Path) -> Format:
+    """The form of a file: that of the view; of a view for people what its name asks for."""
+    if view in ("json", "html", "markdown"):
+        return view  # type: ignore[return-value]  # Words of the flag.
+    by_name: dict[str, Format] = {".md": "markdown", ".json": "json", ".html": "html"}
+    return by_name.get(output.suffix, "human") if view == "three-way" else "human"
+
+
+def _beside_main(found: TraceDiff, here: Context, main: str | None) -> dict[str, ThreeWay]:
+    with State.open(here.project.state_dir) as state:
+        traces = MainTraces(here.project, state, main)
+        return {
+            one.id: three_way(one.baseline, traces.of(one.id), one.diff, one.options)
+            for one in found.comparisons
+            if one.baseline is not None and one.diff is not None and one.options is not None
+        }
+
+
 def _is_trace_file(path: Path) -> bool:
-    return str(path) == "-" or (path.is_file() and not path.name.endswith(SCENARIO_FILES))
+    """Whether a path means spans: standard input, or a file with neither name nor look of a scenario."""
+    if str(path) == "-":
+        return True
+    if not path.is_file() or path.name.endswith((*SCENARIO_FILES, ".toml", ".tera")):
+        return False
+    try:
+        with path.open("rb") as file:
+            return _SCENARIO.search(file.read(_PEEK_BYTES)) is None
+    except OSError:
+        return True
+
+
+def _two(paths: Sequence[Path]) -> tuple[Path, Path]:
+    """The older and the newer file.
+
+    Raises
+    ------
+    UsageError
+        It is not two of them, or both are standard input.
+    """
+    traces = [str(path) for path in paths if _is_trace_file(path) or not path.exists()]
+    if len(paths) != len(traces):
+        others = ", ".join(str(path) for path in paths if str(path) not in traces)
+        raise UsageError(
+            f"{traces[0]} is a trace file and {others} is not",
+            hint="`clnrm diff` takes scenario files and directories, or two trace files: the older one first",
+        )
+    if len(traces) != 2:  # noqa: PLR2004  # A and B.
+        raise UsageError(
+            f"two trace files are compared, and {len(traces)} {'is' if len(traces) == 1 else 'are'} given",
+            hint="the older one first: `clnrm diff before.json after.json`; `-` is standard input",
+        )
+    if traces == ["-", "-"]:
+        raise UsageError("standard input can be one of the two traces only")
+    return paths[0], paths[1]
 
 
 def _between_files(older: Path, newer: Path, here: Context, view: str, input_format: str | None) -> TraceDiff:
     before, after = (read_table(str(path), input_format) for path in (older, newer))
-    found = compare(before, after, options=options_of(here.settings.diff))
+    tolerances = Tolerances(read_rules(here.project))
+    found = compare(before, after, options=tolerances.options(here.settings.diff, None))
     return TraceDiff.of_tables(
         found,
         before,
@@ -103,6 +178,7 @@ def _between_files(older: Path, newer: Path, here: Context, view: str, input_for
         names=(str(older), str(newer)),
         only_diffs=here.settings.diff.show_only_diffs,
         depth=here.settings.diff.max_display_depth,
+        findings=tolerances.expired(tolerances.project),
         view=view,
     )
 
@@ -314,7 +390,8 @@ def _sentence(one: Decided, *, dry_run: bool) -> str:
     if not one.changed:
         return f"{one.id}: nothing to do, version {one.version} is the same"
     would = "would be " if dry_run else ""
-    left = f"; {one.left} edits are still open" if one.left else ""
+    open_now = "edit is" if one.left == 1 else "edits are"
+    left = f"; {one.left} {open_now} still open" if one.left else ""
     return f"{one.id}: {would}{_DONE[one.action]}, {one.file} is version {one.version}{left}"
 
 
@@ -323,23 +400,39 @@ def baseline_history(
     *,
     context: Context | None = None,
     **options: Any,
-) -> Baselines:
-    """All decisions about a scenario, oldest first."""
+) -> BaselineHistory:
+    """All decisions about a scenario, oldest first, and how its trace changed over the versions they made.
+
+    Returns
+    -------
+    BaselineHistory
+        ``.frame`` has one row a decision, ``.evolution.frame`` one a version; ``.plot()`` draws the latter.
+    """
     here = context_of(context, options)
     refuse_unknown("baseline_history", options)
     with _review(here) as review:
         decisions = review.history(id)
-    return Baselines([_decision(one) for one in decisions], title=id, command="baseline history")
+        versions = [one.to_json() for one in evolution(review, id, options_of(here.settings.diff))]
+    spans = {version["digest"]: version["spans"] for version in versions}
+    return BaselineHistory(
+        [_decision(one, spans) for one in decisions],
+        versions,
+        title=id,
+        decisions=[{**one.to_json(), "hash": one.hash} for one in decisions],
+    )
 
 
-def _decision(one: Decision) -> dict[str, Any]:
+def _decision(one: Decision, spans: Mapping[str, int | None]) -> dict[str, Any]:
+    parts = [number_text(len(ids), word) for ids, word in ((one.causes, "cause"), (one.edits, "edit")) if ids]
+    what = f"{one.action} of {', '.join(parts)}" if parts else one.action
     return {
         "scenario_id": one.id,
         "version": one.version,
         "digest": one.digest,
+        "spans": spans.get(one.digest or ""),
         "accepted_at": one.at,
         "accepted_by": one.by,
-        "reason": f"{one.action}: {one.reason}" if one.reason else one.action,
+        "reason": f"{what}: {one.reason}" if one.reason else what,
     }
 
 

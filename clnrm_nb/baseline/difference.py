@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.diff import DiffOptions, apply, compare, prepare
+from clnrm_nb.diff.rules import Rule
 from clnrm_nb.spans.canonical import canonical
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def options_from(document: Mapping[str, Any]) -> DiffOptions:
         known["ignore_attributes"] = tuple(known["ignore_attributes"])
     if "attributes" in known:
         known["attributes"] = {glob: (bounds[0], bounds[1]) for glob, bounds in known["attributes"].items()}
+    if "rules" in known:
+        known["rules"] = tuple(Rule(**rule) for rule in known["rules"])
     return DiffOptions(**known)
 
 
@@ -58,17 +61,20 @@ _kept: OrderedDict[str, Side] = OrderedDict()
 def difference(
     baseline: SpanTable, current: SpanTable, options: DiffOptions, *, digest: str | None = None
 ) -> Diff:
-    """What turns a baseline into a trace. A baseline has no times: what needs them is not compared.
+    """What turns a baseline into a trace.
 
     Parameters
     ----------
     digest : str, optional
-        The baseline's, if it is known: then it is read once a process, as long as few enough are in use.
+        Of a baseline file: it is read once a process, as long as few enough are in use. Such a file has no
+        times, and what needs them is not compared; without a digest they are those of `baseline`.
     """
-    side = _kept.pop(digest, None) if digest else None
+    if digest is None:
+        return compare(baseline, current, options=options)
+    side = _kept.pop(digest, None)
     if side is None:
         side = prepare(baseline)
-    if digest and side.n <= _MAX_KEPT_SPANS:
+    if side.n <= _MAX_KEPT_SPANS:
         _kept[digest] = side
         while len(_kept) > _MAX_KEPT or sum(one.n for one in _kept.values()) > _MAX_KEPT_SPANS:
             _kept.popitem(last=False)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from clnrm_nb.spans.model import Resource
     from clnrm_nb.spans.table import SpanTable
 
-__all__ = ["Baseline", "parse", "scenario_of", "write"]
+__all__ = ["Baseline", "header_of", "parse", "scenario_of", "write"]
 
 _KNOWN_VERSION: Final = int(FORMAT.rpartition("/")[2])
 _FORMAT: Final = re.compile(r"clnrm-trace/([0-9]{1,9})")
@@ -215,6 +215,22 @@ def _json(value: Any) -> str:
 
 
 # ------------------------------------------------------------------------------------------------ reading
+
+_HEAD: Final = b'{"clnrm":'
+_HEAD_END: Final = b",\n"
+
+
+def header_of(content: bytes) -> dict[str, Any] | None:
+    """The header of a file, checked for nothing; ``None`` where it has none. Its first line is enough."""
+    line = content[: content.find(b"\n") + 1]
+    try:
+        if line.startswith(_HEAD) and line.endswith(_HEAD_END):
+            header: Any = orjson.loads(line[len(_HEAD) : -len(_HEAD_END)])
+        else:
+            header = orjson.loads(content)["clnrm"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return header if isinstance(header, dict) else None
 
 
 def parse(content: bytes, baseline_id: str, *, name: str) -> Baseline:

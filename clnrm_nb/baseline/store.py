@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import orjson
-
-from clnrm_nb.baseline.files import Baseline, parse
+from clnrm_nb.baseline.files import Baseline, header_of, parse
 from clnrm_nb.config.project import safe_name
 from clnrm_nb.config.writing import write_atomically
 from clnrm_nb.errors import ClnrmError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from clnrm_nb.config.project import Project
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["BaselineStore", "StoredFile"]
 
 _LOCK_TIMEOUT_S: Final = 30.0
-_HEAD: Final = b'{"clnrm":'
-_HEAD_END: Final = b",\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +94,18 @@ class BaselineStore:
         paths = sorted(self.directory.glob("*.json")) if self.directory.is_dir() else []
         return [StoredFile(path, self._id(path)) for path in paths]
 
+    def unowned(self, suite: Collection[str]) -> list[StoredFile]:
+        """Files that none of these ids owns, by their names: what they hold may be anything."""
+        owned = {self.path(baseline_id) for baseline_id in suite}
+        return [stored for stored in self.files() if stored.path not in owned]
+
     def _id(self, path: Path) -> str | None:
         try:
             with path.open("rb") as file:
-                line = file.readline()
-            if line.startswith(_HEAD) and line.endswith(_HEAD_END):
-                header: Any = orjson.loads(line[len(_HEAD) : -len(_HEAD_END)])
-            else:
-                header = orjson.loads(path.read_bytes())["clnrm"]
-            found = header["id"]
-        except (OSError, ValueError, KeyError, TypeError):
+                header = header_of(file.readline()) or header_of(path.read_bytes())
+        except OSError:
             return None
+        found = header.get("id") if header else None
         return found if isinstance(found, str) else None
 
     # ------------------------------------------------------------------------------------------ writing

@@ -128,6 +128,8 @@ def carry_out(call: Call) -> int:
         if wants_review(context, options):
             ids = call.arguments[0] if call.arguments else ()
             return review(ids, context, by=options.get("by"), message=options.get("message"))
+    if call.command.name == "baseline gc" and sys.stdin.isatty() and sys.stderr.isatty():
+        options["ask"] = _may_go
     screen = Screen(call.command, context, options)
     if call.command.name in ("run", "watch"):
         from clnrm_nb.cli.watch import wants_watch, watch
@@ -143,3 +145,11 @@ def carry_out(call: Call) -> int:
         result = getattr(api, call.command.function)(*call.arguments, context=context, **options)
     screen.show(result)
     return int(result.exit_code)
+
+
+def _may_go(files: Sequence[str]) -> bool:
+    """Ask for files that are about to be removed."""
+    for file in files:
+        click.echo(file, err=True)
+    what = "this baseline" if len(files) == 1 else f"these {len(files)} baselines"
+    return click.confirm(f"No scenario owns {what}. Remove?", err=True)

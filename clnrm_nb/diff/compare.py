@@ -13,7 +13,7 @@ from clnrm_nb.diff.content import Contents
 from clnrm_nb.diff.derive import derive
 from clnrm_nb.diff.document import from_canonical
 from clnrm_nb.diff.drafts import Pairing
-from clnrm_nb.diff.extras import extras, quiet
+from clnrm_nb.diff.extras import extras
 from clnrm_nb.diff.identify import identify
 from clnrm_nb.diff.interner import Interner
 from clnrm_nb.diff.matching import Why, subtree_cost
@@ -21,6 +21,7 @@ from clnrm_nb.diff.merge import merge
 from clnrm_nb.diff.model import Diff
 from clnrm_nb.diff.options import DiffOptions
 from clnrm_nb.diff.portfolio import match
+from clnrm_nb.diff.quieting import Quieting
 from clnrm_nb.diff.reading import from_table
 from clnrm_nb.diff.side import Side
 from clnrm_nb.diff.trees import Numbers, grow
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.diff.drafts import Draft
 
-__all__ = ["compare", "diff_of", "given", "prepare"]
+__all__ = ["compare", "diff_of", "differences", "given", "prepare"]
 
 
 def prepare(table: SpanTable) -> Side:
@@ -93,14 +94,10 @@ def _side(source: SpanTable | Mapping[str, Any], interner: Interner, options: Di
 
 def diff_of(a: Side, b: Side, *, options: DiffOptions, pairing: Pairing | None = None) -> Diff:
     """The diff of two sides of one interner; with a given `pairing`, its script (the benchmark's truth)."""
-    if pairing is None and a.full[: a.n] == b.full[: b.n]:
-        numbers = range(a.n + 1)
-        pairing = Pairing(numbers, numbers, {})
-        drafts: list[Draft] = []
-    else:
-        pairing, drafts = _script(a, b, pairing)
-    drafts = [*drafts, *extras(a, b, pairing.forth, options)]
-    quiet(drafts, options)
+    pairing, drafts = differences(a, b, pairing)
+    quieting = Quieting(options, a, b, pairing.forth)
+    drafts = [*drafts, *extras(a, b, pairing.forth, options, quieting)]
+    quieting.apply(drafts)
     edits = identify(drafts, a, b)
     certify(a, b, edits)
     edits_shown, causes = group(edits, b, a)
@@ -114,11 +111,20 @@ def diff_of(a: Side, b: Side, *, options: DiffOptions, pairing: Pairing | None =
         causes=causes,
         spans=merge(a, b, pairing.forth, pairing.back, edits_shown),
         ignored=ignored,
+        matched=dict(sorted(quieting.matched.items())),
         notes=(
             *(f"baseline: {note}" for note in a.notes),
             *(f"current: {note}" for note in b.notes),
         ),
     )
+
+
+def differences(a: Side, b: Side, pairing: Pairing | None = None) -> tuple[Pairing, list[Draft]]:
+    """Who is who, and the edits that follow, before anybody says which of them count."""
+    if pairing is None and a.full[: a.n] == b.full[: b.n]:
+        numbers = range(a.n + 1)
+        return Pairing(numbers, numbers, {}), []
+    return _script(a, b, pairing)
 
 
 def _script(a: Side, b: Side, pairing: Pairing | None) -> tuple[Pairing, list[Draft]]:

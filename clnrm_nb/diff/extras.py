@@ -1,4 +1,4 @@
-"""Differences beside the canonical form: volatile items, durations, sibling order; and what does not count.
+"""Differences beside the canonical form: volatile items, durations, sibling order.
 
 None of these takes part in matching or in the certificate. Volatile differences are listed, not counted, so
 that nothing is lost; a key that one side never carries, as in a stored baseline, is counted as ignored only.
@@ -6,7 +6,6 @@ that nothing is lost; a key that one side never carries, as in a stored baseline
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from clnrm_nb.diff.drafts import Draft
@@ -17,10 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from clnrm_nb.diff.options import DiffOptions
+    from clnrm_nb.diff.quieting import Quieting
     from clnrm_nb.diff.side import Side
     from clnrm_nb.spans.table import SpanTable
 
-__all__ = ["extras", "quiet"]
+__all__ = ["extras"]
 
 _Where = Literal["resource", "attribute"]
 _What = Literal["resource", "attr"]
@@ -33,43 +33,21 @@ _Difference = tuple[int, int, Any, Any]
 _Holder = tuple[int, int, dict[str, Any], dict[str, Any]]
 """One span in both sides, what it or its resource said, and what it says."""
 
-_ATTRIBUTE_OPS: Final = frozenset({"attr~", "attr+", "attr-", "event~"})
 
-
-def extras(baseline: Side, current: Side, forth: Sequence[int], options: DiffOptions) -> list[Draft]:
+def extras(
+    baseline: Side, current: Side, forth: Sequence[int], options: DiffOptions, quieting: Quieting
+) -> list[Draft]:
     """Drafts of what the canonical form does not hold; needs both sides as tables."""
     if baseline.table is None or current.table is None:
         return []
     found = _volatile(baseline, current, baseline.table, current.table, forth)
     for draft in found:
         draft.counted = not options.volatile_defaults
-    if not options.ignore_timestamps:
-        found.extend(_durations(baseline, current, forth, options))
-    if options.order_sensitive:
-        found.extend(_orders(baseline, current, forth))
+    if not options.ignore_timestamps or quieting.asks("duration"):
+        found.extend(_durations(baseline, current, forth, options, quieting))
+    if options.order_sensitive or quieting.asks("order"):
+        found.extend(_orders(baseline, current, forth, options, quieting))
     return found
-
-
-def quiet(drafts: Sequence[Draft], options: DiffOptions) -> None:
-    """Mark drafts that a setting takes out of the count."""
-    if not options.ignore_attributes and not options.attributes:
-        return
-    for draft in drafts:
-        if draft.op in _ATTRIBUTE_OPS and draft.key is not None:
-            key = draft.key
-            if draft.op != "event~" and any(fnmatchcase(key, glob) for glob in options.ignore_attributes):
-                draft.counted, draft.rule = False, "ignore_attributes"
-            elif draft.op == "attr~" and _tolerated(key, draft.old, draft.new, options):
-                draft.counted, draft.rule = False, "tolerance"
-
-
-def _tolerated(key: str, old: Any, new: Any, options: DiffOptions) -> bool:
-    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in (old, new)):
-        return False
-    for glob, (absolute, relative) in options.attributes.items():
-        if fnmatchcase(key, glob):
-            return bool(abs(new - old) <= max(absolute, relative * abs(old)))
-    return False
 
 
 def _rows(baseline: Side, current: Side, forth: Sequence[int]) -> Iterator[tuple[int, int, int, int]]:
@@ -146,16 +124,21 @@ def _volatile_draft(what: str, key: str, differences: Sequence[_Difference]) -> 
     )
 
 
-def _durations(baseline: Side, current: Side, forth: Sequence[int], options: DiffOptions) -> Iterator[Draft]:
+def _durations(
+    baseline: Side, current: Side, forth: Sequence[int], options: DiffOptions, quieting: Quieting
+) -> Iterator[Draft]:
     a, b = baseline.table, current.table
     assert a is not None
     assert b is not None
     for i, j, row, row_b in _rows(baseline, current, forth):
+        rule = quieting.check("duration", (i, j)) if quieting.asks("duration") else None
         old, new = a.span(row).duration_ms, b.span(row_b).duration_ms
-        if old is None or new is None:
+        if (rule is None and options.ignore_timestamps) or old is None or new is None:
             continue
-        far = abs(new - old) > options.duration_ms
-        if far and max(old, new) > options.duration_ratio * min(old, new):
+        floor_ms, ratio = options.duration_ms, options.duration_ratio
+        if rule is not None:
+            floor_ms, ratio = rule.value.get("floor_ms", 0.0), rule.value.get("ratio", 1.0)
+        if abs(new - old) > floor_ms and max(old, new) > ratio * min(old, new):
             yield Draft(
                 op="duration",
                 at=i,
@@ -165,14 +148,19 @@ def _durations(baseline: Side, current: Side, forth: Sequence[int], options: Dif
                 new=round(new, 3),
                 spans=(i,),
                 spans_b=(j,),
-                rule="duration",
-                reason="it differs by more than both tolerances",
+                rule=rule.id if rule else "duration",
+                reason=rule.reason if rule else "it differs by more than both tolerances",
             )
 
 
-def _orders(baseline: Side, current: Side, forth: Sequence[int]) -> Iterator[Draft]:
+def _orders(
+    baseline: Side, current: Side, forth: Sequence[int], options: DiffOptions, quieting: Quieting
+) -> Iterator[Draft]:
     for i, j in enumerate(forth):
         if j < 0 or len(baseline.children[i]) < 2 or i == baseline.n:  # noqa: PLR2004  # one has no order
+            continue
+        rule = quieting.check("order", (i, j)) if quieting.asks("order") else None
+        if rule is None and not options.order_sensitive:
             continue
         stayed = [
             child
@@ -192,6 +180,6 @@ def _orders(baseline: Side, current: Side, forth: Sequence[int]) -> Iterator[Dra
                 new=new,
                 spans=(i,),
                 spans_b=(j,),
-                rule="order",
-                reason="its children start in another order",
+                rule=rule.id if rule else "order",
+                reason=rule.reason if rule else "its children start in another order",
             )

@@ -316,6 +316,8 @@ class Diff:
         Values that were left out of the comparison, by key.
     notes : tuple of str
         What a reader should know: cut cycles, orphans, scope versions.
+    matched : mapping of str to int
+        How many edits and checked spans each tolerance rule was about, by its id.
     """
 
     baseline_digest: str
@@ -326,6 +328,7 @@ class Diff:
     spans: tuple[SpanPair, ...] = ()
     ignored: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    matched: Mapping[str, int] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         """Whether anything counts."""
@@ -354,8 +357,10 @@ class Diff:
 
     @cached_property
     def quieted(self) -> dict[str, int]:
-        """Edits that do not count, by rule."""
-        return dict(Counter(edit.rule for edit in self.edits if not edit.counted))
+        """Edits that do not count, by rule; what only several rules quiet together, under each of them."""
+        return dict(
+            Counter(rule for edit in self.edits if not edit.counted for rule in edit.rule.split(", "))
+        )
 
     @cached_property
     def by_id(self) -> dict[str, Edit]:

@@ -10,8 +10,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clnrm_nb.baseline import BaselineReview, Comparison, compare_run
+from clnrm_nb.baseline.tolerances import Tolerances
+from clnrm_nb.baseline.uses import note_uses, stale
 from clnrm_nb.executor.outcome import worst
 from clnrm_nb.pipeline.judge import consequence
+from clnrm_nb.pipeline.tolerating import terms_of
 from clnrm_nb.report.diffs import TraceDiff
 
 if TYPE_CHECKING:
@@ -19,7 +22,10 @@ if TYPE_CHECKING:
 
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
+    from clnrm_nb.diff.rules import Rule
+    from clnrm_nb.errors import Diagnostic
     from clnrm_nb.executor.outcome import TestOutcome
+    from clnrm_nb.pipeline.lookup import AnyTest
     from clnrm_nb.pipeline.request import ComparisonRequest
     from clnrm_nb.report.verdict import Leave
     from clnrm_nb.state import State
@@ -38,7 +44,9 @@ def compare(
     at: str,
     leave: Leave,
     suite: Collection[str] | None,
-) -> TraceDiff:
+    tests: Sequence[AnyTest] = (),
+    rules: Sequence[Rule] = (),
+) -> tuple[TraceDiff, list[Diagnostic]]:
     """Compare every scenario that ran, set the statuses that follow, and tell what differs.
 
     Parameters
@@ -47,7 +55,18 @@ def compare(
         Judged; completed in place.
     suite : collection of str, optional
         Ids of all tests and scenarios, if the whole project ran.
+    tests : sequence of LoadedTest or KnownTest
+        Where the scenarios stand, what decisions keep of their files, and the rules these hold.
+    rules : sequence of Rule
+        The project's (:func:`clnrm_nb.baseline.rulefile.read`).
+
+    Returns
+    -------
+    TraceDiff
+    list of Diagnostic
+        About rules: which have expired, and which match nothing any more (CLN708). The diff has them too.
     """
+    terms = terms_of(tests)
 
     def compared() -> list[Comparison]:
         return compare_run(
@@ -57,7 +76,9 @@ def compare(
             settings=settings,
             run_id=run_id,
             at=at,
+            terms=terms,
             suite=suite,
+            rules=rules,
             ci=request.ci and not request.update,
         )
 
@@ -71,14 +92,28 @@ def compare(
     if request.update:
         comparisons = [_incomplete(comparison) for comparison in comparisons]
     _apply(outcomes, comparisons)
-    return TraceDiff.of_run(
+    if not request.ci:
+        note_uses(comparisons, state, run_id)
+    own = [rule for one in terms.values() for rule in one.rules]
+    findings = [*Tolerances().expired([*own, *rules]), *stale(_held(comparisons), state)]
+    diff = TraceDiff.of_run(
         comparisons,
         {outcome.id: outcome.spans for outcome in outcomes if outcome.spans is not None},
         leave=leave,
         is_ci=request.ci,
         only_diffs=settings.diff.show_only_diffs,
         depth=settings.diff.max_display_depth,
+        findings=findings,
     )
+    return diff, findings
+
+
+def _held(comparisons: Sequence[Comparison]) -> list[Rule]:
+    """Every rule that held in a comparison, once."""
+    found: list[Rule] = []
+    for comparison in comparisons:
+        found += [rule for rule in comparison.rules if rule not in found]
+    return found
 
 
 def _refused(comparison: Comparison, reason: str | None) -> Comparison:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from clnrm_nb.baseline.rulefile import read as read_rules
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.executor.masking import mask_outcome, mask_spans
 from clnrm_nb.executor.outcome import CommandOutcome, ScenarioOutcome, TestOutcome
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
+    from clnrm_nb.errors import Diagnostic
     from clnrm_nb.pipeline.load import Loaded, LoadedTest
     from clnrm_nb.report.diffs import TraceDiff
     from clnrm_nb.secrets import Masker
@@ -31,7 +33,13 @@ __all__ = ["rejudge"]
 
 
 def rejudge(
-    loaded: Loaded, given: Sequence[SpanTable], *, project: Project, settings: Settings, masker: Masker
+    loaded: Loaded,
+    given: Sequence[SpanTable],
+    *,
+    project: Project,
+    settings: Settings,
+    masker: Masker,
+    ci: bool = False,
 ) -> RunResult:
     """Judge the tests of a file.
 
@@ -43,6 +51,8 @@ def rejudge(
         Spans to judge, all together; empty: those of each test's last run, with its commands.
     masker : Masker
         Hides secrets, as a run would.
+    ci : bool
+        Where it is compared too (``baseline.compare``): write nothing.
 
     Raises
     ------
@@ -53,6 +63,9 @@ def rejudge(
     outcomes: list[TestOutcome] = []
     for table in given:
         mask_spans(table, masker)
+    rules = read_rules(project) if settings.baseline.compare else ()
+    diff: TraceDiff | None = None
+    of_rules: list[Diagnostic] = []
     with State.open(project.state_dir) as state:
         for test in loaded.tests:
             if test.test is None:
@@ -61,9 +74,24 @@ def rejudge(
                 outcome = _given(test, given) if given else _stored(test, state)
                 outcomes.append(judge(test, outcome))
             mask_outcome(outcomes[-1], masker)
+        if settings.baseline.compare:
+            diff, of_rules = compare(
+                outcomes,
+                ComparisonRequest(ci=ci),
+                project=project,
+                settings=settings,
+                state=state,
+                run_id=new_run_id(),
+                at=dated(started_at),
+                leave=Leave(not_evaluated=settings.executor.allow_not_evaluated),
+                suite=None,
+                tests=loaded.tests,
+                rules=rules,
+            )
     return RunResult(
         outcomes,
-        [*settings.diagnostics, *loaded.diagnostics],
+        [*settings.diagnostics, *loaded.diagnostics, *of_rules],
+        diff=diff,
         command="analyze",
         started_at=started_at,
         duration_ms=(perf_counter() - started) * 1e3,
@@ -83,7 +111,7 @@ def compare_stored(loaded: Loaded, *, project: Project, settings: Settings, ci: 
     now = datetime.now(UTC)
     with State.open(project.state_dir) as state:
         outcomes = [_stored(test, state) for test in loaded.tests if test.test is not None]
-        return compare(
+        diff, _ = compare(
             outcomes,
             ComparisonRequest(ci=ci),
             project=project,
@@ -93,7 +121,10 @@ def compare_stored(loaded: Loaded, *, project: Project, settings: Settings, ci: 
             at=dated(now),
             leave=Leave(not_evaluated=settings.executor.allow_not_evaluated),
             suite=None,
+            tests=loaded.tests,
+            rules=read_rules(project),
         )
+    return diff
 
 
 def _given(test: LoadedTest, tables: Sequence[SpanTable]) -> TestOutcome:

@@ -23,6 +23,7 @@ from clnrm_nb.pipeline.record import record
 from clnrm_nb.pipeline.secrets import hiding, masker_of
 from clnrm_nb.pipeline.select import select
 from clnrm_nb.pipeline.telling import tell_whole
+from clnrm_nb.pipeline.tolerating import terms_of
 from clnrm_nb.reaper.ownership import this_process
 from clnrm_nb.report.results import Leave, RunResult
 from clnrm_nb.report.view import dated
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
+    from clnrm_nb.diff.rules import Rule
+    from clnrm_nb.errors import Diagnostic
     from clnrm_nb.executor.control import Control
     from clnrm_nb.executor.events import EventName, Listener
     from clnrm_nb.pipeline.execution import Execution
@@ -128,6 +131,7 @@ async def _carried_out(
     tables: LiveTables | None,
     control: Control | None,
 ) -> RunResult:
+    rules = _rules_of(project) if request.comparison is not None else ()
     with rare_collections(), State.open(project.state_dir) as state:
         with phase("clnrm.load"):
             caching = Caching(
@@ -154,8 +158,16 @@ async def _carried_out(
                     tables=tables,
                     masker=masker,
                     control=control,
+                    rules=rules,
                 )
             return await run.carry_out()
+
+
+def _rules_of(project: Project) -> Sequence[Rule]:
+    """The project's tolerance rules: a broken file is told about before anything is run."""
+    from clnrm_nb.baseline.rulefile import read
+
+    return read(project)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +195,10 @@ class _Run:
         tables: LiveTables | None,
         masker: Masker,
         control: Control | None,
+        rules: Sequence[Rule],
     ) -> None:
         self._request = request
+        self._rules = rules
         self._project = project
         self._settings = settings
         self._started = started
@@ -388,10 +402,11 @@ class _Run:
 
     def _result(self, outcomes: list[TestOutcome]) -> RunResult:
         diff = None
+        of_rules: list[Diagnostic] = []
         if self._request.comparison is not None:
             from clnrm_nb.pipeline.compare import compare
 
-            diff = compare(
+            diff, of_rules = compare(
                 outcomes,
                 self._request.comparison,
                 project=self._project,
@@ -401,10 +416,12 @@ class _Run:
                 at=dated(self._started.at),
                 leave=self._leave,
                 suite=_suite(self._request, self._caching.tests, self._project),
+                tests=self._chosen,
+                rules=self._rules,
             )
         return RunResult(
             outcomes,
-            [*self._settings.diagnostics, *self._caching.tests.diagnostics],
+            [*self._settings.diagnostics, *self._caching.tests.diagnostics, *of_rules],
             diff=diff,
             started_at=self._started.at,
             duration_ms=(perf_counter() - self._started.clock_s) * 1e3,
@@ -433,6 +450,10 @@ class _Run:
                 **(self._ledger.spans if self._ledger else {}),
             },
             moved_from=resumed.recorded_in if resumed else {},
+            made_of={
+                name: (terms.source_hash, terms.vars_hash)
+                for name, terms in terms_of(self._valid(self._chosen).values()).items()
+            },
         )
         result.add_findings(self._caching.export())
 

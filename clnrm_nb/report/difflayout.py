@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from clnrm_nb.baseline.compare import Comparison
+    from clnrm_nb.baseline.threeway import ThreeWay
+    from clnrm_nb.diff import DiffOptions
     from clnrm_nb.diff.model import Cause, Diff, Edit, SpanPair
     from clnrm_nb.errors import Diagnostic
     from clnrm_nb.spans.table import SpanTable
@@ -56,6 +58,12 @@ class Compared:
         What the baseline is, where it is a file of its own.
     baseline_digest, trace_digest : str, optional
         What is known of them where there is no diff.
+    file : str, optional
+        The baseline's file from the project root.
+    options : DiffOptions, optional
+        What counted.
+    three_way : ThreeWay, optional
+        What of it the main branch has already.
     """
 
     test_id: str
@@ -72,6 +80,9 @@ class Compared:
     baseline_name: str | None = None
     baseline_digest: str | None = None
     trace_digest: str | None = None
+    file: str | None = None
+    options: DiffOptions | None = None
+    three_way: ThreeWay | None = None
 
     @property
     def id(self) -> str:
@@ -112,7 +123,7 @@ def of_comparison(comparison: Comparison, spans: SpanTable | None, reviews: Mapp
         comparison.scenario,
         comparison.status,
         comparison.diff,
-        baseline=baseline.table if baseline else None,
+        baseline=comparison.reference or (baseline.table if baseline else None),
         # The rows that were compared, in the order in which they were.
         current=None if spans is None else of_scenario(spans, comparison.scenario),
         code=comparison.code,
@@ -123,6 +134,8 @@ def of_comparison(comparison: Comparison, spans: SpanTable | None, reviews: Mapp
         baseline_name=comparison.file if comparison.from_trace_file else None,
         baseline_digest=baseline.digest if baseline else None,
         trace_digest=comparison.digest,
+        file=comparison.file,
+        options=comparison.options,
     )
 
 

@@ -84,11 +84,18 @@ def compared_markdown(
     """One comparison: findings, its causes, the tree to unfold, what to do."""
     lines = [f"### {UNICODE.status.get(compared.status, '')} {escaped(compared.id)}", ""]
     if compared.diagnostics and with_findings:
-        lines += [f"- **{f.severity}** {f.code} {escaped(f.message)}" for f in compared.diagnostics]
+        for f in compared.diagnostics:
+            lines.append(f"- **{f.severity}** {f.code} {escaped(f.message)}")
+            if f.hint:
+                lines.append(f"  {escaped(f.hint)}")
         lines.append("")
     diff = compared.diff
     if diff is None or not diff.counted:
         return lines
+    if compared.three_way is not None:
+        from clnrm_nb.report.threeway import three_way_markdown
+
+        lines += three_way_markdown(compared)
     totals = diff.totals.items()
     signs = (f"{UNICODE.status[word]} {number_text(number)} {word}" for word, number in totals if number)
     lines += [" · ".join(signs), "", "| change | where | why |", "|---|---|---|"]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from clnrm_nb.diff.model import Diff
     from clnrm_nb.errors import Diagnostic
     from clnrm_nb.report.lines import Line
+    from clnrm_nb.report.tables import Table
     from clnrm_nb.report.text import Mask
     from clnrm_nb.spans.table import SpanTable
 
@@ -67,7 +68,7 @@ class TraceDiff(Judged):
         Text shows what differs, with what is above it, and counts the rest.
     depth : int
         Levels that text shows; deeper ones are counted.
-    view : {"tree", "side-by-side"}
+    view : {"tree", "side-by-side", "three-way"}
         What the report for people shows of each comparison.
     reviewer : callable, optional
         What :meth:`review` calls with this object.
@@ -371,6 +372,10 @@ class TraceDiff(Judged):
             from clnrm_nb.report.diffsides import side_lines
 
             return side_lines(self, signs=signs, width=width, only_diffs=only_diffs, depth=self.depth)
+        if self.view == "three-way":
+            from clnrm_nb.report.threeway import three_way_lines
+
+            return three_way_lines(self, signs=signs, width=width, is_verbose=verbose)
         from clnrm_nb.report.difftext import diff_lines
 
         return diff_lines(
@@ -391,6 +396,15 @@ class TraceDiff(Judged):
 
         return diff_waterfall(self.layout, rows, only_differences=only_diffs)
 
+    def three_way(self) -> Table:
+        """How each edit stands to the main branch: one row an edit.
+
+        Without ``view="three-way"`` or ``main`` of :func:`clnrm_nb.api.diff` nothing of main is known.
+        """
+        from clnrm_nb.report.threeway import three_way_table
+
+        return three_way_table(self)
+
     def review(self) -> Any:
         """Decide the pending differences, where there is a front end for it.
 
@@ -407,9 +421,12 @@ class TraceDiff(Judged):
         return self._reviewer(self)
 
     def __repr__(self) -> str:
-        from clnrm_nb.report.difftext import diff_lines
+        if self.view == "three-way":
+            lines = self.lines(width=_TEXT_WIDTH)
+        else:
+            from clnrm_nb.report.difftext import diff_lines
 
-        lines = diff_lines(self, signs=UNICODE, width=_TEXT_WIDTH, only_diffs=True, depth=self.depth)
+            lines = diff_lines(self, signs=UNICODE, width=_TEXT_WIDTH, only_diffs=True, depth=self.depth)
         text = to_plain(lines, 120)
         if len(text) <= _LONGEST_PLAIN:
             return text
@@ -421,7 +438,9 @@ class TraceDiff(Judged):
         """All comparisons as HTML, without a frame around it."""
         from clnrm_nb.report.diffview import diff_html
 
-        return diff_html(self, budget_bytes=budget_bytes, rows=min(rows, self._max_rows))
+        beside = self.three_way().html() if self.view == "three-way" else ""
+        left = max(budget_bytes - len(beside.encode()), budget_bytes // 2)
+        return beside + diff_html(self, budget_bytes=left, rows=min(rows, self._max_rows))
 
     def document(
         self, rows: int = ROWS_IN_DOCUMENT, *, budget_bytes: int = _DOCUMENT_BYTES

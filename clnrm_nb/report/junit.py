@@ -146,8 +146,7 @@ def _case(suite: ET.Element, case: Case, *, lets_not_evaluated: bool) -> str | N
         classname=_legal(case.test),
         time=_seconds(case.duration_ms),
     )
-    if case.is_cached:
-        _properties(element, {"cached": "true"})
+    _properties(element, {**({"cached": "true"} if case.is_cached else {}), **case.properties})
     verdict = _verdict(element, case, lets_not_evaluated=lets_not_evaluated)
     if case.is_flaky and verdict is None:
         flaky = ET.SubElement(element, "flakyFailure", message=_legal(case.message or "passed in a retry"))

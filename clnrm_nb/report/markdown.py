@@ -105,7 +105,10 @@ def _output(stream: str, text: str) -> Iterator[str]:
 def _finding(finding: Mapping[str, Any]) -> str:
     place = place_text(finding)
     where = f"{escaped(place)}: " if place else ""
-    return f"- **{finding['severity']}** {finding['code']} {where}{escaped(finding['message'])}"
+    # Of a comparison it says how to see it again; of others it is for whoever edits the file.
+    is_comparison = str(finding["code"]).startswith("CLN70") and finding.get("hint")
+    hint = f"\n  {escaped(finding['hint'])}" if is_comparison else ""
+    return f"- **{finding['severity']}** {finding['code']} {where}{escaped(finding['message'])}{hint}"
 
 
 def escaped(text: str) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from clnrm_nb.errors import Diagnostic
     from clnrm_nb.report.lines import Line
     from clnrm_nb.report.signs import Signs
+    from clnrm_nb.spans.loaders import LoadReport
 
 __all__ = ["Trace"]
 
@@ -52,6 +53,8 @@ class Trace:
         Most spans of a durable output (``notebook.max_rows``).
     is_live : bool
         The tables are still growing: take what is there now.
+    loading : LoadReport, optional
+        What there is to say about the file the spans were read from.
 
     Attributes
     ----------
@@ -76,12 +79,14 @@ class Trace:
         max_rows: int = ROWS_IN_DOCUMENT,
         command: str = "spans",
         is_live: bool = False,
+        loading: LoadReport | None = None,
     ) -> None:
         pairs: Sequence[tuple[str | None, SpanTable]]
         pairs = [(test_id, source)] if isinstance(source, SpanTable) else source
         if is_live:
             # What one thread reads while another appends must stand still.
             pairs = [(name, table.select(range(len(table)))) for name, table in pairs]
+        self.loading = loading
         self._findings = [json_ready(finding.to_json(), mask) for finding in findings]
         self._shown = Details()
         order = scenarios or {}
@@ -219,7 +224,9 @@ class Trace:
         findings = [
             text for finding in self._findings for text in finding_lines(finding, signs=signs, width=width)
         ]
-        return [[(heading(layout), "bold")], *tree, *findings]
+        remarks = self.loading.remarks if self.loading is not None else []
+        said = [[(f"note: {remark}", "dim")] for remark in remarks]
+        return [[(heading(layout), "bold")], *tree, *findings, *said]
 
     def waterfall(self, *, rows: int = 1_400) -> Any:
         """A plotly figure: one bar a span, at most `rows` of them (at most 1,400, which browsers bear)."""

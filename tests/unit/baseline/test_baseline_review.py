@@ -241,8 +241,9 @@ def test_an_unused_file_is_named_only_when_the_whole_suite_ran(place):
     assert [c.code for c in whole] == [None, "CLN706"]
     assert [c.diagnostics[0].severity for c in (whole[1], in_ci[1])] == ["warning", "error"]
     assert [c.code for c in failed] == [None]
-    (name,) = re.findall(r"git rm '(.*)'", hint)
+    (name,) = re.findall(r"`(\.clnrm/.*json)`", whole[1].diagnostics[0].message)
     assert (place.root / name).is_file()
+    assert "gc --unused" in hint
 
 
 def test_a_scenario_without_spans_and_without_a_baseline_is_not_compared(place):
