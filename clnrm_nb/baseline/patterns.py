@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-from clnrm_nb.diff.causes import shown
+from clnrm_nb.diff.sentences import shown
 from clnrm_nb.spans.content import canonical_json
 
 if TYPE_CHECKING:
