@@ -22,13 +22,13 @@ from clnrm_nb.diff.notes import schema_step
 from clnrm_nb.diff.sentences import is_rekeyed, sentence, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from clnrm_nb.diff.leads import Lead
-    from clnrm_nb.diff.model import Edit
+    from clnrm_nb.diff.model import Diff, Edit
     from clnrm_nb.diff.side import Side
 
-__all__ = ["group"]
+__all__ = ["failed_first", "group"]
 
 _SHARED: Final = frozenset({"service", "scope", "resource~", "resource+", "resource-", "attr~"})
 _SUBTREES: Final = frozenset({"insert", "delete", "wrap", "unwrap", "count"})
@@ -67,6 +67,19 @@ def group(
         for (quiet, cause_id), members in ordered
     )
     return tuple(edit for _, members in ordered for edit in members), causes
+
+
+def failed_first(diff: Diff, edits: Container[str]) -> Diff:
+    """A diff whose causes with one of these edits come first: those of spans an expectation failed on."""
+    foremost = [
+        cause for cause in diff.causes if cause.counted and any(name in edits for name in cause.edits)
+    ]
+    if not foremost:
+        return diff
+    causes = (*foremost, *(cause for cause in diff.causes if cause not in foremost))
+    order = {cause.cause_id: place for place, cause in enumerate(causes)}
+    ordered = sorted(diff.edits, key=lambda edit: (not edit.counted, order.get(edit.cause_id, len(order))))
+    return replace(diff, causes=causes, edits=tuple(ordered))
 
 
 def _leads(edits: Sequence[Edit], current: Side, baseline: Side | None, step: str | None) -> list[Lead]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from clnrm_nb.diff.causes import failed_first
 from clnrm_nb.diff.model import STATUSES
 from clnrm_nb.spans.canonical import of_scenario
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from clnrm_nb.baseline.compare import Comparison
     from clnrm_nb.baseline.threeway import ThreeWay
@@ -115,17 +116,32 @@ class Compared:
         return bool(self.diff)
 
 
-def of_comparison(comparison: Comparison, spans: SpanTable | None, reviews: Mapping[str, str]) -> Compared:
-    """A comparison of a run with its baseline, beside the spans of its test."""
+def of_comparison(
+    comparison: Comparison,
+    spans: SpanTable | None,
+    reviews: Mapping[str, str],
+    failed: Container[tuple[str, str]] = (),
+) -> Compared:
+    """A comparison of a run with its baseline, beside the spans of its test.
+
+    What differs at `failed` spans, by trace and span id, comes first.
+    """
     baseline = comparison.baseline
+    # The rows that were compared, in the order in which they were.
+    current = None if spans is None else of_scenario(spans, comparison.scenario)
+    diff = comparison.diff
+    if failed and diff is not None and current is not None:
+        ids = list(zip(current.trace_id, current.span_id, strict=True))
+        pairs = [pair for pair in diff.spans if pair.current_row is not None and pair.edits]
+        edits = {name for pair in pairs if ids[pair.current_row or 0] in failed for name in pair.edits}
+        diff = failed_first(diff, edits)
     return Compared(
         comparison.test_id,
         comparison.scenario,
         comparison.status,
-        comparison.diff,
+        diff,
         baseline=comparison.reference or (baseline.table if baseline else None),
-        # The rows that were compared, in the order in which they were.
-        current=None if spans is None else of_scenario(spans, comparison.scenario),
+        current=current,
         code=comparison.code,
         composed=bool(baseline and baseline.composed),
         version=baseline.version if baseline else None,
