@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from clnrm_nb.diff.sentences import sentence, value_pair
+from clnrm_nb.diff.sentences import is_rekeyed, sentence, value_pair
 from clnrm_nb.diff.text import footer
 from clnrm_nb.report.difflayout import DiffLayout
 from clnrm_nb.report.difftext import note_text
@@ -191,7 +191,7 @@ def _edit_row(edit: Edit, review: str | None) -> str:
     beside = "" if edit.counted else f"<br><span class=q>not counted ({escape(edit.rule)})</span>"
     if review:
         beside += f"<br><span class=q>{escape(review)}</span>"
-    key = f"<code>{escape(edit.key)}</code> " if edit.key else ""
+    key = f"<code>{escape(edit.key)}</code> " if edit.key and not is_rekeyed(edit) else ""
     # Old and new value of a move are its places.
     place = "" if edit.op == "move" else f"{escape(place_text(edit))}<br>"
     return (

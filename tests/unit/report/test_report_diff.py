@@ -727,3 +727,15 @@ def test_a_renamed_service_does_not_hide_what_else_changed_in_a_window() -> None
     assert [layout.pairs[place].name for place in window.places] == ["span 0", "span 399"]
     assert "span 399" in Page(diff.html(rows=20)).text
     assert "span 399" in diff.side_by_side()
+
+
+def test_a_renamed_key_is_said_by_its_two_names_in_every_form() -> None:
+    old, new = (
+        SpanTable([Span("t", str(i), f"s{i}", attributes={key: f"v{i}"}) for i in range(3)])
+        for key in ("http.method", "http.request.method")
+    )
+    diff = TraceDiff.of_tables(compare(old, new), old, new, names=("a", "b"))
+    texts = [diff.tree(), diff.side_by_side(), Page(diff.html()).text, render_report(diff, "markdown")]
+
+    assert edit_text(diff.comparisons[0].edits[0]) == "attribute renamed: http.method → http.request.method"
+    assert all("http.request.method" in text and '{"key"' not in text for text in texts)
