@@ -19,6 +19,7 @@ from clnrm_nb.diff.interner import Interner
 from clnrm_nb.diff.matching import Why, subtree_cost
 from clnrm_nb.diff.merge import merge
 from clnrm_nb.diff.model import Diff
+from clnrm_nb.diff.notes import concurrency_notes, scope_notes
 from clnrm_nb.diff.options import DiffOptions
 from clnrm_nb.diff.portfolio import match
 from clnrm_nb.diff.pricing import Prices
@@ -122,6 +123,8 @@ def diff_of(a: Side, b: Side, *, options: DiffOptions, pairing: Pairing | None =
         notes=(
             *(f"baseline: {note}" for note in a.notes),
             *(f"current: {note}" for note in b.notes),
+            *scope_notes(a, b),
+            *concurrency_notes(a, b, pairing.forth),
         ),
     )
 
