@@ -7,10 +7,11 @@ on their content alone, so that a diff and its inverse come from the same matchi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.diff.anchors import anchor_spans, anchor_subtrees, vote_containers
 from clnrm_nb.diff.matching import Matching, subtree_cost
+from clnrm_nb.diff.model import COSTS
 from clnrm_nb.diff.moves import pair_between, pair_moves
 from clnrm_nb.diff.pricing import COST, ITEM
 from clnrm_nb.diff.renames import pair_renames
@@ -18,13 +19,16 @@ from clnrm_nb.diff.repair import repair
 from clnrm_nb.diff.rounds import drain, revisit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from clnrm_nb.diff.content import Contents
     from clnrm_nb.diff.pricing import Prices
     from clnrm_nb.diff.trees import Tree
 
 __all__ = ["match"]
+
+_MANY: Final = 4
+"""Of fewer changed pairs no subtree costs more than both apart but a leaf."""
 
 
 def match(a: Tree, b: Tree, prices: Prices) -> Matching:
@@ -83,10 +87,51 @@ def _find_the_rest(matching: Matching) -> None:
 
 
 def _part(matching: Matching) -> None:
-    """Leaves that cost more together than apart are two spans."""
-    a, b = matching.a, matching.b
-    for i, j in enumerate(matching.forth[:-1]):
-        if j >= 0 and a.own[i] != b.own[j] and not a.children[i] and not b.children[j]:
-            moved = matching.forth[a.parent[i]] != b.parent[j]
-            if matching.contents.cost(a.own[i], b.own[j]) + 6 * moved > 2 * subtree_cost(1):
-                matching.unpair(i)
+    """Subtrees that cost more together than apart are two: a pair of leaves, and larger ones."""
+    a, b, forth = matching.a, matching.b, matching.forth
+    n_dear = 0
+    for i, j in enumerate(forth[:-1]):
+        if j >= 0 and a.own[i] != b.own[j]:
+            n_dear += 1
+            if not a.children[i] and not b.children[j]:
+                moved = forth[a.parent[i]] != b.parent[j]
+                cost = matching.contents.cost(a.own[i], b.own[j]) + COSTS["move"] * moved
+                if cost > 2 * subtree_cost(1):
+                    matching.unpair(i)
+    if n_dear >= _MANY:
+        _part_subtrees(matching)
+
+
+def _part_subtrees(matching: Matching) -> None:
+    a, b, forth = matching.a, matching.b, matching.forth
+    inside = _inside(a, forth, lambda i: _cost_of(matching, i))
+    inside_b = _inside(b, matching.back, lambda _: 0)
+    done = 0
+    for i in range(a.n):
+        j = forth[i]
+        if i < done or j < 0:
+            continue
+        if inside[i] + inside_b[j] > subtree_cost(a.size[i]) + subtree_cost(b.size[j]):
+            done = i + a.size[i]
+            for spot in range(i, done):
+                if j <= forth[spot] < j + b.size[j]:
+                    matching.unpair(spot)
+
+
+def _cost_of(matching: Matching, i: int) -> int:
+    a, b, j = matching.a, matching.b, matching.forth[i]
+    moved = matching.forth[a.parent[i]] != b.parent[j]
+    return matching.contents.edits(a.own[i], b.own[j])[0] + COSTS["move"] * moved
+
+
+def _inside(tree: Tree, mates: Sequence[int], cost_of: Callable[[int], int]) -> list[int]:
+    """About what the edits in each subtree cost; pairs cost what `cost_of` says."""
+    found = [0] * (tree.n + 1)
+    for spot in range(tree.n - 1, -1, -1):
+        above = tree.parent[spot]
+        if mates[spot] >= 0:
+            found[spot] += cost_of(spot)
+        else:
+            found[spot] += 2 + COSTS["insert"] * (mates[above] >= 0)
+        found[above] += found[spot]
+    return found
