@@ -17,6 +17,7 @@ from clnrm_nb.diff.pricing import COST, ITEM
 from clnrm_nb.diff.renames import pair_renames
 from clnrm_nb.diff.repair import repair
 from clnrm_nb.diff.rounds import drain, revisit
+from clnrm_nb.diff.structure import structure_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -104,7 +105,12 @@ def _part(matching: Matching) -> None:
 
 def _part_subtrees(matching: Matching) -> None:
     a, b, forth = matching.a, matching.b, matching.forth
-    inside = _inside(a, forth, lambda i: _cost_of(matching, i))
+    moved = {i for i, _ in structure_of(forth, matching.back, a, b).moves}
+
+    def cost_of(i: int) -> int:
+        return matching.contents.edits(a.own[i], b.own[forth[i]])[0] + COSTS["move"] * (i in moved)
+
+    inside = _inside(a, forth, cost_of)
     inside_b = _inside(b, matching.back, lambda _: 0)
     done = 0
     for i in range(a.n):
@@ -116,12 +122,6 @@ def _part_subtrees(matching: Matching) -> None:
             for spot in range(i, done):
                 if j <= forth[spot] < j + b.size[j]:
                     matching.unpair(spot)
-
-
-def _cost_of(matching: Matching, i: int) -> int:
-    a, b, j = matching.a, matching.b, matching.forth[i]
-    moved = matching.forth[a.parent[i]] != b.parent[j]
-    return matching.contents.edits(a.own[i], b.own[j])[0] + COSTS["move"] * moved
 
 
 def _inside(tree: Tree, mates: Sequence[int], cost_of: Callable[[int], int]) -> list[int]:
