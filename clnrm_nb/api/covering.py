@@ -94,10 +94,7 @@ def _refuse(manifest: str, findings: Sequence[Diagnostic]) -> None:
 
 
 def _given(files: Sequence[str | Path], input_format: str | None) -> tuple[SpanTable, list[str]]:
-    table = SpanTable()
-    for file in files:
-        table.extend(read_table(file, input_format))
-    return table, [str(file) for file in files]
+    return read_table(files, input_format), [str(file) for file in files]
 
 
 def _stored(here: Context) -> tuple[SpanTable, list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,8 +20,9 @@ from clnrm_nb.report.render import render_report
 from clnrm_nb.report.results import RunResult, Trace
 from clnrm_nb.report.spanviews import GraphView, SpanList, Text
 from clnrm_nb.scenario.model import NamePattern
+from clnrm_nb.spans.loaders import LoadReport
 from clnrm_nb.spans.loaders import load as load_spans
-from clnrm_nb.spans.loaders.sources import read
+from clnrm_nb.spans.loaders.sources import Stream, opened
 from clnrm_nb.spans.table import SpanTable
 from clnrm_nb.state import State
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from clnrm_nb.report.render import Format
+
+TraceSource = str | Path | bytes
 
 _log = logging.getLogger(__name__)
 
@@ -37,49 +41,95 @@ _RECORDING: Final = b'"clnrm-recording/'
 _LOOK_BYTES: Final = 4_096
 """How far into a file a recording says that it is one: first of all, in those that are written here."""
 
-__all__ = ["SCENARIO_FILES", "analyze", "graph", "load_trace", "read_table", "report", "spans"]
+__all__ = [
+    "SCENARIO_FILES",
+    "analyze",
+    "graph",
+    "load_trace",
+    "read_reported",
+    "read_table",
+    "report",
+    "spans",
+]
 
 
-def load_trace(source: str | Path | bytes, *, input_format: str | None = None) -> Trace:
+def load_trace(
+    source: TraceSource | Sequence[TraceSource], *, input_format: str | None = None, strict: bool = False
+) -> Trace:
     """Read a trace file of any known format, recognised by its content.
 
     Parameters
     ----------
-    source : path, bytes or ``"-"``
-        ``"-"`` is standard input.
+    source : path, bytes or ``"-"``, or a list of these
+        ``"-"`` is standard input. Several are read as one: rotated files, or files of
+        several services.
     input_format : str, optional
         Overrules recognition.
+    strict : bool
+        Take a source of which a part cannot be read for an error.
+
+    Returns
+    -------
+    Trace
+        Its ``loading`` is the report of what was found and what was skipped.
 
     Raises
     ------
     ClnrmError
         It cannot be read, or holds no span (with the reason).
     """
-    name = None if isinstance(source, bytes) else str(source)
-    return Trace([(name, read_table(source, input_format))])
+    several = list(source) if isinstance(source, (list, tuple)) else [source]
+    name = ", ".join(str(each) for each in several if not isinstance(each, bytes)) or None
+    table, loading = read_reported(source, input_format, strict=strict)
+    return Trace([(name, table)], loading=loading)
 
 
-def read_table(source: str | Path | bytes, input_format: str | None) -> SpanTable:
-    """The spans of a trace file or a recording (``-``: standard input); what was skipped is warned about."""
-    name, data = read(source)
-    if input_format is None and _RECORDING in data[:_LOOK_BYTES]:
-        table = SpanTable()
-        for test in parse_recording(data) or ():
-            for recorded in test.spans.values():
-                table.extend(recorded)
-        if len(table):
-            return table
-    table, loading = load_spans(data, input_format=input_format, name=name)
+def read_table(source: TraceSource | Sequence[TraceSource], input_format: str | None) -> SpanTable:
+    """The spans of trace files or a recording (``-``: standard input); what was skipped is warned about."""
+    return read_reported(source, input_format)[0]
+
+
+def read_reported(
+    source: TraceSource | Sequence[TraceSource], input_format: str | None, *, strict: bool = False
+) -> tuple[SpanTable, LoadReport]:
+    """As :func:`read_table`, with what there is to say about it."""
+    several = [source] if isinstance(source, str | Path | bytes) else list(source)
+    table, loading = SpanTable(), None
+    with ExitStack() as files:
+        streams = [files.enter_context(opened(each)) for each in several]
+        recordings = [stream for stream in streams if input_format is None and _is_recording(stream)]
+        for stream in recordings:
+            table.extend(_recorded(stream))
+        others = [stream for stream in streams if stream not in recordings]
+        if others:
+            read, loading = load_spans(others, input_format=input_format, strict=strict)
+            table.extend(read)
+    if loading is None:
+        loading = LoadReport(", ".join(map(str, several)), "recording", entries=len(table), spans=len(table))
     for finding in loading.diagnostics:
         _log.warning("%s", finding)
-    return table
+    return table, loading
 
 
-def _table_of(source: str, here: Context, input_format: str | None) -> SpanTable:
+def _is_recording(stream: Stream) -> bool:
+    return _RECORDING in stream.peek(_LOOK_BYTES)
+
+
+def _recorded(stream: Stream) -> SpanTable:
+    """All spans of a recording; what only looks like one is read as any other file."""
+    data = stream.all()
+    table = SpanTable()
+    for test in parse_recording(data) or ():
+        for spans_of_scenario in test.spans.values():
+            table.extend(spans_of_scenario)
+    return table if len(table) else load_spans(data, name=stream.name)[0]
+
+
+def _table_of(source: str, here: Context, input_format: str | None) -> tuple[SpanTable, LoadReport | None]:
     """A trace file, or the spans of a test's last run (a scenario file stands for its test)."""
     is_file = source == "-" or Path(source).is_file()
     if is_file and not source.endswith(SCENARIO_FILES):
-        return read_table(source, input_format)
+        return read_reported(source, input_format)
     test_id, _, scenario = (here.project.relative(source) if is_file else source).partition("::")
     with State.open(here.project.state_dir) as state:
         stored = state.spans_of(test_id)
@@ -93,7 +143,7 @@ def _table_of(source: str, here: Context, input_format: str | None) -> SpanTable
     if scenario:
         rows = [row for row, name in enumerate(table.scenario) if name == scenario]
         table = table.select(rows)
-    return table
+    return table, None
 
 
 def spans(
@@ -117,10 +167,10 @@ def spans(
     """
     here = context_of(context, options)
     refuse_unknown("spans", options)
-    table = _table_of(str(source), here, input_format)
+    table, loading = _table_of(str(source), here, input_format)
     if grep is not None:
         table = table.select(_matching(table, grep))
-    return SpanList([(str(source), table)], attributes=show_attrs, events=show_events)
+    return SpanList([(str(source), table)], attributes=show_attrs, events=show_events, loading=loading)
 
 
 def _matching(table: SpanTable, pattern: str) -> list[int]:
@@ -159,7 +209,7 @@ def graph(
     """
     here = context_of(context, options)
     refuse_unknown("graph", options)
-    table = _table_of(str(source), here, input_format)
+    table, _ = _table_of(str(source), here, input_format)
     if name_filter is not None:
         pattern = NamePattern.of(name_filter)
         rows = [row for row, name in enumerate(table.name) if pattern.matches(name)]
@@ -213,9 +263,9 @@ def analyze(
     if not loaded.tests:
         raise ValidationFailedError(f"{file} holds no test", "CLN004", diagnostics=loaded.diagnostics)
     files = [traces] if isinstance(traces, (str, Path)) else list(traces)
-    given = [read_table(trace, input_format) for trace in files]
+    given = [read_table(files, input_format)] if files else []
     masker = masker_of(loaded.tests, variables.environ)
-    return rejudge(loaded, given, project=here.project, settings=here.settings, masker=masker)
+    return rejudge(loaded, given, project=here.project, settings=here.settings, masker=masker, ci=here.ci)
 
 
 def report(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from clnrm_nb.baseline.files import parse
+from clnrm_nb.baseline.files import header_of, parse
 from clnrm_nb.errors import ClnrmError, UsageError
 from clnrm_nb.state.objects import digest_of
 from clnrm_nb.state.reviews import Change
@@ -70,6 +70,26 @@ class Changes:
                 raise
         return name
 
+    def drop(self, path: Path) -> None:
+        """Remove a file that no scenario owns, its bytes kept.
+
+        Raises
+        ------
+        ClnrmError
+            CLN001: it cannot be kept or removed; it is as it was.
+        """
+        content = self._store.read(path)
+        if content is None:
+            return
+        header = header_of(content) or {}
+        kept = self._reviews.put_file(content)
+        name = f"dropped {digest_of(content)}"
+        change = Change(name, str(header.get("id", path.stem)), None, None, before=kept, after=None)
+        if kept is None or not self._reviews.add_change(change):
+            raise _not_kept(path.name)
+        self._store.replace(path, None)
+        self._reviews.remove([change.id])
+
     def note(self, decision: Decision) -> str:
         """Log a decision that changes no file; its name."""
         return self._log_it(replace(decision, parents=self._log.heads(decision.id)))
@@ -93,15 +113,12 @@ class Changes:
             for kept, content in zip(objects, (before, after), strict=True)
             if content is not None
         )
-        change = Change(
-            decision.hash, decision.id, decision.version, decision.digest, before=objects[0], after=objects[1]
-        )
+        # The file of a rule is no version of the baseline.
+        digest = decision.digest if decision.rule is None else f"rule {decision.rule['id']}"
+        version = decision.version if decision.rule is None else None
+        change = Change(decision.hash, decision.id, version, digest, before=objects[0], after=objects[1])
         if not (is_kept and self._reviews.add_change(change)):
-            raise ClnrmError(
-                f"the version of `{decision.id}` that would be replaced cannot be kept for undo",
-                "CLN001",
-                hint="the state directory cannot be written; nothing was changed",
-            )
+            raise _not_kept(decision.id)
 
     # ------------------------------------------------------------------------------------------ looking back
 
@@ -145,6 +162,23 @@ class Changes:
                     continue
         return found
 
+    def around(self, decision: Decision) -> tuple[bytes | None, bytes | None]:
+        """The bytes of a file before and after a decision about it.
+
+        Raises
+        ------
+        UsageError
+            This machine does not have them.
+        """
+        made = next((c for c in self._reviews.changes(decision.id) if c.decision == decision.hash), None)
+        if made is None:
+            raise UsageError(
+                f"this machine does not know what that {decision.action} about `{decision.id}` changed",
+                hint="take it out by hand; nothing was changed",
+            )
+        before, after = (self._reviews.file(kept) if kept else None for kept in (made.before, made.after))
+        return before, after
+
     def is_as_left(self, decision: Decision, content: bytes | None) -> bool:
         """Whether a file still is what a decision made of it, its ``composed`` mark aside."""
         if content is None:
@@ -156,3 +190,11 @@ class Changes:
             return parse(content, decision.id, name="").digest == decision.digest
         except ClnrmError:
             return False
+
+
+def _not_kept(name: str) -> ClnrmError:
+    return ClnrmError(
+        f"the version of `{name}` that would be replaced cannot be kept for undo",
+        "CLN001",
+        hint="the state directory cannot be written; nothing was changed",
+    )

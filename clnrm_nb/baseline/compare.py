@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from clnrm_nb.baseline.decisions import DecisionLog
-from clnrm_nb.baseline.difference import difference, options_of, plain
+from clnrm_nb.baseline.difference import difference, plain, read
 from clnrm_nb.baseline.files import parse, scenario_of
 from clnrm_nb.baseline.store import BaselineStore
+from clnrm_nb.baseline.timed import UNTIMED, needs_times, timed
+from clnrm_nb.baseline.tolerances import Tolerances, TwinsError
 from clnrm_nb.errors import ClnrmError, Diagnostic
-from clnrm_nb.spans.canonical import of_scenario, trace_digest
-from clnrm_nb.spans.loaders import load, write_otlp_json
+from clnrm_nb.spans.canonical import of_scenario
+from clnrm_nb.spans.loaders import LoadReport, load, write_otlp_json
+from clnrm_nb.spans.loaders.carried import comparable
 from clnrm_nb.state.reviews import PendingReview, Reviews
 
 if TYPE_CHECKING:
@@ -26,7 +29,10 @@ if TYPE_CHECKING:
     from clnrm_nb.baseline.files import Baseline
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
+    from clnrm_nb.diff import DiffOptions
     from clnrm_nb.diff.model import Diff
+    from clnrm_nb.diff.rules import Rule
+    from clnrm_nb.diff.side import Side
     from clnrm_nb.errors import Location
     from clnrm_nb.executor.outcome import TestOutcome
     from clnrm_nb.spans.table import SpanTable
@@ -37,6 +43,7 @@ __all__ = ["Comparison", "ComparisonStatus", "Terms", "compare_run", "confirm"]
 ComparisonStatus = Literal["same", "changed", "missing", "rejected", "unused", "incomplete", "error"]
 
 _NOT_RUN: Final = frozenset({"skipped", "interrupted", "error"})
+_THE_RUN: Final = LoadReport("the run", "otlp-proto")
 _SUITE_BREAKERS: Final = frozenset({"failed", "error", "interrupted"})
 
 
@@ -80,11 +87,22 @@ class Comparison:
     from_trace_file: bool = False
     table: SpanTable | None = None
     """The run's spans that were compared; rows are the ``current_row`` of the diff."""
+    rules: tuple[Rule, ...] = ()
+    """The tolerance rules that held."""
+    reference: SpanTable | None = None
+    """The stored run that stood for the baseline, where times are compared; rows are the ``baseline_row``."""
+    options: DiffOptions | None = None
+    """What counted, where there were two sides."""
 
     @property
     def is_failure(self) -> bool:
         """Whether it must turn something red."""
         return any(finding.severity == "error" for finding in self.diagnostics)
+
+    @property
+    def is_checked_only(self) -> bool:
+        """Whether the trace is the accepted one, and only what is checked beside it differs."""
+        return self.baseline is not None and self.digest == self.baseline.digest
 
     def to_json(self) -> dict[str, Any]:
         """One entry of ``data.diffs`` (``format.md`` 11.3)."""
@@ -111,14 +129,31 @@ class Terms:
     Parameters
     ----------
     source_hash, vars_hash : str or None
-        For the decision log.
+        Hashes of its file as people edit it and of the variables it read, for the decision log.
     location : Location or None
-        Where findings about its scenarios are shown.
+        Where findings about the test are shown.
+    scenarios : mapping of str to Location
+        Where those about a scenario are.
+    rules : tuple of Rule
+        The tolerance rules of its scenario file.
+    rules_at : Location or None
+        Where these are written.
+    run, at : str or None
+        The run its spans come from, where that is not the one that compares them.
     """
 
     source_hash: str | None = None
     vars_hash: str | None = None
     location: Location | None = None
+    scenarios: Mapping[str, Location] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
+    rules_at: Location | None = None
+    run: str | None = None
+    at: str | None = None
+
+    def place(self, scenario: str | None) -> Location | None:
+        """Where a finding about a scenario, or about the test itself, is shown."""
+        return self.scenarios.get(scenario or "", self.location)
 
 
 def compare_run(
@@ -131,6 +166,7 @@ def compare_run(
     at: str,
     terms: Mapping[str, Terms] | None = None,
     suite: Collection[str] | None = None,
+    rules: Sequence[Rule] = (),
     ci: bool = False,
 ) -> list[Comparison]:
     """Compare everything that ran, after it was judged.
@@ -144,6 +180,8 @@ def compare_run(
     terms : mapping of test id to Terms
     suite : collection of str, optional
         Ids of all tests and scenarios of the project, if the whole suite ran; else nothing is called unused.
+    rules : sequence of Rule
+        The project's tolerance rules.
     ci : bool
         Write nothing; what is missing or unused fails.
 
@@ -153,7 +191,7 @@ def compare_run(
         In the order of `outcomes`, then unused files by name. A scenario without spans and without a baseline
         has none.
     """
-    run = _Run(project, state, settings, run_id, at, ci=ci)
+    run = _Run(project, state, settings, run_id, at, ci=ci, tolerances=Tolerances(rules))
     found: list[Comparison] = []
     for outcome in outcomes:
         if outcome.status in _NOT_RUN - {"error"} or outcome.spans is None:
@@ -189,11 +227,13 @@ class _Run:
     run_id: str
     at: str
     ci: bool
+    tolerances: Tolerances
     store: BaselineStore = field(init=False)
     log: DecisionLog = field(init=False)
     reviews: Reviews = field(init=False)
     _same: list[str] = field(default_factory=list)
     _trace_file: SpanTable | ClnrmError | None = None
+    _trace_report: LoadReport | None = None
     _is_trace_file_read: bool = False
 
     def __post_init__(self) -> None:
@@ -222,34 +262,51 @@ class _Run:
         self, baseline_id: str, table: SpanTable, outcome: TestOutcome, terms: Terms
     ) -> Comparison | None:
         scenario = baseline_id.removeprefix(f"{outcome.id}::") if baseline_id != outcome.id else None
-        digest = trace_digest(table)
-        plain = Comparison(baseline_id, outcome.id, scenario, "same", digest=digest, table=table)
+        side = read(table)
+        fresh = Comparison(baseline_id, outcome.id, scenario, "same", digest=side.digest, table=table)
         try:
             baseline = self.store.load(baseline_id)
             reference = baseline.table if baseline else self._from_trace_file(baseline_id, table)
+            if reference is None and not len(table):
+                return None
+            options = self.tolerances.options(self.settings.diff, baseline_id, terms.rules)
+        except TwinsError as error:
+            finding = replace(error.diagnostic, test=fresh.test_id, scenario=scenario).at(terms.rules_at)
+            return replace(fresh, status="error", code=error.code, diagnostics=(finding,))
         except ClnrmError as error:
-            return self._damaged(plain, error)
-        if reference is None and not len(table):
-            return None
-        comparison = plain
+            return self._damaged(fresh, error)
+        comparison = fresh
         if baseline is not None:
-            comparison = replace(plain, baseline=baseline, file=self.store.name(self.store.path(baseline_id)))
+            comparison = replace(fresh, baseline=baseline, file=self.store.name(self.store.path(baseline_id)))
         elif reference is not None:
-            comparison = replace(plain, file=self.settings.diff.baseline_path, from_trace_file=True)
+            comparison = replace(fresh, file=self.settings.diff.baseline_path, from_trace_file=True)
         if reference is not None:
-            comparison = replace(
-                comparison,
-                diff=difference(
-                    reference,
-                    table,
-                    options_of(self.settings.diff),
-                    digest=baseline.digest if baseline else None,
-                ),
-            )
+            comparison = self._differing(comparison, reference, side, options)
         judged = self._judge(comparison, outcome, terms)
         if not self.ci:
-            self._remember(judged, table, outcome, terms)
+            self._remember(judged, table, outcome, terms, options)
         return judged
+
+    def _differing(
+        self, comparison: Comparison, reference: SpanTable, side: Side, options: DiffOptions
+    ) -> Comparison:
+        """With its diff; where times are asked for, from a stored run that equals the baseline."""
+        baseline, run = comparison.baseline, None
+        is_timed = baseline is not None and needs_times(options)
+        if baseline is not None and is_timed:
+            run = timed(baseline, self.log, self.state)
+        digest = baseline.digest if baseline and run is None else None
+        against: SpanTable | Side = side
+        notes: tuple[str, ...] = ()
+        if comparison.from_trace_file and self._trace_report is not None:
+            # A file of another form than the run's is compared in what both can say.
+            assert comparison.table is not None
+            reference, against, notes = comparable(reference, self._trace_report, comparison.table, _THE_RUN)
+        found = difference(reference if run is None else run, against, options, digest=digest)
+        found = replace(found, notes=(*notes, *found.notes)) if notes else found
+        if is_timed and run is None:
+            found = replace(found, notes=(*found.notes, UNTIMED))
+        return replace(comparison, diff=found, rules=options.rules, options=options, reference=run)
 
     def _judge(self, comparison: Comparison, outcome: TestOutcome, terms: Terms) -> Comparison:
         rejection = self.log.rejection(comparison.id, comparison.digest or "")
@@ -272,21 +329,28 @@ class _Run:
         finding = Diagnostic(
             code,
             message,
-            hint=self._hint(comparison.id, code),
+            hint=self._hint(comparison, code),
             severity="error" if is_needed else "info",
             test=comparison.test_id,
             scenario=comparison.scenario,
-        ).at(terms.location)
+        ).at(terms.place(comparison.scenario))
         return replace(comparison, status=status, code=code, diagnostics=(finding,))
 
-    def _hint(self, baseline_id: str, code: str) -> str | None:
+    def _hint(self, comparison: Comparison, code: str) -> str:
+        """What to do, as commands that can be copied to a machine where somebody looks."""
+        if code == "CLN704" and comparison.is_checked_only:
+            return (
+                "the trace is the accepted one, so there is nothing to accept: see the rule or setting named"
+            )
+        test_file, baseline_id = comparison.test_id.partition("[")[0], comparison.id
+        there = "on your machine " if self.ci else ""
         if code == "CLN707":
-            return "`clnrm explain CLN614` says what makes a trace incomplete"
-        if self.ci:
-            return "compare and review it locally: `clnrm diff`, then `clnrm review`"
+            return f"{there}`clnrm explain CLN614` says what makes a trace incomplete"
         if code == "CLN701":
-            return f"use `clnrm baseline accept '{baseline_id}'`"
-        return f"`clnrm review '{baseline_id}'` decides what to keep"
+            first = f"`clnrm run '{test_file}'`, then " if self.ci else "use "
+            return f"{there}{first}`clnrm baseline accept '{baseline_id}'`"
+        decide = f"`clnrm review '{baseline_id}'` decides what to keep"
+        return f"{there}`clnrm diff '{test_file}'` shows it again, {decide}" if self.ci else decide
 
     def _damaged(self, comparison: Comparison, error: ClnrmError) -> Comparison:
         finding = replace(error.diagnostic, test=comparison.test_id, scenario=comparison.scenario)
@@ -311,7 +375,7 @@ class _Run:
             path = Path(self.project.root, self.settings.diff.baseline_path)
             if path.is_file():
                 try:
-                    self._trace_file = load(path)[0]
+                    self._trace_file, self._trace_report = load(path)
                 except ClnrmError as error:
                     self._trace_file = error
         if isinstance(self._trace_file, ClnrmError):
@@ -322,11 +386,21 @@ class _Run:
 
     # --------------------------------------------------------------------------------------- for later
 
-    def _remember(self, comparison: Comparison, table: SpanTable, outcome: TestOutcome, terms: Terms) -> None:
+    def _remember(
+        self,
+        comparison: Comparison,
+        table: SpanTable,
+        outcome: TestOutcome,
+        terms: Terms,
+        options: DiffOptions,
+    ) -> None:
         if comparison.status == "same":
             self._same.append(comparison.id)
             if comparison.baseline and comparison.baseline.composed:
                 self._confirm(comparison)
+            return
+        if comparison.is_checked_only:
+            self._same.append(comparison.id)
             return
         if comparison.status not in ("changed", "missing", "rejected"):
             return
@@ -340,8 +414,8 @@ class _Run:
                 id=comparison.id,
                 test_id=comparison.test_id,
                 scenario=comparison.scenario,
-                run=self.run_id,
-                at=self.at,
+                run=terms.run or self.run_id,
+                at=terms.at or self.at,
                 digest=comparison.digest or "",
                 trace=trace,
                 span_count=len(table),
@@ -351,7 +425,7 @@ class _Run:
                 state="rejected" if comparison.status == "rejected" else "pending",
                 source_hash=terms.source_hash,
                 vars_hash=terms.vars_hash,
-                options=plain(options_of(self.settings.diff)),
+                options=plain(options),
             )
         )
 
@@ -372,12 +446,9 @@ class _Run:
     # ------------------------------------------------------------------------------------------ unused
 
     def unused(self, suite: Collection[str]) -> list[Comparison]:
-        """Files that no scenario owns, by their names: what they hold may be anything."""
-        owned = {self.store.path(baseline_id) for baseline_id in suite}
+        """Files that no scenario owns."""
         found = []
-        for stored in self.store.files():
-            if stored.path in owned:
-                continue
+        for stored in self.store.unowned(suite):
             name = self.store.name(stored.path)
             unused_id = stored.id or stored.path.stem
             test_id, scenario = scenario_of(unused_id)
@@ -385,7 +456,7 @@ class _Run:
                 "CLN706",
                 f"no scenario owns `{name}`" + (f" (`{stored.id}`)" if stored.id else ""),
                 file=name,
-                hint=f"if its scenario is gone for good, delete the file (`git rm '{name}'`)",
+                hint="if its scenario is gone for good, `clnrm baseline gc --unused` removes the file",
                 severity="error" if self.ci else "warning",
             )
             found.append(

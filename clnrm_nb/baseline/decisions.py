@@ -11,7 +11,7 @@ import getpass
 import hashlib
 import json
 import subprocess
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from clnrm_nb.config.writing import write_atomically
@@ -49,14 +49,14 @@ class Decision:
         Trace digest of the file before it.
     edits, causes : tuple of str
         Ids that were accepted one by one; empty for a whole trace.
-    rule : str or None
-        Id of the tolerance rule.
+    rule : dict or None
+        The tolerance rule as it was written, and under ``file`` where.
     at : str
         UTC, ISO 8601 with ``Z``.
     by, reason : str
         Who and why.
     run, source_hash, vars_hash : str or None
-        The run it is about, and hashes of the rendered scenario file and its variables.
+        The run it is about, and hashes of the scenario file and the variables it read.
     clnrm_nb : str
         Version of the program.
     parents : tuple of str
@@ -73,7 +73,7 @@ class Decision:
     reason: str = ""
     edits: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
-    rule: str | None = None
+    rule: dict[str, Any] | None = field(default=None, hash=False)
     run: str | None = None
     source_hash: str | None = None
     vars_hash: str | None = None
@@ -117,17 +117,20 @@ def _read(document: Any) -> Decision | None:
     values = {key: value for key, value in document.items() if key != "format"}
     if set(values) != {field.name for field in fields(Decision)} or values["action"] not in get_args(Action):
         return None
-    for key, value in values.items():
-        if key in _LISTS:
-            if not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
-                return None
-            values[key] = tuple(value)
-        elif key == "version":
-            if not (value is None or type(value) is int):
-                return None
-        elif not (isinstance(value, str) or (value is None and key not in _TEXTS)):
-            return None
+    if not all(_is_fit(key, value) for key, value in values.items()):
+        return None
+    values.update((key, tuple(values[key])) for key in _LISTS)
     return Decision(**values)
+
+
+def _is_fit(key: str, value: Any) -> bool:
+    if key == "rule":
+        return value is None or (isinstance(value, dict) and isinstance(value.get("id"), str))
+    if key in _LISTS:
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    if key == "version":
+        return value is None or type(value) is int
+    return isinstance(value, str) or (value is None and key not in _TEXTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,7 @@ class Decided:
     ----------
     id : str
     action : str
-        ``accept``, ``reject``, ``restore``, ``undo``.
+        ``accept``, ``reject``, ``restore``, ``rule``, ``undo``.
     changed : bool
         Whether a decision was made (under ``dry_run``: would be). An identical trace needs none.
     version, digest : int, str or None
@@ -146,7 +149,7 @@ class Decided:
     previous : str or None
         Trace digest of the file before.
     file : str
-        The baseline file from the project root.
+        The baseline file from the project root; of a rule the file it was written to.
     edits : tuple of str
         Edits accepted one by one, with those they required.
     left : int
@@ -168,6 +171,8 @@ class Decided:
     left: int = 0
     decision: str | None = None
     refused: str | None = None
+    rule: str | None = None
+    """Id of the rule that was written or taken out."""
 
 
 class DecisionLog:
@@ -190,7 +195,7 @@ class DecisionLog:
         self.directory = directory
         self.damaged: list[Diagnostic] = []
         self._by_id: dict[str, dict[str, Decision]] = {}
-        for path in sorted(directory.glob("*.json")) if directory.is_dir() else ():
+        for path in self._paths(name):
             decision = self._load(path)
             if decision is None:
                 message = f"the decision `{name(path)}` is not what its name says; it counts for nothing"
@@ -198,6 +203,23 @@ class DecisionLog:
                 self.damaged.append(Diagnostic("CLN702", message, hint=hint, severity="warning"))
             else:
                 self._by_id.setdefault(decision.id, {})[path.stem] = decision
+
+    def _paths(self, name: Callable[[Path], str]) -> list[Path]:
+        try:
+            found = sorted(self.directory.iterdir())
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            # Not the same as an empty log: somebody's rejection may be in there.
+            message = f"the decisions in `{name(self.directory)}` cannot be read: {error.strerror}"
+            self.damaged.append(Diagnostic("CLN001", message, severity="error"))
+            return []
+        return [path for path in found if path.suffix == ".json" and not path.name.startswith(".")]
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether the log could be looked at; if not, `damaged` says why."""
+        return not any(finding.code == "CLN001" for finding in self.damaged)
 
     @staticmethod
     def _load(path: Path) -> Decision | None:
@@ -237,13 +259,19 @@ class DecisionLog:
 
     def standing(self, baseline_id: str) -> list[Decision]:
         """Decisions that were not undone, oldest first; an ``undo`` takes back the last one that stood."""
-        stack: list[Decision] = []
-        for decision in self.of(baseline_id):
-            if decision.action != "undo":
-                stack.append(decision)
-            elif stack:
-                stack.pop()
-        return stack
+        return _standing(self.of(baseline_id))
+
+    def standing_at(self, baseline_id: str, names: Sequence[str]) -> list[Decision]:
+        """Decisions that stood once these had been made and nothing after them, oldest first."""
+        known = self._by_id.get(baseline_id, {})
+        reached: set[str] = set()
+        todo = [name for name in names if name in known]
+        while todo:
+            name = todo.pop()
+            if name not in reached:
+                reached.add(name)
+                todo += [parent for parent in known[name].parents if parent in known]
+        return _standing([decision for decision in self.of(baseline_id) if decision.hash in reached])
 
     def rejection(self, baseline_id: str, digest: str) -> Decision | None:
         """The standing decision that refuses this trace, unless it was accepted later."""
@@ -287,7 +315,8 @@ class DecisionLog:
 
     def verify(self, ids: Sequence[str] = ()) -> list[Diagnostic]:
         """What is wrong with the chain (CLN702): damaged files, and parents that are not there."""
-        found = [*self.damaged]
+        # Elsewhere a warning: it counts for nothing, and that may be all right. Here it is the question.
+        found = [replace(finding, severity="error") for finding in self.damaged]
         for baseline_id in ids or self.ids:
             known = self._by_id.get(baseline_id, {})
             found.extend(
@@ -301,6 +330,16 @@ class DecisionLog:
                 if parent not in known
             )
         return found
+
+
+def _standing(ordered: Sequence[Decision]) -> list[Decision]:
+    stack: list[Decision] = []
+    for decision in ordered:
+        if decision.action != "undo":
+            stack.append(decision)
+        elif stack:
+            stack.pop()
+    return stack
 
 
 def identity(given: str | None, directory: Path) -> str:

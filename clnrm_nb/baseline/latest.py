@@ -9,12 +9,14 @@ from clnrm_nb.baseline.files import scenario_of
 from clnrm_nb.spans.canonical import of_scenario, trace_digest
 from clnrm_nb.spans.loaders import load
 from clnrm_nb.spans.table import SpanTable
+from clnrm_nb.state.store import MADE_OF
 
 if TYPE_CHECKING:
+    from clnrm_nb.codes import Status
     from clnrm_nb.state import State
     from clnrm_nb.state.reviews import PendingReview, Reviews
 
-__all__ = ["Latest", "Latests"]
+__all__ = ["Latest", "Latests", "own_status"]
 
 _NO_TRACE: Final = ("skipped", "interrupted", "error")
 _COMPARISON: Final = "CLN70"
@@ -99,10 +101,21 @@ class Latests:
 
     def _stored(self, baseline_id: str, *, after: str) -> Latest | None:
         """From the last run that got to a verdict, if it is later than the review's."""
-        test_id, scenario = scenario_of(baseline_id)
-        row, test = self._last(test_id) or ({"run": ""}, {})
+        row, test = self._last(scenario_of(baseline_id)[0]) or ({"run": ""}, {})
         # Ids of runs ascend with time.
-        if row["run"] <= after or not _has_run(test, scenario):
+        return self._made(baseline_id, row, test) if row["run"] > after else None
+
+    def of_run(self, baseline_id: str, run_id: str) -> Latest | None:
+        """The trace that one stored run has of an id; ``None`` if it has none."""
+        test_id, _ = scenario_of(baseline_id)
+        test = next((test for test in self._tests(run_id) if test["id"] == test_id), None)
+        if test is None or test["status"] in _NO_TRACE:
+            return None
+        return self._made(baseline_id, {"run": run_id, "at": self._run.get("started_at", "")}, test)
+
+    def _made(self, baseline_id: str, row: dict[str, Any], test: dict[str, Any]) -> Latest | None:
+        test_id, scenario = scenario_of(baseline_id)
+        if not _has_run(test, scenario):
             return None
         content = self._state.spans_of(test_id, row["run"])
         if content is None and test.get("span_count"):
@@ -115,8 +128,9 @@ class Latests:
             trace_digest(table),
             row["run"],
             row["at"],
-            _status(test),
+            own_status(test),
             bool(test.get("complete", True)),
+            *(self._run["data"].get(MADE_OF, {}).get(test_id) or (None, None)),
         )
 
     def _last(self, test_id: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
@@ -141,7 +155,7 @@ def _has_run(test: dict[str, Any], scenario: str | None) -> bool:
     )
 
 
-def _status(test: dict[str, Any]) -> str:
+def own_status(test: dict[str, Any]) -> Status:
     """The test's status without what comparisons made of it."""
     errors = [found["code"] for found in test.get("diagnostics", ()) if found.get("severity") == "error"]
     is_otherwise_fine = all(
@@ -149,4 +163,5 @@ def _status(test: dict[str, Any]) -> str:
     ) and all(part.get("status") == "passed" for part in test.get("expectations", ()))
     if errors and is_otherwise_fine and all(code.startswith(_COMPARISON) for code in errors):
         return "passed"
-    return str(test["status"])
+    status: Status = test["status"]
+    return status

@@ -6,19 +6,19 @@ read says so and is never repaired on the way.
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import orjson
-
-from clnrm_nb.baseline.files import Baseline, parse
+from clnrm_nb.baseline.files import Baseline, header_of, parse
+from clnrm_nb.baseline.kept import Kept
 from clnrm_nb.config.project import safe_name
 from clnrm_nb.config.writing import write_atomically
 from clnrm_nb.errors import ClnrmError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from clnrm_nb.config.project import Project
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["BaselineStore", "StoredFile"]
 
 _LOCK_TIMEOUT_S: Final = 30.0
-_HEAD: Final = b'{"clnrm":'
-_HEAD_END: Final = b",\n"
+
+_parsed: Final[Kept[Baseline]] = Kept(max_spans=50_000)
+"""Baselines by the SHA-256 of their file and by id; nobody changes what is parsed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,24 +92,46 @@ class BaselineStore:
         """
         path = self.path(baseline_id)
         content = self.read(path)
-        return None if content is None else parse(content, baseline_id, name=self.name(path))
+        if content is None:
+            return None
+        # Parsed and checked once a process, as long as the file stays what it is.
+        key = f"{hashlib.sha256(content).hexdigest()} {baseline_id}"
+        found = _parsed.get(key)
+        if found is None:
+            found = parse(content, baseline_id, name=self.name(path))
+            _parsed.put(key, found, n_spans=len(found.table))
+        return found
 
     def files(self) -> list[StoredFile]:
-        """Every baseline file, by name."""
-        paths = sorted(self.directory.glob("*.json")) if self.directory.is_dir() else []
+        """Every baseline file, by name.
+
+        Raises
+        ------
+        ClnrmError
+            CLN001: the directory cannot be read.
+        """
+        try:
+            found = sorted(self.directory.iterdir())
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            name = self.name(self.directory)
+            raise ClnrmError(f"`{name}` cannot be read: {error.strerror}", "CLN001") from error
+        paths = [path for path in found if path.suffix == ".json" and not path.name.startswith(".")]
         return [StoredFile(path, self._id(path)) for path in paths]
+
+    def unowned(self, suite: Collection[str]) -> list[StoredFile]:
+        """Files that none of these ids owns, by their names: what they hold may be anything."""
+        owned = {self.path(baseline_id) for baseline_id in suite}
+        return [stored for stored in self.files() if stored.path not in owned]
 
     def _id(self, path: Path) -> str | None:
         try:
             with path.open("rb") as file:
-                line = file.readline()
-            if line.startswith(_HEAD) and line.endswith(_HEAD_END):
-                header: Any = orjson.loads(line[len(_HEAD) : -len(_HEAD_END)])
-            else:
-                header = orjson.loads(path.read_bytes())["clnrm"]
-            found = header["id"]
-        except (OSError, ValueError, KeyError, TypeError):
+                header = header_of(file.readline()) or header_of(path.read_bytes())
+        except OSError:
             return None
+        found = header.get("id") if header else None
         return found if isinstance(found, str) else None
 
     # ------------------------------------------------------------------------------------------ writing

@@ -38,7 +38,7 @@ __all__ = [
     "request_of",
 ]
 
-MANIFEST_VERSION: Final = f"{__version__}/{KEY_VERSION}/1"
+MANIFEST_VERSION: Final = f"{__version__}/{KEY_VERSION}/2"
 """Of everything that makes tests of files, and of how a manifest is written."""
 
 

@@ -136,7 +136,9 @@ def _given_secrets(rendered: Rendered) -> list[str]:
 
 def _expectations(test: TestFile) -> dict[str, Any]:
     of_scenarios = {one.name: plain(one.expect) for one in test.scenarios if one.expect is not None}
-    return {"test": plain(test.expect), "scenarios": of_scenarios}
+    judged = {"test": plain(test.expect), "scenarios": of_scenarios}
+    rules = {rule["id"]: plain(rule) for rule in test.tolerance}
+    return {**judged, "rules": rules} if rules else judged
 
 
 def _variables(rendered: Rendered, seal: Callable[[str], str]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from clnrm_nb.cache.entry import Entry
     from clnrm_nb.state.store import State
 
-__all__ = ["Verification", "clear", "evict", "is_among", "remove", "verify"]
+__all__ = ["Verification", "clear", "evict", "is_among", "locked", "remove", "verify"]
 
 _YOUNG_S: Final = 120.0
 _MOST_GARBAGE: Final = 1_000
@@ -135,7 +135,7 @@ def clear(state: State, paths: Sequence[str]) -> int:
         meant = [(row["file"],) for row in files if is_among(row["file"], [_file(path) for path in paths])]
         db.executemany("DELETE FROM cache_manifests WHERE file = ?", meant)
 
-    with _locked(state):
+    with locked(state):
         if not state.write(work):
             raise ClnrmError(
                 f"`{state.directory.name}` cannot be written", "CLN001", hint="nothing was cleared"
@@ -184,8 +184,14 @@ def _file(path: str) -> str:
 
 
 @contextmanager
-def _locked(state: State) -> Iterator[None]:
-    """Hold ``.clnrm/lock``; the system takes it from a process that dies."""
+def locked(state: State) -> Iterator[None]:
+    """Hold ``.clnrm/lock``; the system takes it from a process that dies.
+
+    Raises
+    ------
+    ClnrmError
+        CLN805: another process is clearing. CLN001: it cannot be written.
+    """
     from filelock import FileLock, Timeout
 
     lock = FileLock(state.directory / "lock", thread_local=False)

@@ -173,6 +173,14 @@ def _digests(noun: str) -> Callable[[Cause], str]:
     return told
 
 
+def _rule(cause: Cause) -> str:
+    name, _, key = cause.name.partition(".")
+    subject = f"tolerance rule {name}".rstrip()
+    if not key and None in (cause.before, cause.after):
+        return f"{subject} is {'new' if cause.before is None else 'gone'}"
+    return f"{subject} changed" + (f": {key}" if key else "")
+
+
 def _failed(cause: Cause) -> str:
     return "it did not pass the last time" + (f" ({cause.before})" if cause.before else "")
 
@@ -217,7 +225,7 @@ _SPECIAL: Final[dict[str, Callable[[Cause], str]]] = {
     "macros": _fixed("the macro library of clnrm_nb changed"),
     "baseline": _digests("baseline"),
     "baselines": _digests("baseline"),
-    "rules": _digests("tolerance rules"),
+    "rules": _rule,
     "no-entry": _fixed("this is its first run, or its last result is not stored any more"),
     "first": _fixed("it has not passed before: this is its first run"),
     "evicted": _fixed("no result of these inputs is stored: evicted, cleared, or its run kept none"),

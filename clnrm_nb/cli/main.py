@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import FrameType
 
+    from clnrm_nb.api import Context
+
 __all__ = ["main", "run_command_line"]
 
 
@@ -128,7 +130,10 @@ def carry_out(call: Call) -> int:
         if wants_review(context, options):
             ids = call.arguments[0] if call.arguments else ()
             return review(ids, context, by=options.get("by"), message=options.get("message"))
+    if call.command.name == "baseline gc" and sys.stdin.isatty() and sys.stderr.isatty():
+        options["ask"] = _may_go
     screen = Screen(call.command, context, options)
+    asks = call.command.name == "baseline learn" and _asks_about_rules(context, options)
     if call.command.name in ("run", "watch"):
         from clnrm_nb.cli.watch import wants_watch, watch
 
@@ -142,4 +147,22 @@ def carry_out(call: Call) -> int:
             options["listener"] = listener
         result = getattr(api, call.command.function)(*call.arguments, context=context, **options)
     screen.show(result)
+    if asks:
+        from clnrm_nb.cli.learn import ask
+
+        ask(result)
     return int(result.exit_code)
+
+
+def _asks_about_rules(context: Context, options: dict[str, Any]) -> bool:
+    from clnrm_nb.cli.review import wants_review
+
+    return wants_review(context, options) and not options.get("dry_run")
+
+
+def _may_go(files: Sequence[str]) -> bool:
+    """Ask for files that are about to be removed."""
+    for file in files:
+        click.echo(file, err=True)
+    what = "this baseline" if len(files) == 1 else f"these {len(files)} baselines"
+    return click.confirm(f"No scenario owns {what}. Remove?", err=True)

@@ -1,4 +1,4 @@
-"""Differences beside the canonical form: volatile items, durations, sibling order; and what does not count.
+"""Differences beside the canonical form: volatile items, durations, sibling order.
 
 None of these takes part in matching or in the certificate. Volatile differences are listed, not counted, so
 that nothing is lost; a key that one side never carries, as in a stored baseline, is counted as ignored only.
@@ -6,8 +6,7 @@ that nothing is lost; a key that one side never carries, as in a stored baseline
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from clnrm_nb.diff.drafts import Draft
 from clnrm_nb.diff.model import COSTS
@@ -17,10 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from clnrm_nb.diff.options import DiffOptions
+    from clnrm_nb.diff.quieting import Quieting
     from clnrm_nb.diff.side import Side
     from clnrm_nb.spans.table import SpanTable
 
-__all__ = ["extras", "quiet"]
+__all__ = ["extras"]
 
 _Where = Literal["resource", "attribute"]
 _What = Literal["resource", "attr"]
@@ -30,46 +30,29 @@ _WHERE: Final[dict[_What, _Where]] = {"resource": "resource", "attr": "attribute
 _Difference = tuple[int, int, Any, Any]
 """One span in both sides, its old and its new value."""
 
-_Holder = tuple[int, int, dict[str, Any], dict[str, Any]]
-"""One span in both sides, what it or its resource said, and what it says."""
 
-_ATTRIBUTE_OPS: Final = frozenset({"attr~", "attr+", "attr-", "event~"})
+class _Holders(NamedTuple):
+    """Spans in both sides, what they or their resources said, and what they say."""
+
+    pairs: Sequence[tuple[int, int]]
+    old: Sequence[dict[str, Any]]
+    new: Sequence[dict[str, Any]]
 
 
-def extras(baseline: Side, current: Side, forth: Sequence[int], options: DiffOptions) -> list[Draft]:
+def extras(
+    baseline: Side, current: Side, forth: Sequence[int], options: DiffOptions, quieting: Quieting
+) -> list[Draft]:
     """Drafts of what the canonical form does not hold; needs both sides as tables."""
     if baseline.table is None or current.table is None:
         return []
     found = _volatile(baseline, current, baseline.table, current.table, forth)
     for draft in found:
         draft.counted = not options.volatile_defaults
-    if not options.ignore_timestamps:
-        found.extend(_durations(baseline, current, forth, options))
-    if options.order_sensitive:
-        found.extend(_orders(baseline, current, forth))
+    if not options.ignore_timestamps or quieting.asks("duration"):
+        found.extend(_durations(baseline, current, forth, options, quieting))
+    if options.order_sensitive or quieting.asks("order"):
+        found.extend(_orders(baseline, current, forth, options, quieting))
     return found
-
-
-def quiet(drafts: Sequence[Draft], options: DiffOptions) -> None:
-    """Mark drafts that a setting takes out of the count."""
-    if not options.ignore_attributes and not options.attributes:
-        return
-    for draft in drafts:
-        if draft.op in _ATTRIBUTE_OPS and draft.key is not None:
-            key = draft.key
-            if draft.op != "event~" and any(fnmatchcase(key, glob) for glob in options.ignore_attributes):
-                draft.counted, draft.rule = False, "ignore_attributes"
-            elif draft.op == "attr~" and _tolerated(key, draft.old, draft.new, options):
-                draft.counted, draft.rule = False, "tolerance"
-
-
-def _tolerated(key: str, old: Any, new: Any, options: DiffOptions) -> bool:
-    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in (old, new)):
-        return False
-    for glob, (absolute, relative) in options.attributes.items():
-        if fnmatchcase(key, glob):
-            return bool(abs(new - old) <= max(absolute, relative * abs(old)))
-    return False
 
 
 def _rows(baseline: Side, current: Side, forth: Sequence[int]) -> Iterator[tuple[int, int, int, int]]:
@@ -84,34 +67,32 @@ def _rows(baseline: Side, current: Side, forth: Sequence[int]) -> Iterator[tuple
 def _volatile(baseline: Side, current: Side, a: SpanTable, b: SpanTable, forth: Sequence[int]) -> list[Draft]:
     """One draft a key, over all spans where it differs: where many do, they say nothing one by one."""
     keys = sorted(baseline.ignored.keys() & current.ignored.keys() | TEMPLATED.keys())
-    rows = list(_rows(baseline, current, forth))
-    spans = [(i, j, a.attributes[row], b.attributes[row_b]) for i, j, row, row_b in rows]
-    resources = _resources(rows, a, b)
+    pairs = [(i, j) for i, j in enumerate(forth[:-1]) if j >= 0]
+    rows = [(baseline.row[i] or 0, current.row[j] or 0) for i, j in pairs]
+    spans = _Holders(pairs, [a.attributes[row] for row, _ in rows], [b.attributes[row] for _, row in rows])
+    old, new = [a.resource[row] for row, _ in rows], [b.resource[row] for _, row in rows]
+    # Each two resources that paired spans have, at the first of those spans.
+    both = list(zip(map(id, old), map(id, new), strict=True))
+    first = sorted(dict(zip(reversed(both), range(len(both) - 1, -1, -1), strict=True)).values())
+    resources = _Holders(
+        [pairs[k] for k in first], [old[k].attributes for k in first], [new[k].attributes for k in first]
+    )
     return [*_drafts("attr", keys, spans), *_drafts("resource", keys, resources)]
 
 
-def _resources(rows: Sequence[tuple[int, int, int, int]], a: SpanTable, b: SpanTable) -> list[_Holder]:
-    """Each two resources that paired spans have, at the first of those spans."""
-    seen: set[tuple[int, int]] = set()
-    found: list[_Holder] = []
-    for i, j, row, row_b in rows:
-        old, new = a.resource[row], b.resource[row_b]
-        if old is not new and (id(old), id(new)) not in seen:
-            seen.add((id(old), id(new)))
-            found.append((i, j, old.attributes, new.attributes))
-    return found
-
-
-def _drafts(what: _What, keys: Sequence[str], holders: Sequence[_Holder]) -> Iterator[Draft]:
+def _drafts(what: _What, keys: Sequence[str], holders: _Holders) -> Iterator[Draft]:
     where = _WHERE[what]
     for key in keys:
         rule = fate(where, key)
         if rule == "kept":
             continue
+        old, new = [said.get(key) for said in holders.old], [said.get(key) for said in holders.new]
+        if old == new:
+            continue
         differences = [
-            (i, j, old.get(key), new.get(key))
-            for i, j, old, new in holders
-            if old.get(key) != new.get(key) and (rule == "dropped" or _is_alike(where, key, old, new))
+            (*pair, before, after)
+            for pair, before, after, was, now in zip(holders.pairs, old, new, *holders[1:], strict=True)
+            if before != after and (rule == "dropped" or _is_alike(where, key, was, now))
         ]
         if differences:
             yield _volatile_draft(what, key, differences)
@@ -146,16 +127,23 @@ def _volatile_draft(what: str, key: str, differences: Sequence[_Difference]) -> 
     )
 
 
-def _durations(baseline: Side, current: Side, forth: Sequence[int], options: DiffOptions) -> Iterator[Draft]:
+def _durations(
+    baseline: Side, current: Side, forth: Sequence[int], options: DiffOptions, quieting: Quieting
+) -> Iterator[Draft]:
     a, b = baseline.table, current.table
     assert a is not None
     assert b is not None
     for i, j, row, row_b in _rows(baseline, current, forth):
-        old, new = a.span(row).duration_ms, b.span(row_b).duration_ms
+        rule = quieting.check("duration", (i, j)) if quieting.asks("duration") else None
+        if rule is None and options.ignore_timestamps:
+            continue
+        old, new = _duration_ms(a, row), _duration_ms(b, row_b)
         if old is None or new is None:
             continue
-        far = abs(new - old) > options.duration_ms
-        if far and max(old, new) > options.duration_ratio * min(old, new):
+        floor_ms, ratio = options.duration_ms, options.duration_ratio
+        if rule is not None:
+            floor_ms, ratio = rule.value.get("floor_ms", 0.0), rule.value.get("ratio", 1.0)
+        if abs(new - old) > floor_ms and max(old, new) > ratio * min(old, new):
             yield Draft(
                 op="duration",
                 at=i,
@@ -165,14 +153,25 @@ def _durations(baseline: Side, current: Side, forth: Sequence[int], options: Dif
                 new=round(new, 3),
                 spans=(i,),
                 spans_b=(j,),
-                rule="duration",
-                reason="it differs by more than both tolerances",
+                rule=rule.id if rule else "duration",
+                reason=rule.reason if rule else "it differs by more than both tolerances",
             )
 
 
-def _orders(baseline: Side, current: Side, forth: Sequence[int]) -> Iterator[Draft]:
+def _duration_ms(table: SpanTable, row: int) -> float | None:
+    """As :attr:`Span.duration_ms <clnrm_nb.spans.model.Span.duration_ms>`, without making the span."""
+    start, end = table.start_ns[row], table.end_ns[row]
+    return None if start is None or end is None or end < start else (end - start) / 1e6
+
+
+def _orders(
+    baseline: Side, current: Side, forth: Sequence[int], options: DiffOptions, quieting: Quieting
+) -> Iterator[Draft]:
     for i, j in enumerate(forth):
         if j < 0 or len(baseline.children[i]) < 2 or i == baseline.n:  # noqa: PLR2004  # one has no order
+            continue
+        rule = quieting.check("order", (i, j)) if quieting.asks("order") else None
+        if rule is None and not options.order_sensitive:
             continue
         stayed = [
             child
@@ -192,6 +191,6 @@ def _orders(baseline: Side, current: Side, forth: Sequence[int]) -> Iterator[Dra
                 new=new,
                 spans=(i,),
                 spans_b=(j,),
-                rule="order",
-                reason="its children start in another order",
+                rule=rule.id if rule else "order",
+                reason=rule.reason if rule else "its children start in another order",
             )

@@ -207,6 +207,11 @@ class Edit:
     requires: tuple[str, ...] = ()
     patch: Patch = field(default_factory=Patch, repr=False, compare=False)
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether it is one change of many spans, such as a renamed service, that no single one tells."""
+        return len(self.current_spans) > 1 and self.op not in {"insert", "count"}
+
     def to_json(self) -> dict[str, Any]:
         """The form of ``format.md`` 8.2."""
         return {
@@ -311,6 +316,8 @@ class Diff:
         Values that were left out of the comparison, by key.
     notes : tuple of str
         What a reader should know: cut cycles, orphans, scope versions.
+    matched : mapping of str to int
+        How many edits and checked spans each tolerance rule was about, by its id.
     """
 
     baseline_digest: str
@@ -321,6 +328,7 @@ class Diff:
     spans: tuple[SpanPair, ...] = ()
     ignored: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    matched: Mapping[str, int] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         """Whether anything counts."""
@@ -349,8 +357,10 @@ class Diff:
 
     @cached_property
     def quieted(self) -> dict[str, int]:
-        """Edits that do not count, by rule."""
-        return dict(Counter(edit.rule for edit in self.edits if not edit.counted))
+        """Edits that do not count, by rule; what only several rules quiet together, under each of them."""
+        return dict(
+            Counter(rule for edit in self.edits if not edit.counted for rule in edit.rule.split(", "))
+        )
 
     @cached_property
     def by_id(self) -> dict[str, Edit]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from clnrm_nb.diff.rules import Rule
+
 __all__ = ["DiffOptions"]
 
 
@@ -31,6 +33,8 @@ class DiffOptions:
         Tolerances of a duration.
     attributes : mapping of str to (float, float)
         Tolerances of numbers by glob of the key: absolute, relative.
+    rules : tuple of Rule
+        The tolerance rules that hold for what is compared.
     """
 
     ignore_timestamps: bool = True
@@ -41,3 +45,4 @@ class DiffOptions:
     duration_ms: float = 0.0
     duration_ratio: float = 1.0
     attributes: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()

@@ -32,8 +32,14 @@ _MANY: Final = 4
 """Of fewer changed pairs no subtree costs more than both apart but a leaf."""
 
 
-def match(a: Tree, b: Tree, prices: Prices) -> Matching:
-    """The matching of two trees whose script costs least, ties to fewer items, then to the earlier pass."""
+def match(a: Tree, b: Tree, prices: Prices, *, repaired: bool = True) -> Matching:
+    """The matching of two trees whose script costs least, ties to fewer items, then to the earlier pass.
+
+    Parameters
+    ----------
+    repaired : bool
+        False: what is conflicted is left as the passes found it, in a third of the time.
+    """
     best: Matching | None = None
     least = 0
     for matching in _passes(a, b, prices.contents):
@@ -45,7 +51,8 @@ def match(a: Tree, b: Tree, prices: Prices) -> Matching:
             # One item that a pass finds is not bettered by another one's.
             break
     assert best is not None
-    repair(best, prices)
+    if repaired:
+        repair(best, prices)
     return best
 
 

@@ -291,6 +291,7 @@ def _manifest_test(test: LoadedTest, inputs: Inputs, mask: Mask) -> ManifestTest
     more = {
         "findings": [finding.to_json() for finding in test.diagnostics],
         "secrets": list(test.test.secrets.env),
+        "tolerance": list(test.test.tolerance),
     }
     return ManifestTest(
         id=test.test_id,

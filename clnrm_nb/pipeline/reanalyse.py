@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from clnrm_nb.baseline.latest import own_status
+from clnrm_nb.baseline.rulefile import read as read_rules
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.executor.masking import mask_outcome, mask_spans
 from clnrm_nb.executor.outcome import CommandOutcome, ScenarioOutcome, TestOutcome
-from clnrm_nb.pipeline.compare import compare
+from clnrm_nb.pipeline.compare import Origin, compare
 from clnrm_nb.pipeline.judge import errored, judge
 from clnrm_nb.pipeline.request import ComparisonRequest
 from clnrm_nb.report.results import Leave, RunResult
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
+    from clnrm_nb.errors import Diagnostic
     from clnrm_nb.pipeline.load import Loaded, LoadedTest
     from clnrm_nb.report.diffs import TraceDiff
     from clnrm_nb.secrets import Masker
@@ -31,7 +34,13 @@ __all__ = ["rejudge"]
 
 
 def rejudge(
-    loaded: Loaded, given: Sequence[SpanTable], *, project: Project, settings: Settings, masker: Masker
+    loaded: Loaded,
+    given: Sequence[SpanTable],
+    *,
+    project: Project,
+    settings: Settings,
+    masker: Masker,
+    ci: bool = False,
 ) -> RunResult:
     """Judge the tests of a file.
 
@@ -43,6 +52,8 @@ def rejudge(
         Spans to judge, all together; empty: those of each test's last run, with its commands.
     masker : Masker
         Hides secrets, as a run would.
+    ci : bool
+        Where it is compared too (``baseline.compare``): write nothing.
 
     Raises
     ------
@@ -53,6 +64,9 @@ def rejudge(
     outcomes: list[TestOutcome] = []
     for table in given:
         mask_spans(table, masker)
+    rules = read_rules(project) if settings.baseline.compare else ()
+    diff: TraceDiff | None = None
+    of_rules: list[Diagnostic] = []
     with State.open(project.state_dir) as state:
         for test in loaded.tests:
             if test.test is None:
@@ -61,9 +75,24 @@ def rejudge(
                 outcome = _given(test, given) if given else _stored(test, state)
                 outcomes.append(judge(test, outcome))
             mask_outcome(outcomes[-1], masker)
+        if settings.baseline.compare:
+            diff, of_rules = compare(
+                outcomes,
+                ComparisonRequest(ci=ci),
+                project=project,
+                settings=settings,
+                state=state,
+                run_id=new_run_id(),
+                at=dated(started_at),
+                leave=Leave(not_evaluated=settings.executor.allow_not_evaluated),
+                suite=None,
+                tests=loaded.tests,
+                rules=rules,
+            )
     return RunResult(
         outcomes,
-        [*settings.diagnostics, *loaded.diagnostics],
+        [*settings.diagnostics, *loaded.diagnostics, *of_rules],
+        diff=diff,
         command="analyze",
         started_at=started_at,
         duration_ms=(perf_counter() - started) * 1e3,
@@ -82,8 +111,13 @@ def compare_stored(loaded: Loaded, *, project: Project, settings: Settings, ci: 
     """
     now = datetime.now(UTC)
     with State.open(project.state_dir) as state:
-        outcomes = [_stored(test, state) for test in loaded.tests if test.test is not None]
-        return compare(
+        valid = [test for test in loaded.tests if test.test is not None]
+        outcomes = [_stored(test, state) for test in valid]
+        origins = {test.test_id: _origin(test.test_id, state) for test in valid}
+        for outcome in outcomes:
+            # A trace of a test that failed is shown, and accepted only by force.
+            outcome.status = origins[outcome.id].status
+        diff, _ = compare(
             outcomes,
             ComparisonRequest(ci=ci),
             project=project,
@@ -93,7 +127,11 @@ def compare_stored(loaded: Loaded, *, project: Project, settings: Settings, ci: 
             at=dated(now),
             leave=Leave(not_evaluated=settings.executor.allow_not_evaluated),
             suite=None,
+            tests=loaded.tests,
+            rules=read_rules(project),
+            origins=origins,
         )
+    return diff
 
 
 def _given(test: LoadedTest, tables: Sequence[SpanTable]) -> TestOutcome:
@@ -141,12 +179,18 @@ def _stored(test: LoadedTest, state: State) -> TestOutcome:
     )
 
 
+def _origin(test_id: str, state: State) -> Origin:
+    document = _last_document(test_id, state)
+    assert document is not None
+    return Origin(document["run"], document["at"], own_status(document))
+
+
 def _last_document(test_id: str, state: State) -> dict[str, Any] | None:
     for row in state.history([test_id]):
         run = state.run(row["run"])
         for document in run["data"]["tests"] if run else ():
             if document["id"] == test_id and document["span_count"]:
-                return dict(document)
+                return {**document, "run": row["run"], "at": row["at"]}
     return None
 
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from clnrm_nb.config.revision import head_of
 from clnrm_nb.errors import Diagnostic
 from clnrm_nb.pipeline.reuse import CachedOutcome
 from clnrm_nb.report.results import RunResult
 from clnrm_nb.state.evidence import Evidence
 from clnrm_nb.state.measures import MEASURES
+from clnrm_nb.state.store import GIT, MADE_OF
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,6 +41,7 @@ def record(
     mask: Mask,
     kept: Mapping[str, str] | None = None,
     moved_from: Mapping[str, str] | None = None,
+    made_of: Mapping[str, Sequence[str | None]] | None = None,
 ) -> None:
     """Store the run and write the files named by ``[report]``.
 
@@ -52,6 +55,8 @@ def record(
         Hides secrets in the files.
     kept, moved_from
         See :meth:`~clnrm_nb.state.store.State.save_run`.
+    made_of : mapping of test id to (str, str), optional
+        Hashes of files and of the variables they read, for decisions about traces of this run.
     evidence : sequence of Attempt
         Verdicts with the hashes of what they were reached from.
     """
@@ -75,6 +80,7 @@ def record(
     }
     workers = settings.executor.effective_worker_count
     document = {**result.head, "run": run_id, "workers": workers}
+    document["data"] = {**document["data"], MADE_OF: dict(made_of or {}), GIT: head_of(project.root)}
     if result.measures is not None:
         document["data"] = {**document["data"], MEASURES: result.measures.to_json()}
     state.save_run(

@@ -31,10 +31,12 @@ from clnrm_nb.state import State, new_run_id
 from clnrm_nb.state.journal import Journal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
+    from clnrm_nb.diff.rules import Rule
+    from clnrm_nb.errors import Diagnostic
     from clnrm_nb.executor.control import Control
     from clnrm_nb.executor.events import EventName, Listener
     from clnrm_nb.pipeline.execution import Execution
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from clnrm_nb.pipeline.ledger import Ledger
     from clnrm_nb.pipeline.load import LoadedTest
     from clnrm_nb.pipeline.lookup import AnyTest, Found
+    from clnrm_nb.pipeline.redacting import Redacting
     from clnrm_nb.pipeline.request import RunRequest
     from clnrm_nb.pipeline.resume import Resumption
     from clnrm_nb.report.results import Detail
@@ -128,6 +131,7 @@ async def _carried_out(
     tables: LiveTables | None,
     control: Control | None,
 ) -> RunResult:
+    rules = _rules_of(project)
     with rare_collections(), State.open(project.state_dir) as state:
         with phase("clnrm.load"):
             caching = Caching(
@@ -154,8 +158,18 @@ async def _carried_out(
                     tables=tables,
                     masker=masker,
                     control=control,
+                    rules=rules,
                 )
             return await run.carry_out()
+
+
+def _rules_of(project: Project) -> Sequence[Rule]:
+    """The project's tolerance rules: a broken file is told about before anything is run."""
+    if not (project.state_dir / "baselines" / "rules.toml").exists():
+        return ()
+    from clnrm_nb.baseline.rulefile import read
+
+    return read(project)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +197,10 @@ class _Run:
         tables: LiveTables | None,
         masker: Masker,
         control: Control | None,
+        rules: Sequence[Rule],
     ) -> None:
         self._request = request
+        self._rules = rules
         self._project = project
         self._settings = settings
         self._started = started
@@ -324,6 +340,7 @@ class _Run:
             backend=self._caching.backend,
             make_inputs=self._caching.make_inputs,
             control=self._control,
+            redact=self._redacting,
         )
         return await run_or_wait(
             tests,
@@ -384,14 +401,35 @@ class _Run:
     def _valid(tests: Sequence[AnyTest]) -> dict[str, LoadedTest]:
         return {test.test_id: test for test in tests if not isinstance(test, KnownTest) and test.test}
 
+    @property
+    def _redacting(self) -> Redacting | None:
+        """What hides what ``redact`` rules select; ``None``: there are none."""
+        is_ruled = (
+            "tolerance" in test.known.more
+            if isinstance(test, KnownTest)
+            else test.test and test.test.tolerance
+            for test in self._chosen
+        )
+        if not self._rules and not any(is_ruled):
+            return None
+        from clnrm_nb.pipeline.redacting import Redacting
+
+        return Redacting(self._rules, self._chosen) or None
+
     # -------------------------------------------------------------------------------------------- result
 
     def _result(self, outcomes: list[TestOutcome]) -> RunResult:
+        redacting = self._redacting
+        for outcome in outcomes if redacting else ():
+            # What was stored before there was such a rule holds what it hides.
+            if redacting and (outcome.cached or outcome.taken_over_from) and outcome.spans is not None:
+                redacting(outcome.id, outcome.spans)
         diff = None
+        of_rules: list[Diagnostic] = []
         if self._request.comparison is not None:
             from clnrm_nb.pipeline.compare import compare
 
-            diff = compare(
+            diff, of_rules = compare(
                 outcomes,
                 self._request.comparison,
                 project=self._project,
@@ -401,10 +439,12 @@ class _Run:
                 at=dated(self._started.at),
                 leave=self._leave,
                 suite=_suite(self._request, self._caching.tests, self._project),
+                tests=self._chosen,
+                rules=self._rules,
             )
         return RunResult(
             outcomes,
-            [*self._settings.diagnostics, *self._caching.tests.diagnostics],
+            [*self._settings.diagnostics, *self._caching.tests.diagnostics, *of_rules],
             diff=diff,
             started_at=self._started.at,
             duration_ms=(perf_counter() - self._started.clock_s) * 1e3,
@@ -433,8 +473,18 @@ class _Run:
                 **(self._ledger.spans if self._ledger else {}),
             },
             moved_from=resumed.recorded_in if resumed else {},
+            made_of=_made_of(self._valid(self._chosen).values()),
         )
         result.add_findings(self._caching.export())
+
+
+def _made_of(tests: Collection[LoadedTest]) -> dict[str, tuple[str | None, str | None]]:
+    """Hashes of files that were read and of the variables they read; of files not read, nothing is loaded."""
+    if not tests:
+        return {}
+    from clnrm_nb.pipeline.tolerating import terms_of
+
+    return {name: (terms.source_hash, terms.vars_hash) for name, terms in terms_of(tests).items()}
 
 
 def _suite(request: RunRequest, tests: Tests, project: Project) -> set[str] | None:

@@ -6,9 +6,11 @@ failed and none of those says so (an invalid file, a service that never got read
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Literal
 
+from clnrm_nb.diff.sentences import sentence
+from clnrm_nb.diff.text import rows
 from clnrm_nb.report.diffwords import counts_text, edit_text, place_text
 from clnrm_nb.report.text import number_text, value_text
 
@@ -63,6 +65,8 @@ class Case:
     stdout: str = ""
     stderr: str = ""
     properties: Mapping[str, str] = field(default_factory=dict)
+    quieted: Mapping[str, int] = field(default_factory=dict)
+    """Differences that do not count, by the rule that quiets them."""
 
     @property
     def id(self) -> str:
@@ -70,7 +74,11 @@ class Case:
         return f"{self.test}::{self.name}"
 
 
-_EDITS_IN_DETAIL = 20
+_EDITS_IN_DETAIL: Final = 20
+_TREES: Final = 20
+_TREE_LINES: Final = 40
+_TREE_WIDTH: Final = 100
+_MOST_IDS: Final = 100
 
 
 def cases_of(test: Mapping[str, Any], comparisons: Sequence[Compared] = ()) -> list[Case]:
@@ -193,9 +201,52 @@ def diff_cases(compared: Compared) -> list[Case]:
             message=_cause_message(cause),
             detail=_cause_detail(compared, diff, cause),
             code=code,
+            # Of very many causes the first are looked at; the tree of each costs as much as all spans.
+            stdout=cause_tree(diff, cause) if number < _TREES else "",
+            properties=_cause_properties(compared, cause),
+            # Told once a comparison.
+            quieted=diff.quieted if number == 0 else {},
         )
-        for cause in causes
+        for number, cause in enumerate(causes)
     ]
+
+
+def _cause_properties(compared: Compared, cause: Cause) -> dict[str, str]:
+    facts = {
+        "status": compared.status,
+        "code": compared.code or "",
+        "cause_id": cause.cause_id,
+        "edit_ids": " ".join(cause.edits[:_MOST_IDS]),
+        "edits": str(len(cause.edits)),
+        "baseline": compared.file or "",
+        "version": "" if compared.version is None else str(compared.version),
+        "composed": "true" if compared.composed else "",
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def cause_tree(diff: Diff, cause: Cause) -> str:
+    """The spans that a cause concerns, with what is above them, as a text tree."""
+    if not diff.spans:
+        # A report that was read back keeps edits and no spans.
+        return ""
+    mine = frozenset(cause.edits)
+    pairs = [(pair, tuple(one for one in pair.edits if one in mine)) for pair in diff.spans]
+    part = replace(
+        diff,
+        edits=tuple(edit for edit in diff.edits if edit.edit_id in mine),
+        causes=(cause,),
+        spans=tuple(pair._replace(status=pair.status if own else "same", edits=own) for pair, own in pairs),
+        ignored={},
+        notes=(),
+        # The edits of one cause do not turn the one trace into the other.
+        certified=False,
+    )
+    shared = [sentence(edit) for edit in part.edits if edit.is_shared]
+    lines = shared + [guide + text for guide, text, _ in rows(part, width=_TREE_WIDTH)]
+    left = len(lines) - _TREE_LINES
+    more = [f"… {number_text(left, 'more line')}"] if left > 0 else []
+    return "\n".join([*lines[:_TREE_LINES], *more]) + "\n"
 
 
 def _cause_message(cause: Cause) -> str:
@@ -219,9 +270,25 @@ def _comparison(compared: Compared, name: str) -> Case:
         name=name,
         outcome=outcome,
         message="" if outcome == "passed" else (first[0].message if first else counts_text(compared)),
-        detail="\n".join(_sentence(finding.to_json()) for finding in findings),
+        detail="\n".join([*(_sentence(finding.to_json()) for finding in findings), *_advice(compared)]),
         code=first[0].code if first else (compared.code or "CLN704"),
+        properties={
+            name: value
+            for name, value in (
+                ("status", compared.status),
+                ("code", compared.code),
+                ("baseline", compared.file),
+            )
+            if value
+        },
+        quieted={} if compared.diff is None else compared.diff.quieted,
     )
+
+
+def _advice(compared: Compared) -> list[str]:
+    """How to see it again and decide: what findings say to do."""
+    hints = [finding.hint for finding in compared.diagnostics if finding.hint]
+    return hints[:1] or ([] if compared.code is None else [f"review: clnrm review '{compared.id}'"])
 
 
 def _cause_detail(compared: Compared, diff: Diff, cause: Cause) -> str:
@@ -233,6 +300,4 @@ def _cause_detail(compared: Compared, diff: Diff, cause: Cause) -> str:
     left = len(cause.edits) - _EDITS_IN_DETAIL
     if left > 0:
         lines.append(f"and {number_text(left, 'more edit')}")
-    if compared.code is not None:
-        lines.append(f"review: clnrm review '{compared.id}'")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_advice(compared)])

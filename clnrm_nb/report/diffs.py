@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from clnrm_nb.diff.model import Diff
     from clnrm_nb.errors import Diagnostic
     from clnrm_nb.report.lines import Line
+    from clnrm_nb.report.tables import Table
     from clnrm_nb.report.text import Mask
     from clnrm_nb.spans.table import SpanTable
 
@@ -67,7 +68,7 @@ class TraceDiff(Judged):
         Text shows what differs, with what is above it, and counts the rest.
     depth : int
         Levels that text shows; deeper ones are counted.
-    view : {"tree", "side-by-side"}
+    view : {"tree", "side-by-side", "three-way"}
         What the report for people shows of each comparison.
     reviewer : callable, optional
         What :meth:`review` calls with this object.
@@ -150,6 +151,7 @@ class TraceDiff(Judged):
         spans: Mapping[str, SpanTable],
         *,
         reviews: Mapping[str, Mapping[str, str]] | None = None,
+        failed: Mapping[str, Container[tuple[str, str]]] | None = None,
         **options: Any,
     ) -> TraceDiff:
         """The comparisons of a run with its baselines.
@@ -161,12 +163,19 @@ class TraceDiff(Judged):
             Test id → all its spans.
         reviews : mapping, optional
             Id of a comparison → ``edit_id`` → state of its review.
+        failed : mapping, optional
+            Test id → trace and span ids of what an expectation failed on: causes there come first.
         **options
             As of the class.
         """
         known = reviews or {}
         parts = [
-            of_comparison(comparison, spans.get(comparison.test_id), known.get(comparison.id, {}))
+            of_comparison(
+                comparison,
+                spans.get(comparison.test_id),
+                known.get(comparison.id, {}),
+                (failed or {}).get(comparison.test_id, ()),
+            )
             for comparison in comparisons
         ]
         return cls(parts, **options)
@@ -331,7 +340,8 @@ class TraceDiff(Judged):
         Parameters
         ----------
         only_diffs : bool, optional
-            Only what differs, with what is above it; default: as asked for when the object was made.
+            Only what differs, with what is above it, the rest counted; default: as asked for when the
+            object was made, and of comparisons of more than 60 spans in any case.
         depth : int, optional
             Levels shown, deeper ones are counted.
         width : int
@@ -346,7 +356,7 @@ class TraceDiff(Judged):
             self,
             signs=signs,
             width=width,
-            only_diffs=self.only_diffs if only_diffs is None else only_diffs,
+            only_diffs=self._folds() if only_diffs is None else only_diffs,
             depth=self.depth if depth is None else depth,
         )
         return to_plain(lines, width, signs.ellipsis)
@@ -356,19 +366,28 @@ class TraceDiff(Judged):
         from clnrm_nb.report.diffsides import side_lines
 
         signs = ASCII if ascii_only else UNICODE
-        lines = side_lines(self, signs=signs, width=width, only_diffs=self.only_diffs, depth=self.depth)
+        lines = side_lines(self, signs=signs, width=width, only_diffs=self._folds(), depth=self.depth)
         return to_plain(lines, width, signs.ellipsis)
+
+    def _folds(self, *, verbose: bool = False) -> bool | None:
+        """Whether text only counts what is the same; ``None``: where that is much."""
+        return self.only_diffs or (False if verbose else None)
 
     def lines(self, *, signs: Signs = UNICODE, width: int = 100, verbose: bool = False) -> list[Line]:
         """The report for people, as styled lines."""
+        only_diffs = self._folds(verbose=verbose)
         if self.view == "side-by-side":
             from clnrm_nb.report.diffsides import side_lines
 
-            return side_lines(self, signs=signs, width=width, only_diffs=self.only_diffs, depth=self.depth)
+            return side_lines(self, signs=signs, width=width, only_diffs=only_diffs, depth=self.depth)
+        if self.view == "three-way":
+            from clnrm_nb.report.threeway import three_way_lines
+
+            return three_way_lines(self, signs=signs, width=width, is_verbose=verbose)
         from clnrm_nb.report.difftext import diff_lines
 
         return diff_lines(
-            self, signs=signs, width=width, only_diffs=self.only_diffs, depth=self.depth, is_verbose=verbose
+            self, signs=signs, width=width, only_diffs=only_diffs, depth=self.depth, is_verbose=verbose
         )
 
     def waterfall(self, *, only_diffs: bool = True, rows: int = 700) -> Any:
@@ -384,6 +403,15 @@ class TraceDiff(Judged):
         from clnrm_nb.report.difffigure import diff_waterfall
 
         return diff_waterfall(self.layout, rows, only_differences=only_diffs)
+
+    def three_way(self) -> Table:
+        """How each edit stands to the main branch: one row an edit.
+
+        Without ``view="three-way"`` or ``main`` of :func:`clnrm_nb.api.diff` nothing of main is known.
+        """
+        from clnrm_nb.report.threeway import three_way_table
+
+        return three_way_table(self)
 
     def review(self) -> Any:
         """Decide the pending differences, where there is a front end for it.
@@ -401,9 +429,12 @@ class TraceDiff(Judged):
         return self._reviewer(self)
 
     def __repr__(self) -> str:
-        from clnrm_nb.report.difftext import diff_lines
+        if self.view == "three-way":
+            lines = self.lines(width=_TEXT_WIDTH)
+        else:
+            from clnrm_nb.report.difftext import diff_lines
 
-        lines = diff_lines(self, signs=UNICODE, width=_TEXT_WIDTH, only_diffs=True, depth=self.depth)
+            lines = diff_lines(self, signs=UNICODE, width=_TEXT_WIDTH, only_diffs=True, depth=self.depth)
         text = to_plain(lines, 120)
         if len(text) <= _LONGEST_PLAIN:
             return text
@@ -415,7 +446,9 @@ class TraceDiff(Judged):
         """All comparisons as HTML, without a frame around it."""
         from clnrm_nb.report.diffview import diff_html
 
-        return diff_html(self, budget_bytes=budget_bytes, rows=min(rows, self._max_rows))
+        beside = self.three_way().html() if self.view == "three-way" else ""
+        left = max(budget_bytes - len(beside.encode()), budget_bytes // 2)
+        return beside + diff_html(self, budget_bytes=left, rows=min(rows, self._max_rows))
 
     def document(
         self, rows: int = ROWS_IN_DOCUMENT, *, budget_bytes: int = _DOCUMENT_BYTES

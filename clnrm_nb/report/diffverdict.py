@@ -66,9 +66,10 @@ def findings_of(comparisons: Iterable[Compared]) -> list[dict[str, Any]]:
 def entry_of(compared: Compared) -> dict[str, Any]:
     """The entry of a comparison in ``data.diffs`` (``format.md`` 11.3)."""
     diff = compared.diff
+    more = {"code": compared.code, "version": compared.version, "file": compared.file}
     if diff is not None:
         document = diff.to_json(compared.id, status=compared.status, composed=compared.composed)
-        return {**json_ready(document), "code": compared.code}
+        return {**json_ready(document), **more}
     return {
         "id": compared.id,
         "status": compared.status,
@@ -79,5 +80,5 @@ def entry_of(compared: Compared) -> dict[str, Any]:
         "spans": dict.fromkeys(STATUSES, 0),
         "edits": [],
         "causes": [],
-        "code": compared.code,
+        **more,
     }

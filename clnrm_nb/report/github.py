@@ -10,6 +10,7 @@ from clnrm_nb.report.text import number_text, visible
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from clnrm_nb.errors import Diagnostic
     from clnrm_nb.report.difflayout import Compared
     from clnrm_nb.report.diffs import TraceDiff
     from clnrm_nb.report.edited import Edited
@@ -27,7 +28,7 @@ def run_github(result: RunResult) -> str:
     findings = result.raw["diagnostics"]
     told = {(finding["file"], finding["line"], finding["message"]) for finding in findings}
     causes = {
-        finding.message: _causes(compared)
+        finding.message: _causes(compared) + _advice(finding)
         for compared in (result.diff.comparisons if result.diff else ())
         for finding in compared.diagnostics[:1]
     }
@@ -56,8 +57,9 @@ def diff_github(result: TraceDiff) -> str:
                 {"severity": "error", "code": "", "file": compared.test_id, "line": None, "message": message}
             ]
         for index, finding in enumerate(findings):
-            causes = _causes(compared) if index == 0 else ""
-            lines.append(_annotation({**finding, "message": f"{finding['message']}{causes}"}))
+            more = _causes(compared) if index == 0 else ""
+            more += f"\n{finding['hint']}" if index == 0 and finding.get("hint") else ""
+            lines.append(_annotation({**finding, "message": f"{finding['message']}{more}"}))
     lines += [_annotation(finding) for finding in result.raw["diagnostics"][told:]]
     return "".join(f"{line}\n" for line in lines)
 
@@ -68,6 +70,10 @@ def _causes(compared: Compared) -> str:
     if len(causes) > _CAUSES_NAMED:
         named.append(f"\n- and {number_text(len(causes) - _CAUSES_NAMED, 'more cause')}")
     return "".join(named)
+
+
+def _advice(finding: Diagnostic) -> str:
+    return f"\n{finding.hint}" if finding.hint else ""
 
 
 def diagnostics_github(result: Diagnostics | Edited) -> str:

@@ -105,11 +105,16 @@ def _output(stream: str, text: str) -> Iterator[str]:
 def _finding(finding: Mapping[str, Any]) -> str:
     place = place_text(finding)
     where = f"{escaped(place)}: " if place else ""
-    return f"- **{finding['severity']}** {finding['code']} {where}{escaped(finding['message'])}"
+    # Of a comparison it says how to see it again; of others it is for whoever edits the file.
+    is_comparison = str(finding["code"]).startswith("CLN70") and finding.get("hint")
+    hint = f"\n  {escaped(finding['hint'])}" if is_comparison else ""
+    return f"- **{finding['severity']}** {finding['code']} {where}{escaped(finding['message'])}{hint}"
 
 
 def escaped(text: str) -> str:
     """Text of strangers for one line of Markdown."""
     shown = one_line(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text):,} characters)")
-    # A colon before // would become a link wherever bare addresses do.
-    return _SPECIAL.sub(r"\\\1", shown).replace("://", ":\u200b//")
+    # A bare address becomes a link, and a name or a number after @ or # a mention: hosts look for these in
+    # what is rendered, where a backslash is gone.
+    text = _SPECIAL.sub(r"\\\1", shown).replace("://", ":\u200b//").replace("www.", "www\u200b.")
+    return text.replace("\\@", "\\@\u200b").replace("\\#", "\\#\u200b")

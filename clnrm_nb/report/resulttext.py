@@ -105,6 +105,7 @@ def _diff_lines(
             width=width,
             only_diffs=True,
             depth=result.diff.depth,
+            is_verbose=is_verbose,
             indent="  ",
             with_findings=False,
         )

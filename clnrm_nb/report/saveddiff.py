@@ -347,6 +347,7 @@ def _compared(
         baseline_name=entry.get("baseline_name"),
         baseline_digest=entry["baseline_digest"],
         trace_digest=entry["trace_digest"],
+        file=entry.get("file"),
         **sides,
     )
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.report.graph import MissingEdge
     from clnrm_nb.report.text import Mask
+    from clnrm_nb.spans.loaders import LoadReport
     from clnrm_nb.spans.table import SpanTable
 
 __all__ = ["GraphView", "SpanList", "Text"]
@@ -41,8 +42,9 @@ class SpanList(Trace):
         attributes: bool,
         events: bool,
         mask: Mask | None = None,
+        loading: LoadReport | None = None,
     ) -> None:
-        super().__init__(source, mask=mask)
+        super().__init__(source, mask=mask, loading=loading)
         self._shown = Details(attributes=attributes, events=events)
 
 

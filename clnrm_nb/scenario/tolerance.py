@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import re
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.scenario.findings import Findings, type_name
 from clnrm_nb.scenario.kinds import REGEX, Flag, Free, Num, Text
 from clnrm_nb.scenario.records import Key, Table, TableOf
+from clnrm_nb.scenario.spelling import MisspelledError, check_glob
 
 if TYPE_CHECKING:
     from clnrm_nb.scenario.model import KeyPath
 
-__all__ = ["RULE", "RULE_WORDS", "build_tolerance"]
+__all__ = ["RENAMED", "RULE", "RULE_WORDS", "SELECTORS", "build_tolerance"]
+
+SELECTORS: Final = ("scenario", "service", "scope", "kind", "span", "path", "key")
+"""What a rule may select by, in the order of ``format.md``."""
+
+RENAMED: Final = ("key", "span", "scope", "service")
+"""What an ``alias`` renames: the first of these that it selects by."""
 
 RULE_WORDS: Final = (
     "ignore", "template", "redact", "one_of", "range", "tolerance", "count", "optional", "alias",
@@ -21,10 +29,7 @@ RULE_WORDS: Final = (
 
 _SELECT: Final = Table(
     "tolerance.select",
-    tuple(
-        Key(name, Text(blank=False))
-        for name in ("scenario", "service", "scope", "kind", "span", "path", "key")
-    ),
+    tuple(Key(name, Text(blank=False)) for name in SELECTORS),
 )
 RULE: Final = Table(
     "tolerance",
@@ -47,7 +52,7 @@ _SIBLINGS: Final = re.compile(r"([0-9]+)(?:\.\.([0-9]+)?)?|\.\.[0-9]+")
 
 
 def build_tolerance(rules: list[Any], path: KeyPath, findings: Findings) -> tuple[dict[str, Any], ...]:
-    """The rules that have the shape of one, as written (CLN320, no effect yet); CLN325 for the others."""
+    """The rules that have the shape of one, as written; CLN325 for the others."""
     kept: list[dict[str, Any]] = []
     ids: dict[str, KeyPath] = {}
     for index, rule in enumerate(rules):
@@ -61,9 +66,6 @@ def build_tolerance(rules: list[Any], path: KeyPath, findings: Findings) -> tupl
             findings.add("CLN325", where, problem, part="header")
         if len(findings.items) == before:
             kept.append(rule)
-            # Until the diff reads rules (``format.md`` 8.5): what has no effect must not look as if it had.
-            message = f"tolerance rules are not implemented; rule `{rule['id']}` has no effect on a run"
-            findings.add("CLN320", where, message, part="header")
     return tuple(kept)
 
 
@@ -78,7 +80,7 @@ def _problems(rule: dict[str, Any], ids: dict[str, KeyPath], where: KeyPath) -> 
         problems.append(f"{called} needs exactly one rule word, got {', '.join(words) or 'none'}")
     if "present" in rule and "ignore" not in rule:
         problems.append(f"{called}: `present` goes with `ignore`")
-    return problems + _bad_values(called, rule)
+    return [*problems, *_bad_values(called, rule), *_bad_selectors(called, rule)]
 
 
 def _bad_values(called: str, rule: dict[str, Any]) -> list[str]:
@@ -89,7 +91,45 @@ def _bad_values(called: str, rule: dict[str, Any]) -> list[str]:
         problems.append(f"{called}: `range` is two numbers, the lower one first")
     if "count" in rule and not _is_count(rule["count"]):
         problems.append(f'{called}: `count` is a number of siblings such as "1..3"')
+    if "expires" in rule and not _is_instant(rule["expires"]):
+        problems.append(f'{called}: `expires` is a date or a date-time such as "2030-01-31"')
+    problems += [
+        f"{called}: `{word}` is true or left out"
+        for word in ("ignore", "optional", "any_parent", "order")
+        if rule.get(word) is False
+    ]
+    problems += [
+        f"{called}: `{word}` needs {bounds}"
+        for word, bounds in (("tolerance", "`abs` or `rel`"), ("duration", "`ratio` or `floor_ms`"))
+        if rule.get(word) == {}
+    ]
     return problems
+
+
+def _bad_selectors(called: str, rule: dict[str, Any]) -> list[str]:
+    """What is no selector: one key that nobody reads makes a rule say more than it was meant to."""
+    select = rule.get("select", {})
+    if not isinstance(select, dict):
+        return []
+    problems = [f"{called}: `{name}` is no selector" for name in select if name not in SELECTORS]
+    for name, glob in select.items():
+        try:
+            check_glob(glob if isinstance(glob, str) else "")
+        except MisspelledError as error:
+            problems.append(f"{called}: `{name}`: {error}")
+    if "alias" in rule and not any(name in select for name in RENAMED):
+        problems.append(f"{called}: `alias` selects the old name by `key`, `span`, `scope` or `service`")
+    return problems
+
+
+def _is_instant(value: Any) -> bool:
+    if isinstance(value, date):
+        return True
+    try:
+        datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _is_range(value: Any) -> bool:

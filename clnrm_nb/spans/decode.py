@@ -10,16 +10,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf.message import DecodeError
-from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
-from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from clnrm_nb.spans.intake import MAX_BLOCKS, SHARED_LENGTH, SHARED_LIMIT, status_of
+from clnrm_nb.spans.lean import ScopeSpans
 from clnrm_nb.spans.model import KINDS, STATUS_CODES, Event, Link
 from clnrm_nb.spans.wire import WireError, fields, runs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from clnrm_nb.spans import model
     from clnrm_nb.spans.intake import Intake, Shared
@@ -33,10 +34,16 @@ _RUN_BYTES: Final = 512 * 1024
 """Of spans parsed at a time, unless one alone is larger."""
 
 _RESOURCE_SPANS: Final = 1
-_SCOPE_SPANS: Final = 2
+_SCOPE_SPANS: Final = (2, 1000)
+"""The second number is that of releases before 0.19 for what was called instrumentation libraries then."""
+
 _SPANS: Final = 2
 _HEAD: Final = 1
-"""Numbers of fields: in a request, in a resource's block, in a scope's block, and of what heads a block."""
+_SCHEMA_URL: Final = 3
+"""Numbers of fields: in a request, in a scope's block, and of what heads a block."""
+
+_PAIR_BYTES: Final = 96
+"""Longer attributes are rarely repeated."""
 
 _STEP: Final = 512
 """Spans read before the event loop gets a turn: some 10 ms."""
@@ -83,20 +90,21 @@ class _Reading:
         self._n_blocks = 0
 
     def steps(self) -> Iterator[None]:
-        for first, end in self._blocks(0, len(self._data), _RESOURCE_SPANS):
+        for first, end in self._blocks(0, len(self._data), (_RESOURCE_SPANS,)):
             message = Resource.FromString(self._head(first, end, _HEAD))
-            resource = self._intake.shared.resource(_attributes(message.attributes, self._intake.shared))
+            shared = self._intake.shared
+            resource = shared.resource(dict(_key_and_value(pair, shared) for pair in message.attributes))
             self._intake.dropped += message.dropped_attributes_count
             for scope_first, scope_end in self._blocks(first, end, _SCOPE_SPANS):
-                head, parts = self._scope(scope_first, scope_end)
-                scope = self._intake.shared.scope(head.name, head.version)
+                head, schema_url, parts = self._scope(scope_first, scope_end)
+                scope = self._intake.shared.scope(head.name, head.version, schema_url)
                 for spans in parts:
                     yield from self._spans(spans, resource, scope)
 
-    def _blocks(self, first: int, end: int, wanted: int) -> Iterator[tuple[int, int]]:
-        """Where the blocks of one number lie; a request of nothing but blocks would take the whole loop."""
+    def _blocks(self, first: int, end: int, wanted: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+        """Where the blocks of some numbers lie; a request of nothing but blocks would take the whole loop."""
         for number, _, value, finish in fields(self._data, first, end):
-            if number == wanted:
+            if number in wanted:
                 self._n_blocks += 1
                 if self._n_blocks > MAX_BLOCKS:
                     raise MalformedError(f"more than {MAX_BLOCKS} resources and scopes in one request")
@@ -111,12 +119,18 @@ class _Reading:
         ]
         return found[0] if len(found) == 1 else b"".join(found)
 
-    def _scope(self, first: int, end: int) -> tuple[Any, Iterable[Any]]:
-        """The scope of a block, and its spans in parts."""
+    def _scope(self, first: int, end: int) -> tuple[Any, str, Iterable[Any]]:
+        """The scope of a block, its schema, and its spans in parts."""
         if end - first <= _RUN_BYTES:
             whole = ScopeSpans.FromString(self._data[first:end])
-            return whole.scope, (whole.spans,)
-        return InstrumentationScope.FromString(self._head(first, end, _HEAD)), self._runs(first, end)
+            return whole.scope, whole.schema_url, (whole.spans,)
+        parts = [
+            self._data[begin:finish]
+            for number, begin, _, finish in fields(self._data, first, end)
+            if number in (_HEAD, _SCHEMA_URL)
+        ]
+        head = ScopeSpans.FromString(b"".join(parts))
+        return head.scope, head.schema_url, self._runs(first, end)
 
     def _runs(self, first: int, end: int) -> Iterator[Any]:
         for run in runs(self._data, first, end, _SPANS, _RUN_BYTES):
@@ -141,38 +155,64 @@ class _Reading:
                 yield
 
 
-def _read_spans(spans: Any, intake: Intake, traces: dict[bytes, str]) -> int:
-    """Fill the columns that differ from span to span; how many rows were added."""
+def _read_spans(spans: Sequence[Any], intake: Intake, traces: dict[bytes, str]) -> int:
+    """Fill the columns that differ from span to span, each as a whole; how many rows were added."""
     table, shared = intake.table, intake.shared
-    names = shared.values
-    before = len(table.span_id)
-    for span in spans:
-        trace_id, span_id, parent = span.trace_id, span.span_id, span.parent_span_id
-        if reason := _bad_ids(trace_id, span_id, parent):
-            intake.refuse(reason)
-            continue
-        trace = traces.get(trace_id)
-        if trace is None:
-            trace = traces[trace_id] = trace_id.hex()
-        attributes = _attributes(span.attributes, shared)
-        name = span.name
-        kind = span.kind
-        status = span.status if span.HasField("status") else None
-        code = status.code if status is not None else 0
-        table.trace_id.append(trace)
-        table.span_id.append(span_id.hex())
-        table.parent_span_id.append(parent.hex() if parent and parent != _NO_SPAN else None)
-        table.name.append(names.setdefault(name, name))
-        table.kind.append(kind if 0 <= kind < len(KINDS) else 0)
-        table.start_ns.append(span.start_time_unix_nano or None)
-        table.end_ns.append(span.end_time_unix_nano or None)
-        table.status_code.append(code if 0 < code < len(STATUS_CODES) else status_of(attributes))
-        table.status_message.append(status.message if status is not None else "")
-        table.attributes.append(attributes)
-        table.events.append(tuple(_event(event, intake) for event in span.events) if span.events else ())
-        table.links.append(tuple(_link(link, intake) for link in span.links) if span.links else ())
-        intake.dropped += span.dropped_attributes_count + span.dropped_events_count + span.dropped_links_count
-    return len(table.span_id) - before
+    spans = list(spans)
+    trace_ids, span_ids, parents = _ids(spans)
+    if not (
+        _are_ids(trace_ids, _NO_TRACE)
+        and _are_ids(span_ids, _NO_SPAN)
+        and {0, len(_NO_SPAN)}.issuperset(map(len, parents))
+    ):
+        spans = _with_ids(spans, intake)
+        trace_ids, span_ids, parents = _ids(spans)
+    attributes = [_attributes(span.attributes, shared) for span in spans]
+    events = [_events(span.events, intake) for span in spans]
+    links = [_links(span.links, intake) for span in spans]
+    statuses = [_status(span.status, written) for span, written in zip(spans, attributes, strict=True)]
+    names = [span.name for span in spans]
+    # Nothing above may fail once the first column has grown.
+    for trace_id in set(trace_ids).difference(traces):
+        traces[trace_id] = trace_id.hex()
+    table.trace_id.extend(map(traces.__getitem__, trace_ids))
+    table.span_id.extend(map(bytes.hex, span_ids))
+    table.parent_span_id.extend(
+        [parent.hex() if parent and parent != _NO_SPAN else None for parent in parents]
+    )
+    table.name.extend(map(shared.values.setdefault, names, names))
+    table.kind.extend([kind if 0 <= kind < len(KINDS) else 0 for kind in [span.kind for span in spans]])
+    table.start_ns.extend([span.start or None for span in spans])
+    table.end_ns.extend([span.end or None for span in spans])
+    table.status_code.extend([code for code, _ in statuses])
+    table.status_message.extend([message for _, message in statuses])
+    table.attributes.extend(attributes)
+    table.events.extend(events)
+    table.links.extend(links)
+    intake.dropped += sum(
+        [span.dropped_attributes + span.dropped_events + span.dropped_links for span in spans]
+    )
+    return len(spans)
+
+
+def _ids(spans: Sequence[Any]) -> tuple[list[bytes], list[bytes], list[bytes]]:
+    return (
+        [span.trace_id for span in spans],
+        [span.span_id for span in spans],
+        [span.parent_span_id for span in spans],
+    )
+
+
+def _are_ids(ids: list[bytes], none: bytes) -> bool:
+    return {len(none)}.issuperset(map(len, ids)) and none not in ids
+
+
+def _with_ids(spans: list[Any], intake: Intake) -> list[Any]:
+    """The spans whose ids are valid; the others are refused."""
+    reasons = [_bad_ids(span.trace_id, span.span_id, span.parent_span_id) for span in spans]
+    for reason in filter(None, reasons):
+        intake.refuse(reason)
+    return [span for span, reason in zip(spans, reasons, strict=True) if reason is None]
 
 
 def _bad_ids(trace_id: bytes, span_id: bytes, parent: bytes) -> str | None:
@@ -185,39 +225,72 @@ def _bad_ids(trace_id: bytes, span_id: bytes, parent: bytes) -> str | None:
     return None
 
 
+def _status(parts: Iterable[bytes], attributes: dict[str, Any]) -> tuple[int, str]:
+    """Code and message. Most spans have none, or one that says nothing."""
+    whole = b"".join(parts)
+    if not whole:
+        return status_of(attributes), ""
+    status = Status.FromString(whole)
+    return (status.code if 0 < status.code < len(STATUS_CODES) else status_of(attributes)), status.message
+
+
+def _events(events: Any, intake: Intake) -> tuple[Event, ...]:
+    return tuple([_event(event, intake) for event in events]) if events else ()
+
+
+def _links(links: Any, intake: Intake) -> tuple[Link, ...]:
+    return tuple([_link(link, intake) for link in links]) if links else ()
+
+
 def _event(event: Any, intake: Intake) -> Event:
     name = event.name
-    intake.dropped += event.dropped_attributes_count
+    intake.dropped += event.dropped
     return Event(
         intake.shared.values.setdefault(name, name),
-        event.time_unix_nano or None,
+        event.time or None,
         _attributes(event.attributes, intake.shared),
     )
 
 
 def _link(link: Any, intake: Intake) -> Link:
-    intake.dropped += link.dropped_attributes_count
+    intake.dropped += link.dropped
     return Link(link.trace_id.hex(), link.span_id.hex(), _attributes(link.attributes, intake.shared))
 
 
-def _attributes(pairs: Any, shared: Shared) -> dict[str, Any]:
-    """Attributes of one owner; of a repeated key the last value counts."""
+def _attributes(written: Sequence[bytes], shared: Shared) -> dict[str, Any]:
+    """Attributes of one owner, each a message; of a repeated key the last value counts."""
+    known = shared.pairs
+    try:
+        return dict(map(known.__getitem__, written))
+    except KeyError:
+        return dict([known.get(one) or _pair(one, shared) for one in written])
+
+
+def _pair(written: bytes, shared: Shared) -> tuple[str, Any]:
+    """Key and value of an attribute that was not read before, or is not worth remembering."""
+    found = _key_and_value(KeyValue.FromString(written), shared)
+    if (
+        len(written) <= _PAIR_BYTES
+        and len(shared.pairs) < SHARED_LIMIT
+        and not isinstance(found[1], list | dict)
+    ):
+        shared.pairs[written] = found
+    return found
+
+
+def _key_and_value(pair: Any, shared: Shared) -> tuple[str, Any]:
     values = shared.values
-    attributes: dict[str, Any] = {}
-    for pair in pairs:
-        key = pair.key
-        holder = pair.value
-        form = holder.WhichOneof("value")
-        if form == "string_value":
-            text = holder.string_value
-            if len(text) <= SHARED_LENGTH and len(values) < SHARED_LIMIT:
-                text = values.setdefault(text, text)
-            attributes[values.setdefault(key, key)] = text
-        elif form in _CONTAINERS:
-            attributes[values.setdefault(key, key)] = _nested(holder)
-        else:
-            attributes[values.setdefault(key, key)] = getattr(holder, form) if form else None
-    return attributes
+    key = values.setdefault(pair.key, pair.key)
+    holder = pair.value
+    form = holder.WhichOneof("value")
+    if form == "string_value":
+        text = holder.string_value
+        if len(text) <= SHARED_LENGTH and len(values) < SHARED_LIMIT:
+            text = values.setdefault(text, text)
+        return key, text
+    if form in _CONTAINERS:
+        return key, _nested(holder)
+    return key, getattr(holder, form) if form else None
 
 
 _CONTAINERS: Final = ("array_value", "kvlist_value")

@@ -35,6 +35,9 @@ _SHARED_BYTES: Final = 32 * 1024 * 1024
 SHARED_LENGTH: Final = 64
 """Longer strings are rarely repeated and cost a hash each."""
 
+_MAX_PLACES: Final = 20
+"""Of refused records."""
+
 _STATUS_WORDS: Final = {word: number for number, word in enumerate(STATUS_CODES)} | {
     f"status_code_{word}": number for number, word in enumerate(STATUS_CODES)
 }
@@ -42,6 +45,8 @@ _STATUS_WORDS: Final = {word: number for number, word in enumerate(STATUS_CODES)
 
 def status_of(attributes: Mapping[str, Any]) -> int:
     """Status of a span that carries none: ``otel.status_code``, else ``status`` if it is a word for one."""
+    if "status" not in attributes and "otel.status_code" not in attributes:
+        return 0
     for key in ("otel.status_code", "status"):
         value = attributes.get(key)
         if isinstance(value, str) and (code := _STATUS_WORDS.get(value.lower())) is not None:
@@ -52,13 +57,15 @@ def status_of(attributes: Mapping[str, Any]) -> int:
 class Shared:
     """One object for equal content, across requests and documents."""
 
-    __slots__ = ("_n_bytes", "_resources", "_scopes", "values")
+    __slots__ = ("_n_bytes", "_resources", "_scopes", "pairs", "values")
 
     def __init__(self) -> None:
         self._n_bytes = 0
         self.values: dict[str, str] = {}
+        self.pairs: dict[bytes, tuple[str, Any]] = {}
+        """Attributes by their protobuf messages."""
         self._resources: dict[str, Resource] = {}
-        self._scopes: dict[tuple[str, str], Scope] = {}
+        self._scopes: dict[tuple[str, str, str], Scope] = {}
 
     def note(self, n_bytes: int) -> None:
         """Count the bytes of a document that is about to be read."""
@@ -67,7 +74,7 @@ class Shared:
     def trim(self) -> None:
         """Start over when full; called between documents."""
         is_full = self._n_bytes > _SHARED_BYTES
-        for store in (self.values, self._resources, self._scopes):
+        for store in (self.values, self.pairs, self._resources, self._scopes):
             if is_full or len(store) > SHARED_LIMIT:
                 store.clear()
         if is_full:
@@ -82,11 +89,12 @@ class Shared:
             known = self._resources[key] = Resource(attributes)
         return known
 
-    def scope(self, name: str, version: str) -> Scope:
-        """The one scope of this name and version."""
-        known = self._scopes.get((name, version))
+    def scope(self, name: str, version: str, schema_url: str = "") -> Scope:
+        """The one scope of this name, version and schema."""
+        key = (name, version, schema_url)
+        known = self._scopes.get(key)
         if known is None:
-            known = self._scopes[name, version] = Scope(name, version)
+            known = self._scopes[key] = Scope(*key)
         return known
 
 
@@ -114,6 +122,13 @@ class Intake:
         Attributes given twice in one list (the last one counts).
     restored_ids : int
         Ids that had once been decoded wrongly (hex taken for base64) and were set right.
+    refused_at : list of (str, int)
+        Reason and number, counted from 1 in the order of reading, of the first records refused.
+    pieces : dict of int to bool
+        Rows that may be pieces of one span, and whether they share its id with its caller (Zipkin);
+        empty once :func:`clnrm_nb.spans.loaders.pieces.settle` has made spans of them.
+    joined, told_apart : int
+        Pieces that were joined, and pairs of spans that shared an id.
     """
 
     shared: Shared = field(default_factory=Shared)
@@ -123,9 +138,15 @@ class Intake:
     other_signals: Counter[str] = field(default_factory=Counter)
     repeated_keys: int = 0
     restored_ids: int = 0
+    refused_at: list[tuple[str, int]] = field(default_factory=list)
+    pieces: dict[int, bool] = field(default_factory=dict)
+    joined: int = 0
+    told_apart: int = 0
 
     def absorb(self, other: Intake) -> None:
         """Add what another one of the same store has."""
+        before = len(self.table) + self.n_refused
+        self.refused_at += [(reason, before + number) for reason, number in other.refused_at]
         self.table.extend(other.table)
         self.refused += other.refused
         self.dropped += other.dropped
@@ -133,6 +154,8 @@ class Intake:
     def refuse(self, reason: str) -> None:
         """Count a record that is not taken."""
         self.refused[reason] += 1
+        if len(self.refused_at) < _MAX_PLACES:
+            self.refused_at.append((reason, len(self.table.span_id) + self.refused.total()))
 
     @property
     def n_refused(self) -> int:

@@ -1,16 +1,15 @@
-"""Spans among what a program prints: OTLP JSON, flat spans, the SDK's console output, between any other text.
+"""Spans among what a program prints: every form of JSON that files may have, between any other text.
 
-JSON without any word of a span in it is never parsed.
+JSON without any word of a span in it is never read.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from clnrm_nb.spans.intake import Intake
-from clnrm_nb.spans.loaders import documents
+from clnrm_nb.spans.loaders import documents, pieces
+from clnrm_nb.spans.loaders.jsontext import Fault, parse
 from clnrm_nb.spans.loaders.objects import Objects
 
 if TYPE_CHECKING:
@@ -42,19 +41,17 @@ class PrintedSpans:
         """What is left when the stream has ended."""
         return self._read(self._objects.end())
 
-    def _read(self, found: list[tuple[int, bytes]]) -> Intake | None:
+    def _read(self, found: list[tuple[int, bytes, Any]]) -> Intake | None:
         intake = Intake(self._shared)
-        for _, text in found:
-            document = _parse(text)
-            if document is not None:
+        for _, text, value in found:
+            if not any(mark in text for mark in documents.SPAN_MARKS):
+                continue
+            document = parse(text) if value is None else value
+            if isinstance(document, Fault):
+                continue
+            try:
                 documents.read(document, intake)
+            except documents.AmbiguousError as error:
+                intake.refuse(f"it may be {' or '.join(error.args)}")
+        pieces.settle(intake)
         return intake if len(intake.table) or intake.refused else None
-
-
-def _parse(text: bytes) -> Any:
-    if not any(mark in text for mark in documents.SPAN_MARKS):
-        return None
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return None

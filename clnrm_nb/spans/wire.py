@@ -53,7 +53,12 @@ def fields(data: bytes, first: int, end: int) -> Iterator[tuple[int, int, int, i
             size = data[at] if at < end else 0x80
             at += 1
             if size & 0x80:
-                size, at = _varint(data, at - 1, end)
+                # Nearly all spans are of two such bytes.
+                high = data[at] if at < end else 0x80
+                if high & 0x80:
+                    size, at = _varint(data, at - 1, end)
+                else:
+                    size, at = size & 0x7F | high << 7, at + 1
             value, at = at, at + size
             if at <= end:
                 yield tag >> 3, begin, value, at

@@ -160,6 +160,14 @@ MIGRATIONS: Final = (
     ) WITHOUT ROWID;
     INSERT INTO history_objects SELECT DISTINCT spans FROM results WHERE spans IS NOT NULL;
     """,
+    """
+    CREATE TABLE rule_uses (
+        rule TEXT NOT NULL,
+        run TEXT NOT NULL,
+        matched INTEGER NOT NULL,
+        PRIMARY KEY (rule, run)
+    ) WITHOUT ROWID;
+    """,
 )
 """Each lifts the schema by one version; ``PRAGMA user_version`` counts those applied."""
 

@@ -81,10 +81,44 @@ class ObjectStore:
         path = self.path(digest)
         if self._holds(path, content):
             # A collector of unused objects goes by age: this one is in use again.
-            os.utime(path)
+            try:
+                os.utime(path)
+            except FileNotFoundError:
+                # It was collected between the two.
+                write_atomically(path, content)
         else:
             write_atomically(path, content)
         return digest
+
+    def discard(self, digest: str, *, older_than: float, dry_run: bool = False) -> int | None:
+        """Remove an object, unless it was put there, or put there again, after a time.
+
+        Parameters
+        ----------
+        older_than : float
+            Seconds since the epoch.
+
+        Returns
+        -------
+        int or None
+            Bytes it had; ``None``: it stays.
+        """
+        path = self.path(digest)
+        aside = path.with_name(f".{path.name[:32]}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+        try:
+            status = path.stat()
+            if status.st_mtime > older_than:
+                return None
+            if not dry_run:
+                path.rename(aside)
+                if aside.stat().st_mtime > older_than:
+                    # Somebody has come to need it since it was looked at.
+                    aside.rename(path)
+                    return None
+                aside.unlink()
+        except OSError:
+            return None
+        return status.st_size
 
     @staticmethod
     def _holds(path: Path, content: bytes) -> bool:

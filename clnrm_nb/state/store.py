@@ -26,7 +26,12 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-__all__ = ["State"]
+__all__ = ["GIT", "MADE_OF", "State"]
+
+MADE_OF: Final = "made_of"
+"""Key of a stored run's ``data``: test id → hashes of its file and of the variables it read."""
+GIT: Final = "git"
+"""Key of a stored run's ``data``: branch and commit of the checkout it ran in."""
 
 _NO_VERDICT: Final = ("skipped", "interrupted")
 

@@ -1,7 +1,6 @@
 """Pairs of real traces with a known number of edits (``corpus/traces/pairs.csv``).
 
-The corpus is reached by CLNRM_CORPUS or as ``../shared/corpus`` beside the checkout. Pairs in formats that no
-loader reads yet are skipped by name.
+The corpus is reached by CLNRM_CORPUS or as ``../shared/corpus`` beside the checkout.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from clnrm_nb.diff import compare
-from clnrm_nb.errors import ClnrmError
 from clnrm_nb.spans.loaders import load
 
 CORPUS = Path(os.environ.get("CLNRM_CORPUS", Path(__file__).parents[3] / "shared" / "corpus")) / "traces"
@@ -30,10 +28,7 @@ def rows():
 @pytest.mark.skipif(not PAIRS.exists(), reason="no trace corpus; set CLNRM_CORPUS")
 @pytest.mark.parametrize(("left", "right", "items", "edits"), rows())
 def test_a_pair_has_as_many_edits_as_its_answer(left, right, items, edits):
-    try:
-        before, after = load(CORPUS / left)[0], load(CORPUS / right)[0]
-    except ClnrmError as error:
-        pytest.skip(f"no loader for it yet: {error.message}")
+    before, after = load(CORPUS / left)[0], load(CORPUS / right)[0]
 
     diff = compare(before, after)
 

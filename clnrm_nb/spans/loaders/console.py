@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from clnrm_nb.spans.intake import status_of
 from clnrm_nb.spans.loaders.ids import (
@@ -13,6 +12,7 @@ from clnrm_nb.spans.loaders.ids import (
     read_id,
     status_code_of,
 )
+from clnrm_nb.spans.loaders.instants import iso_time
 from clnrm_nb.spans.loaders.values import NestingError, plain_value
 from clnrm_nb.spans.model import KINDS, STATUS_CODES, Event, Link, Span
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from clnrm_nb.spans.intake import Intake
 
 __all__ = ["is_console", "read"]
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def is_console(item: Any) -> bool:
@@ -63,15 +61,15 @@ def _span(item: dict[str, Any], trace_id: str, span_id: str, intake: Intake) -> 
         name=item["name"] if isinstance(item["name"], str) else "",
         parent_span_id=parent,
         kind=KINDS[kind_of(item.get("kind"))],
-        start_ns=_time(item.get("start_time")),
-        end_ns=_time(item.get("end_time")),
+        start_ns=iso_time(item.get("start_time")),
+        end_ns=iso_time(item.get("end_time")),
         status_code=STATUS_CODES[status_code_of(status.get("status_code")) or status_of(attributes)],
         status_message=message if isinstance(message, str) else "",
         attributes=attributes,
         events=tuple(
             Event(
                 event["name"] if isinstance(event.get("name"), str) else "",
-                _time(event.get("timestamp")),
+                iso_time(event.get("timestamp")),
                 _attributes(event.get("attributes"), intake),
             )
             for event in _objects(item.get("events"))
@@ -96,19 +94,6 @@ def _attributes(table: Any, intake: Intake) -> dict[str, Any]:
         return {}
     values = intake.shared.values
     return {values.setdefault(key, key): plain_value(value) for key, value in table.items()}
-
-
-def _time(value: Any) -> int | None:
-    """Epoch nanoseconds from an ISO time; in whole microseconds, never through a float."""
-    if not isinstance(value, str):
-        return None
-    try:
-        at = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    since = (at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH
-    nanoseconds = ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1_000
-    return nanoseconds if nanoseconds >= 0 else None
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:

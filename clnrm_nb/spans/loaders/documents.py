@@ -2,38 +2,77 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-from clnrm_nb.spans.loaders import console, flat, otlp_json
+from clnrm_nb.spans.loaders import console, flat, jaeger, otlp_json, queries, signoz, zipkin
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from clnrm_nb.spans.intake import Intake
 
-__all__ = ["FOREIGN", "SPAN_MARKS", "Form", "foreign_product", "read"]
+__all__ = ["FORMS", "SPAN_MARKS", "AmbiguousError", "Form", "blocks", "form_of", "read"]
 
-Form = Literal["otlp-json", "flat", "console"]
+Form = Literal["otlp-json", "tempo", "jaeger", "signoz", "console", "zipkin", "flat"]
 
 SPAN_MARKS: Final = (
     b'"resourceSpans"',
     b'"resource_spans"',
     b'"trace_id"',
     b'"traceId"',
+    b'"traceID"',
     b'"span_id"',
     b'"spanId"',
+    b'"spanID"',
 )
 """A text without any of these holds no span of a known form: other JSON is passed over without parsing."""
 
-FOREIGN: Final = {
-    "jaeger": "Jaeger JSON",
-    "zipkin": "Zipkin v2 JSON",
-    "tempo": "a query answer of Tempo or Jaeger v3",
-    "signoz": "a query answer of SigNoz",
-    "csv": "CSV",
+FORMS: Final[tuple[Form, ...]] = get_args(Form)
+
+_TESTS: Final[dict[Form, Callable[[Any], bool]]] = {
+    "otlp-json": otlp_json.is_otlp,
+    "tempo": queries.is_answer,
+    "jaeger": jaeger.is_jaeger,
+    "signoz": signoz.is_answer,
+    "console": console.is_console,
+    "zipkin": zipkin.is_zipkin,
+    "flat": flat.is_flat,
 }
-"""Forms that are recognised and not read yet."""
+
+_ONE_SPAN: Final[dict[Form, Callable[[dict[str, Any], Intake], None]]] = {
+    "console": console.read,
+    "zipkin": zipkin.read,
+    "flat": flat.read,
+}
+"""Forms in which an object is a span; in the others it holds many."""
+
+_Block = tuple[Any, "Callable[[list[Any]], object]"]
 
 
-def read(document: Any, intake: Intake, *, form: Form | None = None, ours: bool = False) -> Form | None:
+class AmbiguousError(ValueError):
+    """An object that may be of either of two forms, named in the arguments."""
+
+
+def form_of(item: Any, form: Form | None = None) -> Form | None:
+    """The form of one object; with `form` given, that or none.
+
+    Raises
+    ------
+    AmbiguousError
+        It may be of more than one.
+    """
+    if not isinstance(item, dict):
+        return None
+    if form is not None:
+        return form if _TESTS[form](item) else None
+    found = [known for known, test in _TESTS.items() if test(item)]
+    if len(found) > 1:
+        raise AmbiguousError(*found)
+    return found[0] if found else None
+
+
+def read(document: Any, intake: Intake, *, form: Form | None = None, ours: bool = False) -> set[Form]:
     """Put the spans of a document into the intake.
 
     Parameters
@@ -48,76 +87,85 @@ def read(document: Any, intake: Intake, *, form: Form | None = None, ours: bool 
 
     Returns
     -------
-    str or None
-        The form it had; ``None`` if it is nothing known (metrics and logs are counted in the intake).
+    set of str
+        The forms it had; empty if it is nothing known (metrics and logs are counted in the intake).
+
+    Raises
+    ------
+    AmbiguousError
+        An object may be of two forms; those before it are in the intake.
     """
-    if form in (None, "otlp-json") and otlp_json.is_otlp(document):
-        otlp_json.read(document, intake, ours=ours)
-        return "otlp-json"
-    if signal := otlp_json.other_signal(document):
-        intake.other_signals[signal] += 1
-        return None
-    found: Form | None = None
+    forms: set[Form] = set()
     for item in _items(document):
-        if form in (None, "console") and console.is_console(item):
-            console.read(item, intake)
-            found = "console"
-        elif form in (None, "flat") and flat.is_flat(item):
-            flat.read(item, intake)
-            found = found or "flat"
-        elif form in (None, "otlp-json") and otlp_json.is_otlp(item):
-            otlp_json.read(item, intake, ours=ours)
-            found = found or "otlp-json"
-        elif form in (None, "flat") and flat.looks_flat(item):
-            intake.refuse(_missing(item))
-            found = found or "flat"
-    return found
+        found = form_of(item, form)
+        if found is None:
+            found = _refused(item, intake, form)
+        else:
+            read_one = _ONE_SPAN.get(found)
+            if read_one is not None:
+                read_one(item, intake)
+            else:
+                for listed, take in blocks(item, found, intake, ours=ours):
+                    if isinstance(listed, list):
+                        take(listed)
+        if found is not None:
+            forms.add(found)
+    return forms
 
 
-def _items(document: Any) -> list[Any]:
-    """The objects of a document that may be spans: itself, its elements, or those below ``spans``."""
+def blocks(document: dict[str, Any], form: Form, intake: Intake, *, ours: bool = False) -> Iterator[_Block]:
+    """The lists of spans in a document of a form that holds many, each with what reads (parts of) it.
+
+    The lists themselves are not looked at: a large document has stand-ins in their place.
+    """
+    signal = otlp_json.other_signal(document)
+    if signal is not None:
+        intake.other_signals[signal] += 1
+    if form == "otlp-json":
+        for resource, scope, block in otlp_json.scope_blocks(document, intake):
+            mark = block.get("clnrm") if ours else None
+            take = partial(otlp_json.read_spans, intake=intake, resource=resource, scope=scope, mark=mark)
+            yield block.get("spans"), take
+    elif form == "tempo":
+        for inner in queries.otlp_documents(document):
+            yield from blocks(inner, "otlp-json", intake)
+    elif form == "jaeger":
+        for trace in jaeger.traces(document):
+            yield trace.get("spans"), jaeger.Trace(trace, intake).read
+    elif form == "signoz":
+        yield signoz.rows(document), partial(signoz.read_rows, intake=intake)
+
+
+def _items(document: Any) -> Iterator[Any]:
+    """The objects of a document that may be spans or hold some.
+
+    That is itself, its elements (those of an answer of Zipkin are lists), or what stands below ``spans``.
+    """
     if isinstance(document, list):
-        return document
-    if isinstance(document, dict) and isinstance(document.get("spans"), list) and not flat.is_flat(document):
-        return list(document["spans"])
-    return [document]
-
-
-def _missing(item: dict[str, Any]) -> str:
-    if "name" not in item:
-        return "no name"
-    return "no trace id"
-
-
-def foreign_product(document: Any) -> str | None:
-    """The key of :data:`FOREIGN` a document belongs to, if it is one of those."""
-    if isinstance(document, dict):
-        return _foreign_object(document)
-    if isinstance(document, list) and document and isinstance(document[0], dict):
-        first = document[0]
-        if "traceId" in first and "id" in first:
-            return "zipkin"
-        if _is_jaeger_trace(first):
-            return "jaeger"
-    return None
-
-
-def _foreign_object(document: dict[str, Any]) -> str | None:
-    if _is_jaeger_trace(document):
-        return "jaeger"
-    data = document.get("data")
-    traces = data if isinstance(data, list) else [data]
-    if any(_is_jaeger_trace(trace) for trace in traces):
-        return "jaeger"
-    if "batches" in document or any(otlp_json.is_otlp(document.get(key)) for key in ("result", "trace")):
-        return "tempo"
-    results = data.get("result") if isinstance(data, dict) else document.get("result")
-    if isinstance(results, list) and any(
-        isinstance(result, dict) and ("list" in result or "queryName" in result) for result in results
+        for item in document:
+            if isinstance(item, list):
+                yield from item
+            else:
+                yield item
+    elif (
+        isinstance(document, dict)
+        and isinstance(document.get("spans"), list)
+        and not any(test(document) for test in _TESTS.values())
     ):
-        return "signoz"
+        yield from document["spans"]
+    else:
+        yield document
+
+
+def _refused(item: Any, intake: Intake, form: Form | None) -> Form | None:
+    """Count what was meant as a span, or is of another signal; the form it was meant as."""
+    signal = otlp_json.other_signal(item)
+    if signal is not None:
+        intake.other_signals[signal] += 1
+    elif form in (None, "flat") and flat.looks_flat(item):
+        intake.refuse("no name" if "name" not in item else "no trace id")
+        return "flat"
+    elif form in (None, "zipkin") and zipkin.looks_zipkin(item):
+        intake.refuse("no span id" if "id" not in item else "no trace id")
+        return "zipkin"
     return None
-
-
-def _is_jaeger_trace(item: Any) -> bool:
-    return isinstance(item, dict) and isinstance(item.get("spans"), list) and "processes" in item

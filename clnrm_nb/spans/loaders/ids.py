@@ -20,7 +20,11 @@ TRACE_DIGITS: Final = 32
 SPAN_DIGITS: Final = 16
 
 _HEX: Final = re.compile(r"[0-9a-fA-F]+\Z")
+_USUAL: Final = {digits: re.compile(rf"(?!0{{{digits}}})[0-9a-f]{{{digits}}}") for digits in (16, 32)}
+"""Ids as nearly all are written."""
+
 _MAX_TIME: Final = 2**64 - 1
+_TIME_DIGITS: Final = len(str(_MAX_TIME))
 
 
 def is_hex_id(text: str, digits: int) -> bool:
@@ -43,6 +47,8 @@ def read_id(value: Any, digits: int) -> tuple[str | None, bool]:
     tuple of (str or None, bool)
         The id, and whether it had been decoded wrongly before and was set right.
     """
+    if type(value) is str and _USUAL[digits].fullmatch(value):
+        return value, False
     if isinstance(value, list):
         value = _from_bytes(value)
     if not isinstance(value, str):
@@ -81,9 +87,7 @@ def time_of(value: Any) -> int | None:
     """Epoch nanoseconds from a number or decimal string; ``None`` where it is no such time."""
     if isinstance(value, str):
         # Never through a float: 19 digits do not fit.
-        value = (
-            int(value) if value.isascii() and value.isdigit() and len(value) <= len(str(_MAX_TIME)) else None
-        )
+        value = int(value) if len(value) <= _TIME_DIGITS and value.isascii() and value.isdigit() else None
     elif isinstance(value, float):
         value = int(value) if value.is_integer() else None
     if type(value) is not int or not 0 <= value <= _MAX_TIME:

@@ -1,20 +1,25 @@
 """Large JSON documents without large trees: the spans of a document are parsed in batches.
 
-A parsed span takes some ten times the memory of its row. So the arrays of spans are first cut out of the text
-by their brackets; what is left (resources and scopes) is parsed as a whole, then each array batch by batch.
+A parsed span takes some ten times the memory of its row. So arrays of spans, or of whole blocks where these
+are small, are first cut out of the text; what is left (resources and scopes) is parsed as a whole, then each
+array batch by batch. Where an element ends is guessed by how the first one begins, and proved by the parser:
+text from the begin of an element that is JSON up to a comma ends with an element. Counting brackets, which
+takes ten times as long, is left for the end of an array and for elements that do not look alike.
 """
 
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from clnrm_nb.spans.loaders import documents, otlp_json
+from clnrm_nb.spans.loaders.jsontext import Fault, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from clnrm_nb.spans.intake import Intake
 
@@ -25,8 +30,22 @@ MIN_BYTES: Final = 8 * 1024 * 1024
 
 _BATCH_BYTES: Final = 1024 * 1024
 
+MAX_SPAN_BYTES: Final = 64 * 1024 * 1024
+"""Of one span: it is parsed as a whole, which takes a multiple of that."""
+
+_MAX_GUESSES: Final = 4
+_MAX_GUESSED_BYTES: Final = 4 * 1024 * 1024
+"""A guess is parsed as a whole."""
+
+_BLOCK_KEYS: Final = frozenset({"resourceSpans", "resource_spans"})
+_BLOCKS: Final = re.compile(rb'\s*\{\s*"(?:resourceSpans|resource_spans)"\s*:\s*\[')
 _SPANS: Final = re.compile(rb'"spans"\s*:\s*\[')
-_TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}]', re.DOTALL)
+_STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_BRACKET: Final = re.compile(rb'(?:[^"\[\]{}]++|' + _STRING + rb")*+(?:([\[\]{}])|.|\Z)", re.DOTALL)
+"""All up to the next bracket; without one it cannot be JSON."""
+
+_OPENING: Final = frozenset({b"[", b"{"})
+_FIRST_KEY: Final = re.compile(rb"\s*\{\s*(" + _STRING + rb")\s*:", re.DOTALL)
 _COMMA: Final = re.compile(rb"\s*,")
 
 _Batches = list[tuple[int, int]]
@@ -50,45 +69,79 @@ class Document:
         self._frame = frame
         self._arrays = arrays
 
-    def read(self, intake: Intake, lost: Callable[[int, str], None]) -> documents.Form | None:
-        """Put all spans into the intake; `lost(offset, reason)` hears of batches that are no JSON."""
-        if isinstance(self._frame, dict) and otlp_json.is_otlp(self._frame):
-            for resource, scope, block in otlp_json.scope_blocks(self._frame, intake):
-                for spans in self._batches(block.get("spans"), lost):
-                    otlp_json.read_spans(spans, intake, resource, scope, mark=block.get("clnrm"))
-            return "otlp-json"
-        form: documents.Form | None = None
+    def read(
+        self, intake: Intake, lost: Callable[[int, str], None], form: documents.Form | None = None
+    ) -> set[documents.Form]:
+        """Put all spans into the intake, read as `form` or recognised.
+
+        `lost(offset, reason)` hears of batches that are no JSON.
+        """
+        if isinstance(self._frame, dict):
+            found = documents.form_of(self._frame, form)
+            if found == "otlp-json":
+                for key, listed in self._frame.items():
+                    for blocks in self._batches(listed, lost):
+                        otlp_json.read({key: blocks}, intake, ours=True)
+            if found is not None:
+                for key in _BLOCK_KEYS & self._frame.keys():
+                    for blocks in self._batches(self._frame[key], lost):
+                        documents.read({key: blocks}, intake, form=form, ours=True)
+                for listed, take in documents.blocks(self._frame, found, intake, ours=True):
+                    for spans in self._batches(listed, lost):
+                        take(spans)
+                return {found}
+        forms: set[documents.Form] = set()
         listed = self._frame.get("spans") if isinstance(self._frame, dict) else self._frame
         for items in self._batches(listed, lost):
-            form = documents.read(items, intake, ours=True) or form
+            forms |= documents.read(items, intake, form=form, ours=True)
             intake.shared.trim()
-        return form
+        return forms
 
     def _batches(self, number: Any, lost: Callable[[int, str], None]) -> Any:
         if not (isinstance(number, list) and len(number) == 1 and type(number[0]) is int):
             return
         for start, end in self._arrays[number[0]]:
             try:
-                yield orjson.loads(b"[" + self._data[start:end] + b"]")
-            except orjson.JSONDecodeError as error:
-                lost(start, f"not valid JSON: {error}")
+                if end - start > MAX_SPAN_BYTES:
+                    yield self._one_by_one(start, end, lost)
+                else:
+                    yield orjson.loads(b"[" + self._data[start:end] + b"]")
+            except orjson.JSONDecodeError:
+                yield self._one_by_one(start, end, lost)
+
+    def _one_by_one(self, start: int, end: int, lost: Callable[[int, str], None]) -> list[Any]:
+        """The elements of a batch that can be read; what cannot costs only itself."""
+        values: list[Any] = []
+        for first, last in _elements(self._data, start, end):
+            if last - first > MAX_SPAN_BYTES:
+                lost(first, f"a span of more than {MAX_SPAN_BYTES} bytes")
+                continue
+            text = self._data[first:last]
+            value = parse(text)
+            if isinstance(value, Fault):
+                lost(value.place(text, 0, first)[1], f"not valid JSON: {value.reason}")
+            else:
+                values.append(value)
+        return values
 
 
 def split(data: bytes) -> Document | None:
     """Take a document apart; ``None`` if it has no array of spans or is no JSON around them."""
-    arrays: list[_Batches] = []
-    pieces: list[bytes] = []
-    kept = position = 0
     if data[:64].lstrip().startswith(b"["):
         start = data.index(b"[") + 1
         batches, _ = _cut(data, start)
         return Document(data, [0], [batches]) if batches else None
-    while (opening := _SPANS.search(data, position)) is not None:
-        batches, end = _cut(data, opening.end())
+    if _is_lines(data):
+        return None
+    arrays: list[_Batches] = []
+    pieces: list[bytes] = []
+    kept = position = 0
+    while (opening := _opening(data, position)) is not None:
+        batches, end = _cut(data, opening)
         if end is None:
             return None
         if batches:
-            pieces += (data[kept : opening.end()], b"%d" % len(arrays))
+            pieces += (data[kept:opening], b"%d" % len(arrays))
             arrays.append(batches)
             kept = end
         position = end
@@ -99,24 +152,96 @@ def split(data: bytes) -> Document | None:
     return Document(data, frame, arrays) if arrays else None
 
 
+def _is_lines(data: bytes) -> bool:
+    """Whether the first line is a document by itself, with more behind it."""
+    line, _, rest = data.partition(b"\n")
+    if not line.rstrip().endswith(b"}") or not rest.strip():
+        return False
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _opening(data: bytes, position: int) -> int | None:
+    """Where the content of the next array begins: all blocks if these are small, else spans of a block."""
+    blocks = _BLOCKS.match(data) if not position else None
+    if blocks is not None and _guessed(data, blocks.end(), _next_like(data, blocks.end())) is not None:
+        return blocks.end()
+    spans = _SPANS.search(data, position)
+    return None if spans is None else spans.end()
+
+
 def _cut(data: bytes, start: int) -> tuple[_Batches, int | None]:
     """Batches of the elements of an array whose content begins at `start`, and where its bracket closes."""
     batches: _Batches = []
+    first, alike = start, _next_like(data, start)
+    while True:
+        found = _guessed(data, first, alike)
+        if found is None:
+            found = _counted(data, first)
+            if found is None:
+                return batches, None
+        end, following = found
+        if data[first:end].strip():
+            batches.append((first, end))
+        if following is None:
+            return batches, end
+        first = following
+
+
+def _elements(data: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Begin and end of the elements of a batch, which are told apart by the commas between their brackets."""
+    depth, first = 0, start
+    for found in _BRACKET.finditer(data, start, end):
+        if found[1] is None:
+            break
+        depth += 1 if found[1] in _OPENING else -1
+        comma = None if depth else _COMMA.match(data, found.end(), end)
+        if comma is not None:
+            yield first, found.end()
+            first = comma.end()
+    if data[first:end].strip():
+        yield first, end
+
+
+def _next_like(data: bytes, start: int) -> re.Pattern[bytes] | None:
+    """What stands between two elements of an array, if all begin as its first one does."""
+    key = _FIRST_KEY.match(data, start)
+    return key and re.compile(rb"\}(\s*,)(?=\s*\{\s*" + re.escape(key[1]) + rb"\s*:)")
+
+
+def _guessed(data: bytes, first: int, alike: re.Pattern[bytes] | None) -> tuple[int, int | None] | None:
+    """Where a batch ends and the next one begins, if a guess proves right."""
+    if alike is None:
+        return None
+    last = first + _BATCH_BYTES + _MAX_GUESSED_BYTES
+    for guess in islice(alike.finditer(data, first + _BATCH_BYTES, last), _MAX_GUESSES):
+        end, following = guess.span(1)
+        try:
+            orjson.loads(b"[" + data[first:end] + b"]")
+        except orjson.JSONDecodeError:
+            continue
+        return end, following
+    return None
+
+
+def _counted(data: bytes, first: int) -> tuple[int, int | None] | None:
+    """The same by counting brackets; at the end of the array nothing follows. ``None`` if it has no end."""
     depth = 0
-    first = start
-    for token in _TOKEN.finditer(data, start):
-        byte = data[token.start()]
-        if byte in b"[{":
+    for found in _BRACKET.finditer(data, first):
+        if found[1] is None:
+            return None
+        at = found.end() - 1
+        if found[1] in _OPENING:
             depth += 1
-        elif byte in b"]}":
+        else:
             depth -= 1
             if depth < 0:
-                if data[first : token.start()].strip():
-                    batches.append((first, token.start()))
-                return batches, token.start()
-            if not depth and token.end() - first >= _BATCH_BYTES:
-                comma = _COMMA.match(data, token.end())
+                return at, None
+            if not depth and at - first >= _BATCH_BYTES:
+                comma = _COMMA.match(data, at + 1)
                 if comma is not None:
-                    batches.append((first, token.end()))
-                    first = comma.end()
-    return batches, None
+                    return at + 1, comma.end()
+    return None

@@ -8,7 +8,7 @@ none, the lines behind its first are looked at again; that is rationed, so that 
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -18,6 +18,9 @@ __all__ = ["Objects"]
 
 _MAX_OBJECT_BYTES: Final = 4 * 1024 * 1024
 """Of one printed object; a span with its largest attributes is far below."""
+
+_MAX_PARSED_BYTES: Final = 8 * 1024 * 1024
+"""Of a line whose value is kept at once; longer ones are for whoever reads them to take apart."""
 
 _MAX_DEPTH: Final = 4 * MAX_NESTING
 
@@ -52,20 +55,35 @@ class Objects:
         self._open = bytearray()
         self._looked_again = 0
 
-    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
-        """The objects that are whole now, with their byte offsets; `data` may begin and end anywhere."""
+    @property
+    def undecided(self) -> int:
+        """Byte offset of the first text that may still be part of an object."""
+        return self._offset
+
+    def skip(self, n_bytes: int) -> None:
+        """Count bytes that are not fed, at a place that no object spans."""
+        self._offset += n_bytes
+
+    def feed(self, data: bytes) -> list[tuple[int, bytes, Any]]:
+        """The objects that are whole now; `data` may begin and end anywhere.
+
+        Returns
+        -------
+        list of (int, bytes, any)
+            Byte offset, text, and its value where that is known already, else ``None``.
+        """
         self._buffer += data
         return self._cut(final=False)
 
-    def end(self) -> list[tuple[int, bytes]]:
+    def end(self) -> list[tuple[int, bytes, Any]]:
         """The objects that are whole when nothing more comes."""
         found = self._cut(final=True)
         self._buffer.clear()
         self._start = None
         return found
 
-    def _cut(self, *, final: bool) -> list[tuple[int, bytes]]:
-        found: list[tuple[int, bytes]] = []
+    def _cut(self, *, final: bool) -> list[tuple[int, bytes, Any]]:
+        found: list[tuple[int, bytes, Any]] = []
         position = 0
         # What lies behind the last line break may still grow; strings never span lines.
         stop = len(self._buffer) if final else self._buffer.rfind(b"\n") + 1
@@ -79,14 +97,15 @@ class Objects:
                     break
                 self._start = self._scanned = opening.end()
                 self._open.clear()
-            end = self._whole_line(stop) or self._scan(stop)
+            line_end, value = self._whole_line(stop)
+            end = line_end or self._scan(stop)
             if end is None and final:
                 end = 0
             if end is None:
                 position = self._start
                 break
             if end > 0:
-                found.append((self._offset + self._start, bytes(self._buffer[self._start : end])))
+                found.append((self._offset + self._start, bytes(self._buffer[self._start : end]), value))
                 position = end
             else:
                 position = self._behind_failure(stop)
@@ -94,20 +113,20 @@ class Objects:
         self._forget(position)
         return found
 
-    def _whole_line(self, stop: int) -> int:
-        """End of the candidate if it is all of its line, the common case; else 0."""
+    def _whole_line(self, stop: int) -> tuple[int, Any]:
+        """End and value of the candidate if it is all of its line, the common case; else 0."""
         assert self._start is not None
         if self._open:
-            return 0
+            return 0, None
         line_break = self._buffer.find(b"\n", self._start, stop)
         line = self._buffer[self._start : stop if line_break < 0 else line_break].rstrip()
-        if not line.endswith((b"}", b"]")):
-            return 0
+        if not line.endswith((b"}", b"]")) or len(line) > _MAX_PARSED_BYTES:
+            return 0, None
         try:
-            orjson.loads(line)
+            value = orjson.loads(line)
         except orjson.JSONDecodeError:
-            return 0
-        return self._start + len(line)
+            return 0, None
+        return self._start + len(line), value
 
     def _scan(self, stop: int) -> int | None:
         """End of the candidate; 0 if it is none after all, ``None`` if it goes on."""

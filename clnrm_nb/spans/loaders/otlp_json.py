@@ -9,7 +9,7 @@ says so, never from the wire.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from clnrm_nb.spans.intake import MAX_BLOCKS, status_of
 from clnrm_nb.spans.loaders.ids import (
@@ -129,12 +129,17 @@ def read_spans(
     """Put the spans of one scope into the intake; `mark` is the believed object ``clnrm``, if any."""
     table = intake.table
     before = len(table.span_id)
+    spellings: dict[tuple[str, ...], _Spelling] = {}
     for span in spans:
         if not isinstance(span, dict):
             intake.refuse("not an object")
             continue
+        keys = tuple(span)
+        spelling = spellings.get(keys)
+        if spelling is None:
+            spelling = spellings[keys] = _Spelling.of(span)
         try:
-            _read_span(span, intake, strict_ids=strict_ids)
+            _read_span(span, spelling, intake, strict_ids=strict_ids)
         except NestingError:
             intake.refuse("an attribute is nested too deeply")
     taken = len(table.span_id) - before
@@ -147,10 +152,44 @@ def read_spans(
     table.seal()
 
 
-def _read_span(span: dict[str, Any], intake: Intake, *, strict_ids: bool) -> None:
-    trace_id, trace_restored = read_id(_get(span, "traceId", "trace_id"), TRACE_DIGITS)
-    span_id, span_restored = read_id(_get(span, "spanId", "span_id"), SPAN_DIGITS)
-    parent, _ = read_id(_get(span, "parentSpanId", "parent_span_id"), SPAN_DIGITS)
+class _Spelling(NamedTuple):
+    """Which of two keys a span has for each field that has two; spans of one program have the same keys."""
+
+    trace_id: str
+    span_id: str
+    parent: str
+    start: str
+    end: str
+    is_lossy: bool
+
+    @classmethod
+    def of(cls, span: dict[str, Any]) -> _Spelling:
+        return cls(
+            _key(span, "traceId", "trace_id"),
+            _key(span, "spanId", "span_id"),
+            _key(span, "parentSpanId", "parent_span_id"),
+            _key(span, "startTimeUnixNano", "start_time_unix_nano"),
+            _key(span, "endTimeUnixNano", "end_time_unix_nano"),
+            any(key in span for key in _DROPPED),
+        )
+
+
+def _key(span: dict[str, Any], camel: str, snake: str) -> str:
+    return camel if camel in span else snake
+
+
+_DROPPED: Final = tuple(
+    key
+    for what in ("Attributes", "Events", "Links")
+    for key in (f"dropped{what}Count", f"dropped_{what.lower()}_count")
+)
+
+
+def _read_span(span: dict[str, Any], spelling: _Spelling, intake: Intake, *, strict_ids: bool) -> None:
+    get = span.get
+    trace_id, trace_restored = read_id(get(spelling.trace_id), TRACE_DIGITS)
+    span_id, span_restored = read_id(get(spelling.span_id), SPAN_DIGITS)
+    parent, _ = read_id(get(spelling.parent), SPAN_DIGITS)
     if trace_id is None or (strict_ids and not is_hex_id(trace_id, TRACE_DIGITS)):
         return intake.refuse("no valid trace id" if strict_ids else "no trace id")
     if span_id is None or (strict_ids and not is_hex_id(span_id, SPAN_DIGITS)):
@@ -158,28 +197,32 @@ def _read_span(span: dict[str, Any], intake: Intake, *, strict_ids: bool) -> Non
     if strict_ids and parent is not None and not is_hex_id(parent, SPAN_DIGITS):
         return intake.refuse("parent id of a wrong length")
     intake.restored_ids += trace_restored or span_restored
-    attributes = keyed_attributes(span.get("attributes"), intake)
-    events = tuple(_event(event, intake) for event in _objects(span, "events"))
-    links = tuple(_link(link, intake) for link in _objects(span, "links"))
-    status = span.get("status")
-    status = status if isinstance(status, dict) else {"code": status}
-    code = status_code_of(status.get("code"))
+    attributes = keyed_attributes(get("attributes"), intake)
+    events = tuple([_event(event, intake) for event in _objects(span, "events")]) if "events" in span else ()
+    links = tuple([_link(link, intake) for link in _objects(span, "links")]) if "links" in span else ()
+    status = get("status")
+    message = ""
+    if isinstance(status, dict):
+        message = _text(status["message"]) if "message" in status else ""
+        status = status.get("code")
+    code = status_code_of(status) if status else 0
     table, values = intake.table, intake.shared.values
-    name = _text(span.get("name"))
+    name = _text(get("name"))
     # Nothing above may fail once the first column has grown.
     table.trace_id.append(values.setdefault(trace_id, trace_id))
     table.span_id.append(span_id)
     table.parent_span_id.append(parent)
     table.name.append(values.setdefault(name, name))
-    table.kind.append(kind_of(span.get("kind")))
-    table.start_ns.append(time_of(_get(span, "startTimeUnixNano", "start_time_unix_nano")))
-    table.end_ns.append(time_of(_get(span, "endTimeUnixNano", "end_time_unix_nano")))
+    table.kind.append(kind_of(get("kind")))
+    table.start_ns.append(time_of(get(spelling.start)))
+    table.end_ns.append(time_of(get(spelling.end)))
     table.status_code.append(code or status_of(attributes))
-    table.status_message.append(_text(status.get("message")))
+    table.status_message.append(message)
     table.attributes.append(attributes)
     table.events.append(events)
     table.links.append(links)
-    intake.dropped += sum(_dropped(span, what) for what in ("Attributes", "Events", "Links"))
+    if spelling.is_lossy:
+        intake.dropped += sum(_dropped(span, what) for what in ("Attributes", "Events", "Links"))
     return None
 
 
@@ -193,7 +236,8 @@ def _resource(block: dict[str, Any], intake: Intake) -> Resource:
 def _scope(block: dict[str, Any], intake: Intake) -> Scope:
     scope = _get(block, "scope", "instrumentationLibrary", "instrumentation_library")
     scope = scope if isinstance(scope, dict) else {}
-    return intake.shared.scope(_text(scope.get("name")), _text(scope.get("version")))
+    schema_url = _text(_get(block, "schemaUrl", "schema_url"))
+    return intake.shared.scope(_text(scope.get("name")), _text(scope.get("version")), schema_url)
 
 
 def _scope_blocks(block: dict[str, Any]) -> list[dict[str, Any]]:

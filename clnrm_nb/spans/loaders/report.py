@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 from clnrm_nb.errors import Diagnostic
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clnrm_nb.spans.identity import Identities
     from clnrm_nb.spans.intake import Intake
     from clnrm_nb.spans.table import SpanTable
 
@@ -18,6 +22,9 @@ _MAX_LINES = 20
 """Refused lines kept one by one; all are counted."""
 
 
+_RESOLUTIONS = {"us": "microseconds", "ms": "milliseconds", "s": "seconds"}
+
+
 @dataclass(frozen=True, slots=True)
 class RefusedLine:
     """A place that looked like data and could not be read; the line is 1-based, 0 in binary sources."""
@@ -25,6 +32,11 @@ class RefusedLine:
     line: int
     offset: int
     reason: str
+
+    @property
+    def place(self) -> str:
+        """``line 3, byte 120``, or the byte alone in binary sources."""
+        return f"line {self.line}, byte {self.offset}" if self.line else f"byte {self.offset}"
 
 
 @dataclass(slots=True)
@@ -36,15 +48,23 @@ class LoadReport:
     source : str
         Its name for messages.
     format : str
-        How it was read: otlp-json, otlp-proto, flat or console; several joined by ``+``.
+        How it was read, a word of ``--input-format``; several joined by ``+``.
     entries : int
         Span records as written, refused and repeated ones included.
     spans, traces, roots, orphans, cycles : int
         Of the table that came out. An orphan's parent is not in it.
+    adopted : int
+        Spans whose parent was found in another trace, by its span id alone.
     repeats, conflicts : int
         Records of a span that was there already, with equal and with other content.
+    collisions : list of (str, str)
+        Those conflicts in which two different spans have one id: the one kept and the one given up.
+    joined, told_apart : int
+        Pieces of spans that were joined, and pairs of spans that shared one id (Zipkin).
     refused : Counter
         Span-like records that were not taken, by reason.
+    refused_records : list of (int, str)
+        Number in the source, counted from 1, and reason of the first of them.
     skipped : int
         Lines and documents without any span.
     refused_lines : list of RefusedLine
@@ -56,8 +76,14 @@ class LoadReport:
     repeated_keys, restored_ids, unknown_times : int
         Attributes given twice; ids that had been decoded wrongly and were set right; missing, zero or
         inverted times.
+    unnamed : int
+        Spans whose resource has no ``service.name``.
     time_resolution : str
-        ``ns`` or ``us``.
+        ``ns``, ``us``, ``ms`` or ``s``.
+    columns : set of str
+        Of a CSV file: which parts of a span it has.
+    lacks : frozenset of str
+        What the form cannot say, see :mod:`clnrm_nb.spans.loaders.carried`.
     """
 
     source: str
@@ -68,9 +94,14 @@ class LoadReport:
     roots: int = 0
     orphans: int = 0
     cycles: int = 0
+    adopted: int = 0
     repeats: int = 0
     conflicts: int = 0
+    collisions: list[tuple[str, str]] = field(default_factory=list)
+    joined: int = 0
+    told_apart: int = 0
     refused: Counter[str] = field(default_factory=Counter)
+    refused_records: list[tuple[int, str]] = field(default_factory=list)
     skipped: int = 0
     refused_lines: list[RefusedLine] = field(default_factory=list)
     other_signals: Counter[str] = field(default_factory=Counter)
@@ -78,7 +109,27 @@ class LoadReport:
     repeated_keys: int = 0
     restored_ids: int = 0
     unknown_times: int = 0
+    unnamed: int = 0
     time_resolution: str = "ns"
+    columns: set[str] = field(default_factory=set)
+    lacks: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, reports: Sequence[LoadReport]) -> LoadReport:
+        """One report for sources that were read as one."""
+        if len(reports) == 1:
+            return reports[0]
+        forms = {form for report in reports for form in report.format.split("+") if form}
+        coarse = [unit for unit in _RESOLUTIONS if any(report.time_resolution == unit for report in reports)]
+        return cls(
+            ", ".join(report.source for report in reports),
+            "+".join(sorted(forms)),
+            refused_records=[record for report in reports for record in report.refused_records],
+            skipped=sum(report.skipped for report in reports),
+            refused_lines=[line for report in reports for line in report.refused_lines][:_MAX_LINES],
+            time_resolution=coarse[-1] if coarse else "ns",
+            columns=set().union(*(report.columns for report in reports)),
+        )
 
     def skip(self, *, line: int = 0, offset: int = 0, reason: str | None = None, count: int = 1) -> None:
         """Count what holds no span; with a reason if it looked as if it should."""
@@ -86,9 +137,30 @@ class LoadReport:
         if reason is not None and len(self.refused_lines) < _MAX_LINES:
             self.refused_lines.append(RefusedLine(line, offset, reason))
 
-    def take_counts(self, intake: Intake, table: SpanTable, *, cycles: int, orphans: int) -> None:
-        """Fill in what is known once everything was read."""
-        self.entries = len(intake.table) + intake.n_refused
+    def note_record(self, number: int, reason: str) -> None:
+        """Remember which record was refused."""
+        if len(self.refused_records) < _MAX_LINES:
+            self.refused_records.append((number, reason))
+
+    def take_identities(self, identities: Identities) -> None:
+        """Fill in what came twice."""
+        self.repeats, self.conflicts = identities.n_repeats, len(identities.conflicts)
+        self.collisions = [(kept, lost) for kept, lost in identities.conflicts if kept != lost]
+
+    def take_counts(
+        self, intake: Intake, table: SpanTable, parents: Sequence[int | None], cycles: int
+    ) -> None:
+        """Fill in what is known once everything was read; `parents` and `cycles` are those of the tree."""
+        self.entries = len(intake.table) + intake.n_refused + intake.joined
+        self.joined, self.told_apart = intake.joined, intake.told_apart
+        traces, named = table.trace_id, table.parent_span_id
+        missing = sum(row is None and name is not None for row, name in zip(parents, named, strict=True))
+        self.orphans = missing - cycles
+        if len(set(traces)) > 1:
+            self.adopted = sum(
+                row is not None and traces[row] != trace for row, trace in zip(parents, traces, strict=True)
+            )
+        self.unnamed = sum("service.name" not in resource.attributes for resource in table.resource)
         self.refused = intake.refused
         self.other_signals = intake.other_signals
         self.dropped = intake.dropped
@@ -97,7 +169,6 @@ class LoadReport:
         self.spans = len(table)
         self.traces = len(set(table.trace_id))
         self.roots = sum(parent is None for parent in table.parent_span_id)
-        self.orphans = orphans
         self.cycles = cycles
         self.unknown_times = sum(
             not start or not end or end < start
@@ -119,7 +190,10 @@ class LoadReport:
         """One sentence for each thing a reader should know."""
         counted = (
             (self.orphans, "spans whose parent is not in the source"),
+            (self.adopted, "spans whose parent was found by its id in another trace"),
             (self.cycles, "circles of parents, cut at their earliest span"),
+            (self.joined, "pieces of spans, joined with the others of their id"),
+            (self.told_apart, "pairs of client and server with one id, told apart"),
             (self.repeats, "records repeated with equal content"),
             (self.conflicts, "records repeated with other content; the later end is kept"),
             (self.refused.total(), f"span-like records refused: {_reasons(self.refused)}"),
@@ -128,29 +202,56 @@ class LoadReport:
             (self.repeated_keys, "attributes given twice; the last one counts"),
             (self.restored_ids, "ids that had been decoded wrongly, set right"),
             (self.unknown_times, "spans with missing, zero or inverted times"),
+            (self.unnamed, "spans without a service.name, shown as unknown_service"),
             *((count, f"documents of {signal}") for signal, count in sorted(self.other_signals.items())),
         )
-        said = [f"{count} {text}" for count, text in counted if count]
+        said = [
+            f"{count} {text if count > 1 else _SINGULAR.sub(_without_s, text)}"
+            for count, text in counted
+            if count
+        ]
         if self.time_resolution != "ns":
-            said.append("times are whole microseconds")
+            said.append(f"times are whole {_RESOLUTIONS[self.time_resolution]}")
         return said
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether something that looked like spans could not be read."""
+        return bool(self.refused or self.refused_lines)
+
+    @property
+    def partial(self) -> str:
+        """What that was, in half a sentence; empty if there is none."""
+        said = []
+        if self.refused:
+            number, reason = self.refused_records[0] if self.refused_records else (0, "")
+            first = f"; the first is record {number}: {reason}" if number else ""
+            said.append(f"{self.refused.total()} span-like records refused: {_reasons(self.refused)}{first}")
+        if self.refused_lines:
+            places = "; ".join(f"{bad.place}: {bad.reason}" for bad in self.refused_lines[:3])
+            said.append(f"not everything could be read ({places}); {self.skipped} lines or documents skipped")
+        return "; ".join(said)
+
+    @property
+    def unreliable(self) -> str:
+        """Why a comparison of these spans proves little, in half a sentence; empty if nothing is known."""
+        said = [f"{self.orphans} orphans"] * bool(self.orphans)
+        said += [f"{self.dropped} attributes, events or links dropped by the SDK"] * bool(self.dropped)
+        said += [f"one id for `{kept}` and `{lost}`" for kept, lost in self.collisions[:3]]
+        return "; ".join(said)
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """CLN609, CLN613 and CLN614, as far as they apply."""
         found = []
-        if self.refused:
-            text = f"{self.refused.total()} span-like records refused: {_reasons(self.refused)}"
-            found.append(Diagnostic("CLN609", text, file=self.source))
-        unread = [line for line in self.refused_lines if line.reason]
-        if unread:
-            places = ", ".join(f"line {bad.line}" if bad.line else f"byte {bad.offset}" for bad in unread[:3])
-            text = (
-                f"not everything could be read ({places}: {unread[0].reason}); {self.skipped} lines skipped"
-            )
-            found.append(Diagnostic("CLN609", text, file=self.source, line=unread[0].line or None))
+        if self.is_partial:
+            line = self.refused_lines[0].line if self.refused_lines else None
+            found.append(Diagnostic("CLN609", self.partial, file=self.source, line=line or None))
         if self.conflicts:
             text = f"{self.conflicts} records repeat a span with other content; the later end is kept"
+            if self.collisions:
+                pairs = ", ".join(f"`{kept}` and `{lost}`" for kept, lost in self.collisions[:3])
+                text += f"; different spans have one id: {pairs}"
             found.append(Diagnostic("CLN613", text, file=self.source))
         if not self.is_whole:
             parts = [f"{self.orphans} orphans"] * bool(self.orphans)
@@ -169,9 +270,16 @@ class LoadReport:
             "roots": self.roots,
             "orphans": self.orphans,
             "cycles": self.cycles,
+            "adopted": self.adopted,
             "repeats": self.repeats,
             "conflicts": self.conflicts,
+            "collisions": [list(pair) for pair in self.collisions],
+            "joined": self.joined,
+            "told_apart": self.told_apart,
             "refused": dict(self.refused),
+            "refused_records": [
+                {"record": number, "reason": reason} for number, reason in self.refused_records
+            ],
             "skipped": self.skipped,
             "refused_lines": [
                 {"line": bad.line, "offset": bad.offset, "reason": bad.reason} for bad in self.refused_lines
@@ -181,8 +289,18 @@ class LoadReport:
             "repeated_keys": self.repeated_keys,
             "restored_ids": self.restored_ids,
             "unknown_times": self.unknown_times,
+            "unnamed": self.unnamed,
             "time_resolution": self.time_resolution,
+            "lacks": sorted(self.lacks),
         }
+
+
+_SINGULAR = re.compile(r"^(?:span-like )?\w+s\b(?: or documents| or links)?|^attributes, events or links")
+
+
+def _without_s(found: re.Match[str]) -> str:
+    """The subject of a sentence in the singular."""
+    return re.sub(r"s\b", "", found[0])
 
 
 def _reasons(reasons: Counter[str]) -> str:

@@ -1,83 +1,149 @@
-"""From a source to its text or messages: files, standard input and bytes; packed or not; bounded."""
+"""From a source to a stream of its bytes: files, standard input and bytes; unpacked; bounded."""
 
 from __future__ import annotations
 
 import sys
-import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from clnrm_nb.errors import ClnrmError
+from clnrm_nb.spans.loaders.unpacking import is_packed, unpacked
 
-__all__ = ["MAX_BYTES", "is_binary", "is_gzip", "is_zstd", "read", "unpack"]
+__all__ = ["LOOK_BYTES", "MAX_BYTES", "Stream", "is_binary", "opened", "unpack"]
 
 MAX_BYTES: Final = 1024 * 1024 * 1024
 """Of one source, unpacked."""
 
-_LOOK_BYTES: Final = 64 * 1024
-_GZIP_MAGIC: Final = b"\x1f\x8b\x08"
-_ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+LOOK_BYTES: Final = 64 * 1024
+"""How much of a source decides what it is."""
+
+_MAX_LAYERS: Final = 3
+"""Archives in archives."""
+
 _CONTROLS: Final = bytes(set(range(32)) - set(b"\t\n\r\f\b\x1b"))
 _PIECE_BYTES: Final = 1024 * 1024
 
 
-def read(source: Path | str | bytes) -> tuple[str, bytes]:
-    """Name and content of a source.
+class Stream:
+    """The bytes of a source, of which the first may be looked at before any is taken.
 
     Parameters
     ----------
-    source : path, bytes or "-"
+    name : str
+        For messages.
+    pieces : iterator of bytes
+        Of any size.
+
+    Attributes
+    ----------
+    n_bytes : int
+        How many have come so far.
+    """
+
+    def __init__(self, name: str, pieces: Iterator[bytes]) -> None:
+        self.name = name
+        self._pieces = pieces
+        self._held: list[bytes] = []
+        self._n_held = 0
+        self.n_bytes = 0
+
+    def peek(self, n_bytes: int) -> bytes:
+        """The first bytes that were not taken yet; fewer if the source ends before."""
+        while self._n_held < n_bytes:
+            piece = next(self._pieces, None)
+            if piece is None:
+                break
+            self.n_bytes += len(piece)
+            if self.n_bytes > MAX_BYTES:
+                raise ClnrmError(
+                    f"`{self.name}` holds more than {MAX_BYTES} bytes, the limit for a source of spans",
+                    "CLN607",
+                    hint="split it, or drop what is not needed of it",
+                )
+            self._held.append(piece)
+            self._n_held += len(piece)
+        self._held = [b"".join(self._held)] if len(self._held) > 1 else self._held
+        return self._held[0][:n_bytes] if self._held else b""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Take piece after piece."""
+        while self.peek(1):
+            (piece,) = self._held
+            self._held, self._n_held = [], 0
+            yield piece
+
+    def all(self) -> bytes:
+        """Take the rest."""
+        self.peek(MAX_BYTES + 1)
+        data = self._held[0] if self._held else b""
+        self._held, self._n_held = [], 0
+        return data
+
+
+@contextmanager
+def opened(source: Path | str | bytes | Stream) -> Iterator[Stream]:
+    """A stream of a source.
+
+    Parameters
+    ----------
+    source : path, bytes, Stream or "-"
         ``-`` is standard input.
 
     Raises
     ------
     ClnrmError
-        CLN001 if a file cannot be read, CLN607 if it is too large.
+        CLN001 if a file cannot be read; later CLN607 if it is too large.
     """
-    if isinstance(source, bytes | bytearray | memoryview):
-        return "<bytes>", bytes(source)
-    if source == "-":
-        return "<stdin>", _read_bounded("<stdin>", sys.stdin.buffer)
-    path = Path(source)
+    if isinstance(source, Stream):
+        yield source
+    elif isinstance(source, bytes | bytearray | memoryview):
+        yield Stream("<bytes>", iter((bytes(source),)))
+    elif source == "-":
+        yield Stream("<stdin>", _read(sys.stdin.buffer, "<stdin>"))
+    else:
+        path = Path(source)
+        try:
+            file = path.open("rb")
+        except (OSError, ValueError) as error:
+            raise _unreadable(str(path), error) from error
+        with file:
+            yield Stream(str(path), _read(file, str(path)))
+
+
+def _read(file: BinaryIO, name: str) -> Iterator[bytes]:
     try:
-        with path.open("rb") as file:
-            return str(path), _read_bounded(str(path), file)
+        while piece := file.read(_PIECE_BYTES):
+            yield piece
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise ClnrmError(f"cannot read `{path}`: {reason}", "CLN001") from error
+        raise _unreadable(name, error) from error
 
 
-def _read_bounded(name: str, file: BinaryIO) -> bytes:
-    pieces: list[bytes] = []
-    size = 0
-    # By pieces, because a pipe does not say how long it is.
-    while piece := file.read(16 * _PIECE_BYTES):
-        size += len(piece)
-        _check_size(name, size)
-        pieces.append(piece)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+def _unreadable(name: str, error: OSError | ValueError) -> ClnrmError:
+    reason = (getattr(error, "strerror", None) or str(error)).lower()
+    return ClnrmError(f"cannot read `{name}`: {reason}", "CLN001")
 
 
-def _check_size(name: str, size: int) -> None:
-    if size > MAX_BYTES:
-        raise ClnrmError(
-            f"`{name}` holds more than {MAX_BYTES} bytes, the limit for a source of spans", "CLN607"
-        )
+def unpack(stream: Stream, trouble: Callable[[int, str], None]) -> Stream:
+    """The stream of what it holds, if it is packed.
+
+    `trouble` hears what is wrong with its end, and how many bytes came out of it before.
+    """
+    for _ in range(_MAX_LAYERS):
+        if not is_packed(stream.peek(LOOK_BYTES)):
+            return stream
+        stream = _unpacked(stream, trouble)
+    return stream
 
 
-def is_gzip(data: bytes) -> bool:
-    """Whether it starts as gzip does."""
-    return data.startswith(_GZIP_MAGIC)
+def _unpacked(stream: Stream, trouble: Callable[[int, str], None]) -> Stream:
+    inner = Stream(stream.name, unpacked(stream, lambda reason: trouble(inner.n_bytes, reason)))
+    return inner
 
 
-def is_zstd(data: bytes) -> bool:
-    """Whether it starts as Zstandard does."""
-    return data.startswith(_ZSTD_MAGIC)
-
-
-def is_binary(data: bytes) -> bool:
-    """Whether its beginning is no text: control characters, or not UTF-8."""
-    head = data[:_LOOK_BYTES]
+def is_binary(head: bytes) -> bool:
+    """Whether the beginning of a source is no text: control characters, or not UTF-8."""
     if head.translate(None, _CONTROLS) != head:
         return True
     try:
@@ -86,31 +152,3 @@ def is_binary(data: bytes) -> bool:
         # A character cut in two by the end of the look is no sign of anything.
         return error.start < len(head) - 3
     return False
-
-
-def unpack(name: str, data: bytes) -> tuple[bytes, str | None]:
-    """Content of a gzip source, and what was wrong with its end, if anything.
-
-    Raises
-    ------
-    ClnrmError
-        CLN607, if nothing can be unpacked or it is too large.
-    """
-    out = bytearray()
-    rest = data
-    trouble: str | None = None
-    while is_gzip(rest) and trouble is None:
-        inflate = zlib.decompressobj(31)
-        try:
-            while rest and not inflate.eof:
-                out += inflate.decompress(rest, _PIECE_BYTES)
-                rest = inflate.unconsumed_tail
-                _check_size(name, len(out))
-            if not inflate.eof:
-                trouble = "the gzip data ends too early"
-            rest = inflate.unused_data
-        except zlib.error:
-            trouble = "the gzip data is damaged"
-    if trouble and not out:
-        raise ClnrmError(f"`{name}` holds no spans: {trouble}", "CLN607")
-    return bytes(out), trouble

@@ -112,9 +112,11 @@ def _from_text(form: str, text: str) -> Any:
     if form == "double" and text in _WORDS_OF_FLOATS:
         return _WORDS_OF_FLOATS[text]
     try:
+        if form == "int":
+            return int(text)
         if form == "bytes":
             return b64decode(text.replace("-", "+").replace("_", "/"))
-        return {"int": int, "double": float}.get(form, str)(text)
+        return float(text) if form == "double" else text
     except ValueError:
         return text
 
@@ -154,16 +156,31 @@ def keyed_attributes(pairs: Any, intake: Intake) -> dict[str, Any]:
     if not isinstance(pairs, list):
         return attributes
     values = intake.shared.values
+    share = values.setdefault
+    n_pairs = 0
     for pair in pairs:
         if not isinstance(pair, dict):
             continue
-        key = str(pair.get("key", ""))
-        value = any_value(pair.get("value"))
+        n_pairs += 1
+        key = pair.get("key", "")
+        if type(key) is not str:
+            key = str(key)
+        value = pair.get("value")
+        form = None
+        # Nearly all values are texts and whole numbers, which need no walk.
+        if type(value) is dict and len(value) == 1:
+            ((form, inner),) = value.items()
+            form = _FORMS.get(form) if type(inner) is str else None
+        if form == "string":
+            value = inner
+        elif form == "int":
+            value = _from_text(form, inner)
+        else:
+            value = any_value(value)
         if type(value) is str and len(value) <= SHARED_LENGTH and len(values) < SHARED_LIMIT:
-            value = values.setdefault(value, value)
-        if key in attributes:
-            intake.repeated_keys += 1
-        attributes[values.setdefault(key, key)] = value
+            value = share(value, value)
+        attributes[share(key, key)] = value
+    intake.repeated_keys += n_pairs - len(attributes)
     return attributes
 
 

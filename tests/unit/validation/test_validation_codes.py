@@ -196,12 +196,34 @@ def test_grpc_without_its_extra_is_one_finding_that_names_the_extra(monkeypatch,
 TOLERANCE = '[[tolerance]]\nid = "r1"\nreason = "differs"\nselect = { key = "k" }\nignore = true\n'
 
 
-def test_a_tolerance_rule_says_that_it_has_no_effect_on_a_run_yet():
-    """Rules were accepted in silence, and the difference they name still failed the run."""
-    (finding,) = _check(BASE + TOLERANCE).diagnostics
+def test_a_tolerance_rule_is_nothing_to_speak_of():
+    assert _check(BASE + TOLERANCE).diagnostics == []
 
-    assert (finding.code, finding.severity, finding.line) == ("CLN320", "warning", 7)
-    assert "rule `r1` has no effect on a run" in finding.message
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("ignore = false", "`ignore` is true or left out"),
+        ("tolerance = {}", "`tolerance` needs `abs` or `rel`"),
+        ("duration = {}", "`duration` needs `ratio` or `floor_ms`"),
+        ('ignore = true\nexpires = "soon"', "`expires` is a date or a date-time"),
+        ('alias = "x"\nselect = { path = "a" }', "`alias` selects the old name by"),
+        ('ignore = true\nselect = { keys = "a" }', "`keys` is no selector"),
+        ('ignore = true\nselect = { key = "a[" }', "`[` is never closed in `a[`"),
+        ("range = [3, 1]", "`range` is two numbers, the lower one first"),
+        ('count = "3..1"', "`count` is a number of siblings"),
+        ("one_of = []", "`one_of` is a non-empty array"),
+        ("optional = true\npresent = true", "`present` goes with `ignore`"),
+    ],
+)
+def test_a_tolerance_rule_that_could_not_mean_what_it_says_is_an_error(written, said):
+    rule = f'[[tolerance]]\nid = "r1"\nreason = "differs"\n{written}\n'
+
+    errors = [one for one in _check(BASE + rule).diagnostics if one.severity == "error"]
+
+    assert [one.code for one in errors] == ["CLN325"]
+    assert said in errors[0].message
+    assert errors[0].line == BASE.count("\n") + 1
 
 
 def test_a_tolerance_rule_that_is_none_is_an_error_and_nothing_more():
