@@ -91,8 +91,8 @@ def _renamed(here: _Owns, there: _Owns, words: _Words) -> dict[str, str]:
     for one in sorted(old):
         for other in sorted(new):
             common = (uses_a[one] & uses_b[other]).total()
-            # By more than half of the fewer uses: many spans may have come or gone beside the new word.
-            if 2 * common > min(uses_a[one].total(), uses_b[other].total()):
+            # By half of the fewer uses: many spans may have come or gone beside the new word.
+            if common and 2 * common >= min(uses_a[one].total(), uses_b[other].total()):
                 pairs.append((-common, one, other))
     found: dict[str, str] = {}
     for _, one, other in sorted(pairs):
