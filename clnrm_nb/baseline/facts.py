@@ -30,8 +30,8 @@ class Facts:
     Attributes
     ----------
     lines : list of tuple
-        Number from 1, kind, what it is about, name of the span if it is one, and its parts with their facts; the
-        first part is the line itself.
+        Number from 1, kind, what it is about, name of the span if it is one, and its parts with their facts;
+        the first part is the line itself.
     facts : dict
         What is said by each fact.
     """
