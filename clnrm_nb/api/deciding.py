@@ -209,7 +209,8 @@ def _sentence(one: Decided, *, dry_run: bool) -> str:
     would = "would be " if dry_run else ""
     open_now = "edit is" if one.left == 1 else "edits are"
     left = f"; {one.left} {open_now} still open" if one.left else ""
-    return f"{one.id}: {would}{_DONE[one.action]}, {one.file} is version {one.version}{left}"
+    file = f"is version {one.version}" if one.version is not None else "is gone: nothing is accepted"
+    return f"{one.id}: {would}{_DONE[one.action]}, {one.file} {file}{left}"
 
 
 def baseline_history(
