@@ -120,7 +120,7 @@ def test_undoing_the_first_decision_says_that_nothing_is_accepted_any_more(proje
     undone = api.baseline_undo(ID)
 
     assert not file.exists()
-    assert "is gone: nothing is accepted" in undone.notes[0]
+    assert "nothing is accepted: there is no" in undone.notes[0]
 
 
 def test_an_older_version_can_be_brought_back(project):
