@@ -313,6 +313,9 @@ def test_a_trace_of_main_can_be_named_in_a_three_way_view(project):
     assert found.three_way().frame["standing"].tolist() == ["already on main"]
     assert found.raw["data"]["diffs"][0]["three_way"]["counts"]["already on main"] == 1
     assert "already on main" in repr(found)
+    for name in ("mine.md", "mine.html", "mine.json", "mine.txt"):
+        api.diff(FILE, run_when="never", view="three-way", main="main.json", output=name)
+        assert "already on main" in (project / name).read_text(encoding="utf-8"), name
 
 
 @pytest.mark.parametrize(
