@@ -22,10 +22,12 @@ from clnrm_nb.diff.model import Diff
 from clnrm_nb.diff.notes import concurrency_notes, scope_notes
 from clnrm_nb.diff.options import DiffOptions
 from clnrm_nb.diff.portfolio import match
+from clnrm_nb.diff.pricing import Prices
 from clnrm_nb.diff.quieting import Quieting
 from clnrm_nb.diff.reading import from_table
 from clnrm_nb.diff.side import Side
 from clnrm_nb.diff.trees import Numbers, grow
+from clnrm_nb.spans.bulk import without_collector
 from clnrm_nb.spans.table import SpanTable
 
 if TYPE_CHECKING:
@@ -36,26 +38,30 @@ if TYPE_CHECKING:
 __all__ = ["compare", "diff_of", "differences", "given", "prepare"]
 
 
-def prepare(table: SpanTable) -> Side:
+@without_collector()
+def prepare(table: SpanTable, interner: Interner | None = None) -> Side:
     """A baseline read once, to be compared often.
 
     Parameters
     ----------
     table : SpanTable
         Without times; its rows are not remembered, its spans have only their numbers.
+    interner : Interner, optional
+        Shared with others, for :func:`diff_of`; else one of its own, for :func:`compare`.
 
     Returns
     -------
     Side
         What :func:`compare` takes as baseline; not changed by it. Diffs are those of the canonical form.
     """
-    side = from_table(table, Interner())
+    side = from_table(table, Interner() if interner is None else interner)
     side = replace(side, table=None, row=[None] * (side.n + 1), ignored=Counter(), notes=[])
     for name in Side.KEPT:
         getattr(side, name)
     return side
 
 
+@without_collector()
 def compare(
     baseline: SpanTable | Mapping[str, Any] | Side,
     current: SpanTable | Mapping[str, Any],
@@ -93,6 +99,7 @@ def _side(source: SpanTable | Mapping[str, Any], interner: Interner, options: Di
     return from_canonical(source, interner)
 
 
+@without_collector()
 def diff_of(a: Side, b: Side, *, options: DiffOptions, pairing: Pairing | None = None) -> Diff:
     """The diff of two sides of one interner; with a given `pairing`, its script (the benchmark's truth)."""
     pairing, drafts = differences(a, b, pairing)
@@ -122,15 +129,22 @@ def diff_of(a: Side, b: Side, *, options: DiffOptions, pairing: Pairing | None =
     )
 
 
-def differences(a: Side, b: Side, pairing: Pairing | None = None) -> tuple[Pairing, list[Draft]]:
-    """Who is who, and the edits that follow, before anybody says which of them count."""
+def differences(
+    a: Side, b: Side, pairing: Pairing | None = None, *, repaired: bool = True
+) -> tuple[Pairing, list[Draft]]:
+    """Who is who, and the edits that follow, before anybody says which of them count.
+
+    Without `repaired` the script is a right one, and not always the shortest.
+    """
     if pairing is None and a.full[: a.n] == b.full[: b.n]:
         numbers = range(a.n + 1)
         return Pairing(numbers, numbers, {}), []
-    return _script(a, b, pairing)
+    return _script(a, b, pairing, repaired=repaired)
 
 
-def _script(a: Side, b: Side, pairing: Pairing | None) -> tuple[Pairing, list[Draft]]:
+def _script(
+    a: Side, b: Side, pairing: Pairing | None, *, repaired: bool = True
+) -> tuple[Pairing, list[Draft]]:
     # The order of the sides is their content's, so that the inverse diff comes from the same matching.
     flipped = (a.n, a.digest) > (b.n, b.digest)
     contents = Contents(a.interner)
@@ -141,7 +155,9 @@ def _script(a: Side, b: Side, pairing: Pairing | None) -> tuple[Pairing, list[Dr
     tree_1 = grow(first, numbers, aliases or None)
     tree_2 = grow(second, numbers, aliases or None)
     if pairing is None:
-        matching = match(tree_1, tree_2, contents)
+        matching = match(
+            tree_1, tree_2, Prices((tree_1, tree_2), (first, second), contents), repaired=repaired
+        )
         pairing = Pairing(matching.forth, matching.back, matching.why)
         if flipped:
             why = {matching.forth[number]: why for number, why in matching.why.items()}

@@ -44,7 +44,8 @@ def after():
     spans["2"] = replace(spans["2"], attributes={"items": 4})
     spans["40"] = replace(spans["40"], name="charge")
     del spans["42"]
-    spans["50"] = span(50, "audit", 1)
+    # So unlike the one that went that it is no renamed one.
+    spans["50"] = replace(span(50, "audit", 1, by="ada", at="noon"), kind="producer")
     return list(spans.values())
 
 
