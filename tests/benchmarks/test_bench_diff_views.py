@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import random
 from time import perf_counter, process_time
 
 import pytest
+from diff_mutations import EDITS, make_case
 
-import diff_mutations as mutations
 from clnrm_nb.diff import compare
 from clnrm_nb.diff.text import tree
 from clnrm_nb.report.diffs import TraceDiff
@@ -16,30 +15,21 @@ from clnrm_nb.report.diffs import TraceDiff
 pytestmark = pytest.mark.bench
 
 N_SPANS = 10_000
-N_EDITS = 30
 REPEATS = 7
 TREE_S = 0.1
 """Goal 26: the text tree of 10,000 spans."""
 
 OUTPUT_BYTES = 150_000
-LARGE = ("subtree deleted", "subtree duplicated")
+SMALL = [name for name in EDITS if name not in {"subtree deleted", "subtree duplicated"}][:10]
+"""Edits that take no half of a trace with them."""
 
 
 @pytest.fixture(scope="module")
 def compared():
-    """Two traces of 10,000 spans, 30 edits apart, none of which takes half of a trace with it."""
-    rng = random.Random(3)
-    base = mutations.random_tree(rng, N_SPANS)
-    edited, done = dict(base), 0
-    names = [name for name in mutations.EDITS if name not in LARGE]
-    sites = sorted(base)[1:]
-    while done < N_EDITS:
-        site = rng.choice(sites)
-        found = mutations.EDITS[rng.choice(names)](edited, site, rng) if site in edited else None
-        if found is not None:
-            edited, done = found, done + 1
-    a, b = mutations.to_table(base), mutations.to_table(edited)
-    return compare(a, b), a, b
+    """Two traces of 10,000 spans that thirty edits set apart."""
+    made = make_case(SMALL * 3, "random", N_SPANS, 3)
+    assert made is not None
+    return compare(made.baseline, made.current), made.baseline, made.current
 
 
 def best(once):
