@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from clnrm_nb.baseline.decisions import DecisionLog
-from clnrm_nb.baseline.difference import difference, plain
+from clnrm_nb.baseline.difference import difference, plain, read
 from clnrm_nb.baseline.files import parse, scenario_of
 from clnrm_nb.baseline.store import BaselineStore
 from clnrm_nb.baseline.timed import UNTIMED, needs_times, timed
 from clnrm_nb.baseline.tolerances import Tolerances, TwinsError
 from clnrm_nb.errors import ClnrmError, Diagnostic
-from clnrm_nb.spans.canonical import of_scenario, trace_digest
+from clnrm_nb.spans.canonical import of_scenario
 from clnrm_nb.spans.loaders import LoadReport, load, write_otlp_json
 from clnrm_nb.spans.loaders.carried import comparable
 from clnrm_nb.state.reviews import PendingReview, Reviews
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from clnrm_nb.diff import DiffOptions
     from clnrm_nb.diff.model import Diff
     from clnrm_nb.diff.rules import Rule
+    from clnrm_nb.diff.side import Side
     from clnrm_nb.errors import Location
     from clnrm_nb.executor.outcome import TestOutcome
     from clnrm_nb.spans.table import SpanTable
@@ -261,8 +262,8 @@ class _Run:
         self, baseline_id: str, table: SpanTable, outcome: TestOutcome, terms: Terms
     ) -> Comparison | None:
         scenario = baseline_id.removeprefix(f"{outcome.id}::") if baseline_id != outcome.id else None
-        digest = trace_digest(table)
-        fresh = Comparison(baseline_id, outcome.id, scenario, "same", digest=digest, table=table)
+        side = read(table)
+        fresh = Comparison(baseline_id, outcome.id, scenario, "same", digest=side.digest, table=table)
         try:
             baseline = self.store.load(baseline_id)
             reference = baseline.table if baseline else self._from_trace_file(baseline_id, table)
@@ -280,14 +281,14 @@ class _Run:
         elif reference is not None:
             comparison = replace(fresh, file=self.settings.diff.baseline_path, from_trace_file=True)
         if reference is not None:
-            comparison = self._differing(comparison, reference, table, options)
+            comparison = self._differing(comparison, reference, side, options)
         judged = self._judge(comparison, outcome, terms)
         if not self.ci:
             self._remember(judged, table, outcome, terms, options)
         return judged
 
     def _differing(
-        self, comparison: Comparison, reference: SpanTable, table: SpanTable, options: DiffOptions
+        self, comparison: Comparison, reference: SpanTable, side: Side, options: DiffOptions
     ) -> Comparison:
         """With its diff; where times are asked for, from a stored run that equals the baseline."""
         baseline, run = comparison.baseline, None
@@ -295,11 +296,13 @@ class _Run:
         if baseline is not None and is_timed:
             run = timed(baseline, self.log, self.state)
         digest = baseline.digest if baseline and run is None else None
+        against: SpanTable | Side = side
         notes: tuple[str, ...] = ()
         if comparison.from_trace_file and self._trace_report is not None:
             # A file of another form than the run's is compared in what both can say.
-            reference, table, notes = comparable(reference, self._trace_report, table, _THE_RUN)
-        found = difference(reference if run is None else run, table, options, digest=digest)
+            assert comparison.table is not None
+            reference, against, notes = comparable(reference, self._trace_report, comparison.table, _THE_RUN)
+        found = difference(reference if run is None else run, against, options, digest=digest)
         found = replace(found, notes=(*notes, *found.notes)) if notes else found
         if is_timed and run is None:
             found = replace(found, notes=(*found.notes, UNTIMED))

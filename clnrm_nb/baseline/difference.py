@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from clnrm_nb.diff import DiffOptions, apply, compare, prepare
+from clnrm_nb.baseline.memory import MEMORY
+from clnrm_nb.diff import DiffOptions, apply, compare
 from clnrm_nb.diff.rules import Rule
+from clnrm_nb.diff.side import Side
 from clnrm_nb.spans.canonical import canonical
 
 if TYPE_CHECKING:
@@ -15,10 +16,9 @@ if TYPE_CHECKING:
 
     from clnrm_nb.config.keys import Diff as DiffSection
     from clnrm_nb.diff import Diff, Edit
-    from clnrm_nb.diff.side import Side
     from clnrm_nb.spans.table import SpanTable
 
-__all__ = ["difference", "options_from", "options_of", "patched", "plain"]
+__all__ = ["difference", "options_from", "options_of", "patched", "plain", "read"]
 
 
 def options_of(section: DiffSection) -> DiffOptions:
@@ -51,34 +51,36 @@ def options_from(document: Mapping[str, Any]) -> DiffOptions:
     return DiffOptions(**known)
 
 
-_MAX_KEPT: Final = 16
-_MAX_KEPT_SPANS: Final = 20_000
-
-_kept: OrderedDict[str, Side] = OrderedDict()
-"""Baselines as the diff reads them, by digest, the last used at the end. The digest says all they hold."""
-
-
 def difference(
-    baseline: SpanTable, current: SpanTable, options: DiffOptions, *, digest: str | None = None
+    baseline: SpanTable, current: SpanTable | Side, options: DiffOptions, *, digest: str | None = None
 ) -> Diff:
     """What turns a baseline into a trace.
 
     Parameters
     ----------
+    current : SpanTable or Side
+        The trace, or what :func:`read` made of it.
     digest : str, optional
         Of a baseline file: it is read once a process, as long as few enough are in use. Such a file has no
         times, and what needs them is not compared; without a digest they are those of `baseline`.
     """
-    if digest is None:
-        return compare(baseline, current, options=options)
-    side = _kept.pop(digest, None)
-    if side is None:
-        side = prepare(baseline)
-    if side.n <= _MAX_KEPT_SPANS:
-        _kept[digest] = side
-        while len(_kept) > _MAX_KEPT or sum(one.n for one in _kept.values()) > _MAX_KEPT_SPANS:
-            _kept.popitem(last=False)
-    return compare(side, current, options=options)
+    if digest is not None:
+        return MEMORY.difference(baseline, current, options, digest)
+    if isinstance(current, Side):
+        assert current.table is not None
+        current = current.table
+    return compare(baseline, current, options=options)
+
+
+def read(table: SpanTable) -> Side:
+    """A trace read once, for its digest and for comparisons.
+
+    Parameters
+    ----------
+    table : SpanTable
+        Without own spans, see :func:`clnrm_nb.spans.canonical.of_scenario`.
+    """
+    return MEMORY.read(table)
 
 
 def patched(baseline: SpanTable, edits: Sequence[Edit]) -> dict[str, Any]:

@@ -6,11 +6,13 @@ read says so and is never repaired on the way.
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.baseline.files import Baseline, header_of, parse
+from clnrm_nb.baseline.kept import Kept
 from clnrm_nb.config.project import safe_name
 from clnrm_nb.config.writing import write_atomically
 from clnrm_nb.errors import ClnrmError
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["BaselineStore", "StoredFile"]
 
 _LOCK_TIMEOUT_S: Final = 30.0
+
+_parsed: Final[Kept[Baseline]] = Kept(max_spans=50_000)
+"""Baselines by the SHA-256 of their file and by id; nobody changes what is parsed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,15 @@ class BaselineStore:
         """
         path = self.path(baseline_id)
         content = self.read(path)
-        return None if content is None else parse(content, baseline_id, name=self.name(path))
+        if content is None:
+            return None
+        # Parsed and checked once a process, as long as the file stays what it is.
+        key = f"{hashlib.sha256(content).hexdigest()} {baseline_id}"
+        found = _parsed.get(key)
+        if found is None:
+            found = parse(content, baseline_id, name=self.name(path))
+            _parsed.put(key, found, n_spans=len(found.table))
+        return found
 
     def files(self) -> list[StoredFile]:
         """Every baseline file, by name.

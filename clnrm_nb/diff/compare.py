@@ -19,6 +19,7 @@ from clnrm_nb.diff.interner import Interner
 from clnrm_nb.diff.matching import Why, subtree_cost
 from clnrm_nb.diff.merge import merge
 from clnrm_nb.diff.model import Diff
+from clnrm_nb.diff.notes import concurrency_notes, scope_notes
 from clnrm_nb.diff.options import DiffOptions
 from clnrm_nb.diff.portfolio import match
 from clnrm_nb.diff.pricing import Prices
@@ -26,6 +27,7 @@ from clnrm_nb.diff.quieting import Quieting
 from clnrm_nb.diff.reading import from_table
 from clnrm_nb.diff.side import Side
 from clnrm_nb.diff.trees import Numbers, grow
+from clnrm_nb.spans.bulk import without_collector
 from clnrm_nb.spans.table import SpanTable
 
 if TYPE_CHECKING:
@@ -36,26 +38,30 @@ if TYPE_CHECKING:
 __all__ = ["compare", "diff_of", "differences", "given", "prepare"]
 
 
-def prepare(table: SpanTable) -> Side:
+@without_collector()
+def prepare(table: SpanTable, interner: Interner | None = None) -> Side:
     """A baseline read once, to be compared often.
 
     Parameters
     ----------
     table : SpanTable
         Without times; its rows are not remembered, its spans have only their numbers.
+    interner : Interner, optional
+        Shared with others, for :func:`diff_of`; else one of its own, for :func:`compare`.
 
     Returns
     -------
     Side
         What :func:`compare` takes as baseline; not changed by it. Diffs are those of the canonical form.
     """
-    side = from_table(table, Interner())
+    side = from_table(table, Interner() if interner is None else interner)
     side = replace(side, table=None, row=[None] * (side.n + 1), ignored=Counter(), notes=[])
     for name in Side.KEPT:
         getattr(side, name)
     return side
 
 
+@without_collector()
 def compare(
     baseline: SpanTable | Mapping[str, Any] | Side,
     current: SpanTable | Mapping[str, Any],
@@ -93,6 +99,7 @@ def _side(source: SpanTable | Mapping[str, Any], interner: Interner, options: Di
     return from_canonical(source, interner)
 
 
+@without_collector()
 def diff_of(a: Side, b: Side, *, options: DiffOptions, pairing: Pairing | None = None) -> Diff:
     """The diff of two sides of one interner; with a given `pairing`, its script (the benchmark's truth)."""
     pairing, drafts = differences(a, b, pairing)
@@ -116,6 +123,8 @@ def diff_of(a: Side, b: Side, *, options: DiffOptions, pairing: Pairing | None =
         notes=(
             *(f"baseline: {note}" for note in a.notes),
             *(f"current: {note}" for note in b.notes),
+            *scope_notes(a, b),
+            *concurrency_notes(a, b, pairing.forth),
         ),
     )
 

@@ -6,7 +6,7 @@ that nothing is lost; a key that one side never carries, as in a stored baseline
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from clnrm_nb.diff.drafts import Draft
 from clnrm_nb.diff.model import COSTS
@@ -30,8 +30,13 @@ _WHERE: Final[dict[_What, _Where]] = {"resource": "resource", "attr": "attribute
 _Difference = tuple[int, int, Any, Any]
 """One span in both sides, its old and its new value."""
 
-_Holder = tuple[int, int, dict[str, Any], dict[str, Any]]
-"""One span in both sides, what it or its resource said, and what it says."""
+
+class _Holders(NamedTuple):
+    """Spans in both sides, what they or their resources said, and what they say."""
+
+    pairs: Sequence[tuple[int, int]]
+    old: Sequence[dict[str, Any]]
+    new: Sequence[dict[str, Any]]
 
 
 def extras(
@@ -62,34 +67,32 @@ def _rows(baseline: Side, current: Side, forth: Sequence[int]) -> Iterator[tuple
 def _volatile(baseline: Side, current: Side, a: SpanTable, b: SpanTable, forth: Sequence[int]) -> list[Draft]:
     """One draft a key, over all spans where it differs: where many do, they say nothing one by one."""
     keys = sorted(baseline.ignored.keys() & current.ignored.keys() | TEMPLATED.keys())
-    rows = list(_rows(baseline, current, forth))
-    spans = [(i, j, a.attributes[row], b.attributes[row_b]) for i, j, row, row_b in rows]
-    resources = _resources(rows, a, b)
+    pairs = [(i, j) for i, j in enumerate(forth[:-1]) if j >= 0]
+    rows = [(baseline.row[i] or 0, current.row[j] or 0) for i, j in pairs]
+    spans = _Holders(pairs, [a.attributes[row] for row, _ in rows], [b.attributes[row] for _, row in rows])
+    old, new = [a.resource[row] for row, _ in rows], [b.resource[row] for _, row in rows]
+    # Each two resources that paired spans have, at the first of those spans.
+    both = list(zip(map(id, old), map(id, new), strict=True))
+    first = sorted(dict(zip(reversed(both), range(len(both) - 1, -1, -1), strict=True)).values())
+    resources = _Holders(
+        [pairs[k] for k in first], [old[k].attributes for k in first], [new[k].attributes for k in first]
+    )
     return [*_drafts("attr", keys, spans), *_drafts("resource", keys, resources)]
 
 
-def _resources(rows: Sequence[tuple[int, int, int, int]], a: SpanTable, b: SpanTable) -> list[_Holder]:
-    """Each two resources that paired spans have, at the first of those spans."""
-    seen: set[tuple[int, int]] = set()
-    found: list[_Holder] = []
-    for i, j, row, row_b in rows:
-        old, new = a.resource[row], b.resource[row_b]
-        if old is not new and (id(old), id(new)) not in seen:
-            seen.add((id(old), id(new)))
-            found.append((i, j, old.attributes, new.attributes))
-    return found
-
-
-def _drafts(what: _What, keys: Sequence[str], holders: Sequence[_Holder]) -> Iterator[Draft]:
+def _drafts(what: _What, keys: Sequence[str], holders: _Holders) -> Iterator[Draft]:
     where = _WHERE[what]
     for key in keys:
         rule = fate(where, key)
         if rule == "kept":
             continue
+        old, new = [said.get(key) for said in holders.old], [said.get(key) for said in holders.new]
+        if old == new:
+            continue
         differences = [
-            (i, j, old.get(key), new.get(key))
-            for i, j, old, new in holders
-            if old.get(key) != new.get(key) and (rule == "dropped" or _is_alike(where, key, old, new))
+            (*pair, before, after)
+            for pair, before, after, was, now in zip(holders.pairs, old, new, *holders[1:], strict=True)
+            if before != after and (rule == "dropped" or _is_alike(where, key, was, now))
         ]
         if differences:
             yield _volatile_draft(what, key, differences)

@@ -80,23 +80,27 @@ class Interner:
         self._names = Memo[str, str](_text)
         self._services = Memo[str, str](_service)
         self._full: dict[tuple[int, tuple[int, ...]], int] = {}
-        self._labels: dict[int, Label] = {}
+        self._leaves: dict[int, int] = {}
+        self._labels: dict[tuple[str, str, str, str], Label] = {}
         self._same_labels: dict[Label, Label] = {}
-        self._written: dict[int, tuple[str, str]] = {}
         self.positions = Positions()
         self.texts = Memo[str, str](canonical_json)
         """Strings as canonical JSON, one text for both sides."""
         self._key = cmp_to_key(self._compare)
 
+    @property
+    def n_known(self) -> int:
+        """How many contents and subtrees have numbers."""
+        return len(self.parts) + len(self.own_of)
+
     def copy(self) -> Interner:
         """The same numbers, to go on from."""
         twin = Interner()
         twin.parts, twin.own_of, twin.children_of = self.parts[:], self.own_of[:], self.children_of[:]
-        twin._own, twin._full = self._own.copy(), self._full.copy()
+        twin._own, twin._full, twin._leaves = self._own.copy(), self._full.copy(), self._leaves.copy()
         twin._names.update(self._names)
         twin._services.update(self._services)
         twin._labels, twin._same_labels = self._labels.copy(), self._same_labels.copy()
-        twin._written = self._written.copy()
         twin.positions = self.positions.copy()
         twin.texts.update(self.texts)
         return twin
@@ -114,20 +118,68 @@ class Interner:
         for texts in contents:
             number = known.get(texts)
             if number is None:
-                number = known[texts] = len(parts)
-                parts.append(Parts._make(texts))
+                new = Parts._make(texts)
+                number = known[new] = len(parts)
+                parts.append(new)
             found.append(number)
         return found
 
     def full(self, own: int, children: tuple[int, ...]) -> int:
         """The number of a subtree; `children` in canonical order."""
-        subtree = (own, children)
-        number = self._full.get(subtree)
-        if number is None:
-            number = self._full[subtree] = len(self.own_of)
-            self.own_of.append(own)
-            self.children_of.append(children)
+        number = self._full.get((own, children)) if children else self._leaves.get(own)
+        return self._new(own, children) if number is None else number
+
+    def _new(self, own: int, children: tuple[int, ...]) -> int:
+        number = len(self.own_of)
+        if children:
+            self._full[own, children] = number
+        else:
+            self._leaves[own] = number
+        self.own_of.append(own)
+        self.children_of.append(children)
         return number
+
+    def fulls(self, owns: Sequence[int], below: Sequence[list[int]], ages: Sequence[Any]) -> list[int]:
+        """The numbers of all subtrees of a forest.
+
+        Parameters
+        ----------
+        owns : sequence of int
+            Contents, by place; parents come before their children.
+        below : sequence of list of int
+            Places of children; put in canonical order here, equal ones by age. The last are the roots.
+        ages : sequence
+            What sorts equal subtrees.
+        """
+        found = [0] * len(owns)
+        subtrees, leaves, parts = self._full.get, self._leaves.get, self.parts
+
+        def sort(mine: list[int]) -> None:
+            """What comes first in the text decides nearly always."""
+            texts = [parts[owns[place]].attributes for place in mine]
+            n_texts = len(set(texts))
+            if n_texts == len(texts):
+                mine[:] = [place for _, place in sorted(zip(texts, mine, strict=True))]
+            elif n_texts == len(set(zip(texts, [found[place] for place in mine], strict=True))):
+                mine.sort(key=lambda place: (parts[owns[place]].attributes, ages[place]))
+            else:
+                mine.sort(key=ages.__getitem__)
+                mine.sort(key=lambda place: self.key(found[place]))
+
+        for place in range(len(owns) - 1, -1, -1):
+            mine = below[place]
+            if not mine:
+                children: tuple[int, ...] = ()
+                number = leaves(owns[place])
+            else:
+                if len(mine) > 1:
+                    sort(mine)
+                children = tuple([found[child] for child in mine])
+                number = subtrees((owns[place], children))
+            found[place] = self._new(owns[place], children) if number is None else number
+        if len(below[-1]) > 1:
+            sort(below[-1])
+        return found
 
     def names(self, owns: Iterable[int]) -> list[str]:
         """The names of spans with these contents."""
@@ -145,22 +197,15 @@ class Interner:
         """The service a resource's text names."""
         return self._services[resource]
 
-    def written(self, own: int) -> tuple[str, str]:
-        """What a content writes before and behind the children of its span."""
-        found = self._written.get(own)
-        if found is None:
-            parts = self.parts[own]
-            found = self._written[own] = (parts.before, parts.after)
-        return found
-
     def label(self, own: int) -> Label:
-        """The label of a span with this content."""
-        found = self._labels.get(own)
+        """The label of a span with this content; equal labels are one object."""
+        _, _, kind, _, name, resource, scope, _ = self.parts[own]
+        found = self._labels.get((resource, scope, kind, name))
         if found is None:
-            parts = self.parts[own]
-            service = self.service(parts.resource)
-            label = Label(service, parts.scope, parts.kind, parts.name)
-            found = self._labels[own] = self._same_labels.setdefault(label, label)
+            found = Label(self.service(resource), scope, kind, name)
+            # Resources of one service give equal labels.
+            found = self._same_labels.setdefault(found, found)
+            self._labels[resource, scope, kind, name] = found
         return found
 
     def key(self, full: int) -> tuple[str, Any]:

@@ -30,19 +30,49 @@ def merge(
     for i in unpaired(forth):
         ghosts.setdefault(baseline.parent[i], []).append(i)
     made: list[SpanPair] = []
+    children, start = current.children, current.start
+    same = _Same(baseline, current)
     todo: list[_Place] = [(baseline.n, current.n, None, -1)]
     while todo:
-        place = i, j, _, depth = todo.pop()
+        place = i, j, above, depth = todo.pop()
         index = None
         if depth >= 0:
             index = len(made)
-            made.append(_span(baseline, current, place, touched))
+            is_same = i >= 0 and j >= 0 and j not in touched.current
+            made.append(same.of(i, j, above, depth) if is_same else _span(baseline, current, place, touched))
         if i in ghosts:
             todo.extend([(child, -1, index, depth + 1) for child in reversed(ghosts[i])])
-        if j >= 0 and current.children[j]:
-            below = sorted(current.children[j], key=current.start.__getitem__, reverse=True)
+        if j >= 0:
+            below = children[j]
+            if len(below) > 1:
+                below = sorted(below, key=start.__getitem__, reverse=True)
             todo.extend([(back[child], child, index, depth + 1) for child in below])
     return tuple(made)
+
+
+class _Same:
+    """Spans that no edit concerns, which are nearly all: made without asking."""
+
+    def __init__(self, baseline: Side, current: Side) -> None:
+        self._names_a, self._names_b, self._services = baseline.names, current.names, current.services
+        self._rows_a, self._rows_b = baseline.row, current.row
+
+    def of(self, i: int, j: int, above: int | None, depth: int) -> SpanPair:
+        return SpanPair._make(
+            (
+                "same",
+                self._names_b[j],
+                self._names_a[i],
+                self._services[j],
+                i,
+                j,
+                self._rows_a[i],
+                self._rows_b[j],
+                above,
+                depth,
+                (),
+            )
+        )
 
 
 class _Touched(NamedTuple):

@@ -15,7 +15,7 @@ from clnrm_nb.diff.side import build
 from clnrm_nb.spans.canonical import BY_POSITION
 from clnrm_nb.spans.content import canonical_json, direct_json, is_direct
 from clnrm_nb.spans.model import KINDS, STATUS_CODES
-from clnrm_nb.spans.topology import tree_parents
+from clnrm_nb.spans.topology import depth_first, tree_parents
 from clnrm_nb.spans.volatile import fate, keep
 
 if TYPE_CHECKING:
@@ -35,9 +35,13 @@ def from_table(table: SpanTable, interner: Interner, *, own_spans: bool = False)
     """The side of a table's rows, own spans left out unless asked for."""
     rows = [row for row in range(len(table)) if own_spans or not table.own[row]]
     program = table if len(rows) == len(table) else table.select(rows)
-    parents, n_cycles = tree_parents(program)
+    parents, n_cycles = program.parent_rows(), 0
+    layout = depth_first(parents)
+    if len(layout[0]) != len(parents):
+        parents, n_cycles = tree_parents(program)
+        layout = depth_first(parents)
     reader = _Reader(program, parents, interner)
-    side = build(interner, parents, reader.owns(), _ages(program), rows)
+    side = build(interner, parents, reader.owns(), _ages(program), rows, layout=layout)
     side.table = table
     side.ignored = reader.ignored
     orphans = sum(

@@ -35,6 +35,8 @@ _MAX_SHOWN: Final = 60
 _CONTEXT: Final = 10
 """Equal characters shown before the place where two long values begin to differ."""
 
+_BLOCK: Final = 4096
+
 _WIDENS: Final = "\ufe0f"
 _MOST_INNER: Final = 4
 _SHORTEST: Final = 8
@@ -183,12 +185,20 @@ def _cut(before: str, after: str, room: int, dots: str) -> tuple[str, str]:
 
 def _from_difference(before: str, after: str, dots: str) -> tuple[str, str]:
     """Both texts without what is alike at their beginning, where that is long."""
-    pairs = enumerate(zip(before, after, strict=False))
-    same = next((place for place, (one, other) in pairs if one != other), min(len(before), len(after)))
-    start = same - _CONTEXT
+    start = _first_difference(before, after) - _CONTEXT
     if start <= len(dots):
         return before, after
     return f"{dots}{before[start:]}", f"{dots}{after[start:]}"
+
+
+def _first_difference(one: str, other: str) -> int:
+    """Where two texts begin to differ; block by block, as values may have megabytes."""
+    start, end = 0, min(len(one), len(other))
+    while start < end and one[start : start + _BLOCK] == other[start : start + _BLOCK]:
+        start += _BLOCK
+    while start < end and one[start] == other[start]:
+        start += 1
+    return min(start, end)
 
 
 # ------------------------------------------------------------------------------------------------- details
@@ -221,13 +231,14 @@ def _item(value: Any, room: int, marks: Marks) -> str:
     return shown(value, room, marks) if value else ""
 
 
-def _is_rekeyed(edit: Edit) -> bool:
+def is_rekeyed(edit: Edit) -> bool:
+    """Whether an edit is an attribute key renamed on all its spans."""
     return edit.op == "attr~" and isinstance(edit.baseline, dict) and " → " in (edit.key or "")
 
 
 def label(edit: Edit) -> str:
     """What an edit of a span changed: an attribute key, ``status``, ``event retry``."""
-    if _is_rekeyed(edit):
+    if is_rekeyed(edit):
         return "key"
     if edit.op == "status" and edit.baseline["code"] == edit.current["code"]:
         return "status message"
@@ -238,7 +249,7 @@ def label(edit: Edit) -> str:
 def detail(edit: Edit, room: int = 2 * _MAX_SHOWN, marks: Marks = RICH) -> Detail:
     """One edit of what a span says as sign, label and change."""
     sign = edit.op[-1] if edit.op[-1] in "+-" else "~"
-    if _is_rekeyed(edit):
+    if is_rekeyed(edit):
         return Detail(sign, label(edit), (edit.key or "").replace("→", marks.arrow))
     return Detail(sign, label(edit), _TOLD.get(edit.op, _changed)(edit, max(room, 2 * _SHORTEST), marks))
 
@@ -306,7 +317,7 @@ def sentence(edit: Edit, marks: Marks = RICH) -> str:
     if structural is not None:
         return structural(edit, marks)
     sign, what, text = detail(edit, marks=marks)
-    if _is_rekeyed(edit):
+    if is_rekeyed(edit):
         return f"attribute {text}"
     side = _ONE_SIDED.get(sign)
     if side is None:

@@ -13,10 +13,10 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from clnrm_nb.spans.canonical import FORMAT
-from clnrm_nb.spans.topology import children_of
+from clnrm_nb.spans.topology import depth_first
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,8 +45,8 @@ class Side:
         Numbers of the interner; -1 for the top.
     row : list of (int or None)
         Rows of the table the side was made of.
-    start : list of int
-        Rank by start time; canonical order where there are no times.
+    start : list of (int or tuple)
+        Sorts by start time; in canonical order where there are no times. No two are equal.
     """
 
     KEPT: ClassVar = ("digest", "linked", "names", "positions", "services")
@@ -60,7 +60,7 @@ class Side:
     own: list[int]
     full: list[int]
     row: list[int | None]
-    start: list[int]
+    start: list[Any]
     table: SpanTable | None = None
     ignored: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
@@ -145,6 +145,8 @@ def build(
     owns: Sequence[int],
     ages: Sequence[Any],
     rows: Sequence[int | None],
+    *,
+    layout: tuple[list[int], list[int]] | None = None,
 ) -> Side:
     """A side from spans in any order.
 
@@ -156,82 +158,106 @@ def build(
     ages : sequence of (int or tuple)
         Order in time; equal subtrees are sorted by it.
     rows : sequence of (int or None)
+    layout : tuple, optional
+        The parents :func:`~clnrm_nb.spans.topology.depth_first`, if that is known.
 
     Raises
     ------
     IndexError
         The parents form a cycle.
+
+    Notes
+    -----
+    Spans are laid out in depth-first order before anything else is done. What is looked at together then
+    lies together in memory, which for 100,000 spans in random order is half of the time.
     """
-    below = children_of(parents)
-    roots = [spot for spot, parent in enumerate(parents) if parent is None]
-    downwards = roots[:]
-    for spot in downwards:  # Grows while it is walked.
-        downwards.extend(below[spot])
-    n = len(downwards)
+    order, above = layout or depth_first(parents)
+    n = len(order)
     if n != len(parents):
         raise IndexError("parents form a cycle")
-    fulls = [0] * n
-    sizes = [1] * n
-    attributes = [interner.parts[own].attributes for own in owns]
-
-    def sort(spots: list[int]) -> None:
-        """In canonical order, equal ones by start; what comes first in the text decides nearly always."""
-        if len(spots) < 2:  # noqa: PLR2004  # nothing to sort
-            return
-        if len({attributes[spot] for spot in spots}) == len(spots):
-            spots.sort(key=attributes.__getitem__)
-        else:
-            spots.sort(key=ages.__getitem__)
-            spots.sort(key=lambda spot: interner.key(fulls[spot]))
-
-    for spot in reversed(downwards):
-        mine = below[spot]
-        if mine:
-            sort(mine)
-            sizes[spot] += sum([sizes[child] for child in mine])
-        fulls[spot] = interner.full(owns[spot], tuple([fulls[child] for child in mine]))
-    sort(roots)
-    number = _numbers(downwards, roots, below, sizes)
-    order = [0] * n
-    for spot, place in enumerate(number):
-        order[place] = spot
-    numbered = number.__getitem__
-    start = [0] * (n + 1)
-    ages_in_order = list(map(ages.__getitem__, order))
-    for rank, place in enumerate(sorted(range(n), key=ages_in_order.__getitem__)):
-        start[place] = rank
-    parents_in_order = map(parents.__getitem__, order)
+    own = [owns[spot] for spot in order]
+    age = [ages[spot] for spot in order]
+    below = _below(above)
+    full = interner.fulls(own, below, age)
+    sizes = _sizes(above)
+    number = _numbers(below, sizes)
+    places = [0] * n
+    for place, found in enumerate(number[:n]):
+        places[found] = place
+    parent = [number[above[place]] for place in places]
     return Side(
         interner=interner,
         n=n,
-        parent=[*(n if parent is None else number[parent] for parent in parents_in_order), -1],
-        children=[*(list(map(numbered, below[spot])) for spot in order), list(map(numbered, roots))],
-        size=[*map(sizes.__getitem__, order), n],
-        own=[*map(owns.__getitem__, order), -1],
-        full=[*map(fulls.__getitem__, order), -1],
-        row=[*map(rows.__getitem__, order), None],
-        start=start,
+        parent=[*parent, -1],
+        children=_below(parent),
+        size=[sizes[place] for place in (*places, n)],
+        own=[*(own[place] for place in places), -1],
+        full=[*(full[place] for place in places), -1],
+        row=[*(rows[order[place]] for place in places), None],
+        start=_starts([age[place] for place in places]),
     )
 
 
-def _numbers(
-    downwards: Sequence[int], roots: Sequence[int], below: Sequence[Sequence[int]], sizes: Sequence[int]
-) -> list[int]:
-    """The place of every span in pre-order: a subtree is its root, then the ranges of its children."""
-    number, free = [0] * len(sizes), 0
-    for spot in roots:
-        number[spot], free = free, free + sizes[spot]
-    for spot in downwards:
-        free = number[spot] + 1
-        for child in below[spot]:
-            number[child], free = free, free + sizes[child]
+_LEAF: Final[list[int]] = []
+"""The children of all spans that have none."""
+
+
+def _below(above: Sequence[int]) -> list[list[int]]:
+    """Children by place, in order of place; those of the top, the last, are the roots."""
+    below = [_LEAF] * (len(above) + 1)
+    for place, parent in enumerate(above):
+        mine = below[parent]
+        if mine:
+            mine.append(place)
+        else:
+            below[parent] = [place]
+    return below
+
+
+def _sizes(above: Sequence[int]) -> list[int]:
+    """Spans of each subtree, by place; those of the top are all."""
+    n = len(above)
+    sizes = [1] * n
+    sizes.append(0)
+    for place in range(n - 1, -1, -1):
+        sizes[above[place]] += sizes[place]
+    return sizes
+
+
+def _numbers(below: Sequence[Sequence[int]], sizes: Sequence[int]) -> list[int]:
+    """The number of every place in pre-order: a subtree is its root, then the ranges of its children."""
+    n = len(sizes) - 1
+    number = [n] * (n + 1)
+    free = 0
+    for root in below[n]:
+        number[root] = free
+        free += sizes[root]
+    for place in range(n):
+        free = number[place] + 1
+        for child in below[place]:
+            number[child] = free
+            free += sizes[child]
     return number
+
+
+def _starts(ages: list[Any]) -> list[Any]:
+    """What sorts spans by age, equal ages by number; the top is last."""
+    n_ages = len(set(ages))
+    if n_ages == len(ages):
+        return [*ages, 0]
+    if n_ages == 1:
+        return list(range(len(ages) + 1))
+    ranks = [0] * (len(ages) + 1)
+    for rank, number in enumerate(sorted(range(len(ages)), key=ages.__getitem__)):
+        ranks[number] = rank
+    return ranks
 
 
 def _digest(side: Side, spots: range) -> str:
     """SHA-256 of the canonical JSON of whole subtrees, written piece by piece."""
+    digest = hashlib.sha256()
     pieces: list[str] = [f'{{"format":"{FORMAT}","traces":[']
-    parent, own, written = side.parent, side.own, side.interner.written
+    parent, own, parts = side.parent, side.own, side.interner.parts
     above: list[int] = []  # Spans whose children are being written, and what they will be closed with.
     closing: list[str] = []
     for spot in spots:
@@ -240,10 +266,18 @@ def _digest(side: Side, spots: range) -> str:
                 above.pop()
                 pieces.append(closing.pop())
             pieces.append(",")
-        before, after = written(own[spot])
-        pieces.append(before)
+            if len(pieces) > _PIECES:
+                digest.update("".join(pieces).encode())
+                pieces.clear()
+        said = parts[own[spot]]
+        pieces.append(said.before)
         above.append(spot)
-        closing.append(after)
+        closing.append(said.after)
     pieces.extend(reversed(closing))
     pieces.append("]}")
-    return f"sha256:{hashlib.sha256(''.join(pieces).encode()).hexdigest()}"
+    digest.update("".join(pieces).encode())
+    return f"sha256:{digest.hexdigest()}"
+
+
+_PIECES: Final = 10_000
+"""Of text written before they are summed up."""

@@ -48,7 +48,7 @@ class Tree:
     parent: list[int]
     children: list[list[int]]
     size: list[int]
-    start: list[int]
+    start: list[Any]
     own: list[int]
     full: list[int]
     label: list[int]

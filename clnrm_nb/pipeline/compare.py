@@ -120,6 +120,7 @@ def compare(
     diff = TraceDiff.of_run(
         comparisons,
         {outcome.id: outcome.spans for outcome in outcomes if outcome.spans is not None},
+        failed={outcome.id: _failed_spans(outcome) for outcome in outcomes},
         leave=leave,
         is_ci=request.ci,
         only_diffs=settings.diff.show_only_diffs,
@@ -136,6 +137,11 @@ def _update(review: BaselineReview, ids: Sequence[str]) -> dict[str, str]:
     except ClnrmError as error:
         return dict.fromkeys(ids, error.message)
     return {one.id: one.refused for one in decided if one.refused}
+
+
+def _failed_spans(outcome: TestOutcome) -> set[tuple[str, str]]:
+    """Trace and span ids of what an expectation failed on."""
+    return {span for one in outcome.expectations if one.status == "failed" for span in one.spans}
 
 
 def _held(comparisons: Sequence[Comparison]) -> list[Rule]:

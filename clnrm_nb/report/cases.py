@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from clnrm_nb.diff.text import tree
+from clnrm_nb.diff.sentences import sentence
+from clnrm_nb.diff.text import rows
 from clnrm_nb.report.diffwords import counts_text, edit_text, place_text
 from clnrm_nb.report.text import number_text, value_text
 
@@ -241,7 +242,8 @@ def cause_tree(diff: Diff, cause: Cause) -> str:
         # The edits of one cause do not turn the one trace into the other.
         certified=False,
     )
-    lines = tree(part, only_diffs=True, width=_TREE_WIDTH).split("\n")[1:]
+    shared = [sentence(edit) for edit in part.edits if edit.is_shared]
+    lines = shared + [guide + text for guide, text, _ in rows(part, width=_TREE_WIDTH)]
     left = len(lines) - _TREE_LINES
     more = [f"… {number_text(left, 'more line')}"] if left > 0 else []
     return "\n".join([*lines[:_TREE_LINES], *more]) + "\n"

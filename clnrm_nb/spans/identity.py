@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clnrm_nb.spans.content import row_bytes
+from clnrm_nb.spans.model import KINDS
 
 if TYPE_CHECKING:
     from clnrm_nb.spans.table import SpanTable
@@ -37,7 +38,7 @@ class Identities:
         self._missing: set[str] = set()
         self._printed: set[int] = set()
         self.conflicts: list[tuple[str, str]] = []
-        """(name kept, name given up) of each repeat with other content."""
+        """What is kept and what is given up of each repeat with other content; differs if the labels do."""
         self.n_repeats = 0
         """Repeats with equal content."""
 
@@ -120,8 +121,25 @@ class Identities:
             self.n_repeats += 1
             return
         ends = (table.end_ns[row] or 0, mine), (spans.end_ns[index] or 0, theirs)
-        names = table.name[row], spans.name[index]
+        names = _names(table, row, spans, index)
         if ends[1] > ends[0]:
             table.replace(row, spans, index)
             names = names[::-1]
         self.conflicts.append(names)
+
+
+def _names(table: SpanTable, row: int, spans: SpanTable, index: int) -> tuple[str, str]:
+    """The names of two versions of a span; the whole labels where only these tell two spans apart."""
+    mine, theirs = _label(table, row), _label(spans, index)
+    if mine == theirs or mine[0] != theirs[0]:
+        return mine[0], theirs[0]
+    return " ".join(filter(None, mine)), " ".join(filter(None, theirs))
+
+
+def _label(table: SpanTable, row: int) -> tuple[str, str, str, str]:
+    return (
+        table.name[row],
+        table.resource[row].service,
+        table.scope[row].name,
+        KINDS[table.kind[row]],
+    )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.spans.table import SpanTable
 
-__all__ = ["children_of", "depths", "parents_first", "tree_parents"]
+__all__ = ["children_of", "depth_first", "depths", "parents_first", "tree_parents"]
 
 
 def tree_parents(table: SpanTable) -> tuple[list[int | None], int]:
@@ -78,3 +78,35 @@ def depths(parents: Sequence[int | None]) -> list[int]:
         if parent is not None:
             depth[row] = depth[parent] + 1
     return depth
+
+
+def depth_first(parents: Sequence[int | None]) -> tuple[list[int], list[int]]:
+    """Rows depth first, children in row order.
+
+    Returns
+    -------
+    tuple of (list of int, list of int)
+        The rows, and for each of them the place of its parent in that list; the number of rows for roots.
+        Rows of cycles and below them are missing.
+    """
+    n = len(parents)
+    first, following = [-1] * (n + 1), [-1] * n
+    for spot in range(n - 1, -1, -1):
+        parent = parents[spot]
+        if parent is None:
+            parent = n
+        following[spot] = first[parent]
+        first[parent] = spot
+    order: list[int] = []
+    above: list[int] = []
+    todo = [(first[n], n)] if n else []
+    while todo:
+        spot, parent = todo.pop()
+        while spot >= 0:
+            if following[spot] >= 0:
+                todo.append((following[spot], parent))
+            above.append(parent)
+            parent = len(order)
+            order.append(spot)
+            spot = first[spot]
+    return order, above

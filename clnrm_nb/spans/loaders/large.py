@@ -37,6 +37,7 @@ _MAX_GUESSES: Final = 4
 _MAX_GUESSED_BYTES: Final = 4 * 1024 * 1024
 """A guess is parsed as a whole."""
 
+_BLOCK_KEYS: Final = frozenset({"resourceSpans", "resource_spans"})
 _BLOCKS: Final = re.compile(rb'\s*\{\s*"(?:resourceSpans|resource_spans)"\s*:\s*\[')
 _SPANS: Final = re.compile(rb'"spans"\s*:\s*\[')
 _STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
@@ -82,6 +83,9 @@ class Document:
                     for blocks in self._batches(listed, lost):
                         otlp_json.read({key: blocks}, intake, ours=True)
             if found is not None:
+                for key in _BLOCK_KEYS & self._frame.keys():
+                    for blocks in self._batches(self._frame[key], lost):
+                        documents.read({key: blocks}, intake, form=form, ours=True)
                 for listed, take in documents.blocks(self._frame, found, intake, ours=True):
                     for spans in self._batches(listed, lost):
                         take(spans)
