@@ -242,6 +242,12 @@ def baseline_history(
 def _decision(one: Decision, spans: Mapping[str, int | None]) -> dict[str, Any]:
     parts = [number_text(len(ids), word) for ids, word in ((one.causes, "cause"), (one.edits, "edit")) if ids]
     what = f"{one.action} of {', '.join(parts)}" if parts else one.action
+    if one.rule is not None:
+        what = (
+            f"{one.action} {one.rule['id']}"
+            if one.action == "rule"
+            else f"{one.action} of rule {one.rule['id']}"
+        )
     return {
         "scenario_id": one.id,
         "version": one.version,

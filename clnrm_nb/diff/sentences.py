@@ -35,6 +35,8 @@ _MAX_SHOWN: Final = 60
 _CONTEXT: Final = 10
 """Equal characters shown before the place where two long values begin to differ."""
 
+_BLOCK: Final = 4096
+
 _WIDENS: Final = "\ufe0f"
 _MOST_INNER: Final = 4
 _SHORTEST: Final = 8
@@ -183,12 +185,20 @@ def _cut(before: str, after: str, room: int, dots: str) -> tuple[str, str]:
 
 def _from_difference(before: str, after: str, dots: str) -> tuple[str, str]:
     """Both texts without what is alike at their beginning, where that is long."""
-    pairs = enumerate(zip(before, after, strict=False))
-    same = next((place for place, (one, other) in pairs if one != other), min(len(before), len(after)))
-    start = same - _CONTEXT
+    start = _first_difference(before, after) - _CONTEXT
     if start <= len(dots):
         return before, after
     return f"{dots}{before[start:]}", f"{dots}{after[start:]}"
+
+
+def _first_difference(one: str, other: str) -> int:
+    """Where two texts begin to differ; block by block, as values may have megabytes."""
+    start, end = 0, min(len(one), len(other))
+    while start < end and one[start : start + _BLOCK] == other[start : start + _BLOCK]:
+        start += _BLOCK
+    while start < end and one[start] == other[start]:
+        start += 1
+    return min(start, end)
 
 
 # ------------------------------------------------------------------------------------------------- details
