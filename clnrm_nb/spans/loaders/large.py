@@ -37,7 +37,6 @@ _MAX_GUESSES: Final = 4
 _MAX_GUESSED_BYTES: Final = 4 * 1024 * 1024
 """A guess is parsed as a whole."""
 
-_BLOCK_KEYS: Final = frozenset({"resourceSpans", "resource_spans"})
 _BLOCK_KEYS: Final = ("resourceSpans", "resource_spans", "batches", "data")
 _BLOCKS: Final = re.compile(rb'\s*\{\s*"(?:resourceSpans|resource_spans|batches|data)"\s*:\s*\[')
 _SPANS: Final = re.compile(rb'"spans"\s*:\s*\[')

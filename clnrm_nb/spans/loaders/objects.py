@@ -141,7 +141,7 @@ class Objects:
         """
         start = self._start
         assert start is not None
-        if self._scanned != start or self._buffer[start + 1 : start + 2] not in (b"\n", b"\r"):
+        if self._scanned != start or self._buffer[start + 1 : start + 2].strip(b"\r\n"):
             return 0, None
         closing = b"\n]" if self._buffer[start] == _ARRAY else b"\n}"
         end = self._buffer.find(closing, start, min(stop, start + _MAX_PRINTED_BYTES)) + len(closing)
