@@ -11,6 +11,8 @@ from clnrm_nb.api.contexts import Context, context_of, paths_of, refuse_unknown,
 from clnrm_nb.api.inspect import SCENARIO_FILES, read_table
 from clnrm_nb.api.running import run
 from clnrm_nb.baseline import BaselineReview
+from clnrm_nb.baseline.difference import options_of
+from clnrm_nb.baseline.evolution import evolution
 from clnrm_nb.baseline.rulefile import read as read_rules
 from clnrm_nb.baseline.threeway import MainTraces, three_way
 from clnrm_nb.baseline.tolerances import Tolerances
@@ -20,6 +22,7 @@ from clnrm_nb.pipeline.load import Sources, load
 from clnrm_nb.pipeline.reanalyse import compare_stored
 from clnrm_nb.report.baselines import Baselines
 from clnrm_nb.report.diffs import TraceDiff
+from clnrm_nb.report.evolution import BaselineHistory
 from clnrm_nb.report.files import write_report
 from clnrm_nb.report.results import RunResult, Trace
 from clnrm_nb.report.text import number_text
@@ -27,7 +30,7 @@ from clnrm_nb.report.threeway import with_three_way
 from clnrm_nb.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from clnrm_nb.baseline import BaselineEntry, Decided, Decision
     from clnrm_nb.baseline.threeway import ThreeWay
@@ -397,28 +400,36 @@ def baseline_history(
     *,
     context: Context | None = None,
     **options: Any,
-) -> Baselines:
-    """All decisions about a scenario, oldest first."""
+) -> BaselineHistory:
+    """All decisions about a scenario, oldest first, and how its trace changed over the versions they made.
+
+    Returns
+    -------
+    BaselineHistory
+        ``.frame`` has one row a decision, ``.evolution.frame`` one a version; ``.plot()`` draws the latter.
+    """
     here = context_of(context, options)
     refuse_unknown("baseline_history", options)
     with _review(here) as review:
         decisions = review.history(id)
-    return Baselines(
-        [_decision(one) for one in decisions],
+        versions = [one.to_json() for one in evolution(review, id, options_of(here.settings.diff))]
+    spans = {version["digest"]: version["spans"] for version in versions}
+    return BaselineHistory(
+        [_decision(one, spans) for one in decisions],
+        versions,
         title=id,
-        command="baseline history",
-        notes=[] if decisions else ["Nothing was ever decided about it: `clnrm baseline list` has the ids."],
-        data={"decisions": [{**one.to_json(), "hash": one.hash} for one in decisions]},
+        decisions=[{**one.to_json(), "hash": one.hash} for one in decisions],
     )
 
 
-def _decision(one: Decision) -> dict[str, Any]:
+def _decision(one: Decision, spans: Mapping[str, int | None]) -> dict[str, Any]:
     parts = [number_text(len(ids), word) for ids, word in ((one.causes, "cause"), (one.edits, "edit")) if ids]
     what = f"{one.action} of {', '.join(parts)}" if parts else one.action
     return {
         "scenario_id": one.id,
         "version": one.version,
         "digest": one.digest,
+        "spans": spans.get(one.digest or ""),
         "accepted_at": one.at,
         "accepted_by": one.by,
         "reason": f"{what}: {one.reason}" if one.reason else what,

@@ -20,6 +20,9 @@ from clnrm_nb.state import State
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from clnrm_nb.api.reviewqueue import Place
+    from clnrm_nb.baseline.offers import Offer
+    from clnrm_nb.diff import Edit
     from clnrm_nb.spans.table import SpanTable
 
 __all__ = ["ReviewDesk", "review"]
@@ -68,10 +71,11 @@ class ReviewDesk:
             try:
                 review.show(review_id)
                 session = review.session(review_id)
+                rules = review.rules_made(review_id)
             except ClnrmError as error:
                 latest = review.latest(review_id)
                 return _without_diff(review_id, latest.table if latest else None, error)
-        open_edits = set(session.open)
+        open_edits, made = set(session.open), set(rules)
         test_id, _, scenario = review_id.partition("::")
         part = Compared(
             test_id,
@@ -83,8 +87,9 @@ class ReviewDesk:
             composed=session.current.composed,
             version=session.current.version,
             reviews={
-                edit.edit_id: "pending" if edit.edit_id in open_edits else "accepted"
-                for edit in session.diff.counted
+                edit.edit_id: state
+                for edit in session.diff.edits
+                if (state := _state(edit, open_edits, made)) is not None
             },
         )
         return TraceDiff([part], command="review")
@@ -100,10 +105,43 @@ class ReviewDesk:
         with self._review() as review:
             review.reject(review_id, by=self._by, message=self._message)
 
+    def offers(self, review_id: str, cause: str) -> list[Offer]:
+        """Rules that would allow a cause or an edit, narrowest first, each with its back-test.
+
+        Raises
+        ------
+        UsageError
+            No rule can allow it.
+        """
+        with self._review() as review:
+            return review.offers(review_id, [cause])
+
+    def make_rule(
+        self, review_id: str, offer: Offer, place: Place = "project", *, confirmed: bool = False
+    ) -> int:
+        """Write a rule that was offered; how many counted edits stay open."""
+        with self._review() as review:
+            return review.make_rule(
+                review_id,
+                offer.rule,
+                place=place,
+                confirmed=confirmed,
+                causes=offer.causes,
+                by=self._by,
+                message=self._message,
+            ).left
+
     def undo(self, review_id: str) -> None:
         """Take back the last decision about it."""
         with self._review() as review:
             review.undo(review_id, by=self._by, message=self._message)
+
+
+def _state(edit: Edit, open_edits: set[str], made: set[str]) -> str | None:
+    """Where one edit stands in a review; of what never counted, nothing."""
+    if edit.counted:
+        return "pending" if edit.edit_id in open_edits else "accepted"
+    return "rule" if not made.isdisjoint(edit.rule.split(", ")) else None
 
 
 def _without_diff(review_id: str, current: SpanTable | None, error: ClnrmError) -> TraceDiff:

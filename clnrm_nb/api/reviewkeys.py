@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-__all__ = ["REVIEW_KEYS", "Key", "Place", "keys_of"]
+__all__ = ["REVIEW_KEYS", "RULE_KEYS", "RULE_PLACES", "Key", "Place", "keys_of"]
 
 Place = Literal["terminal", "notebook"]
 
@@ -45,10 +45,21 @@ REVIEW_KEYS: Final = (
     Key("1", "Old only", "Show the baseline alone"),
     Key("2", "New only", "Show the run alone"),
     Key("3", "Both", "Show baseline and run in one picture"),
-    Key("m", "Make rule", "Not yet: rules are written into the test file by hand", only="notebook"),
+    Key("m", "Make rule", "Choose a rule that allows the chosen cause from now on"),
     Key("?", "Help", "Show or hide what the keys do"),
     Key("q", "Quit", "Stop: what is decided is kept, the rest still waits", only="terminal"),
 )
+
+RULE_KEYS: Final = (
+    Key("1", "Rule 1", "Write the first rule, the narrowest"),
+    Key("2", "Rule 2", "Write the second rule"),
+    Key("3", "Rule 3", "Write the third rule"),
+    Key("f", "Other file", "Write it to the scenario file, or back to baselines/rules.toml"),
+    Key("m", "No rule", "Choose none of them"),
+)
+"""What keys mean while rules are there to choose from."""
+
+RULE_PLACES: Final = {"project": "baselines/rules.toml", "scenario": "the end of the scenario file"}
 
 
 def keys_of(place: Place) -> dict[str, Key]:

@@ -6,17 +6,20 @@ one thing that only the queue knows. So nothing is lost when the process dies in
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from clnrm_nb.errors import ClnrmError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Desk", "Item", "ReviewQueue", "State"]
+    from clnrm_nb.baseline.offers import Offer
 
-State = Literal["pending", "accepted", "rejected", "skipped"]
+__all__ = ["Desk", "Item", "Offered", "Place", "ReviewQueue", "State"]
+
+State = Literal["pending", "accepted", "rejected", "rule", "skipped"]
+Place = Literal["project", "scenario"]
 
 
 class Desk(Protocol):
@@ -28,8 +31,33 @@ class Desk(Protocol):
     def reject(self, review_id: str) -> None:
         """Refuse the trace."""
 
+    def offers(self, review_id: str, cause: str) -> Sequence[Offer]:
+        """Rules that would allow a cause, narrowest first."""
+
+    def make_rule(self, review_id: str, offer: Offer, place: Place, *, confirmed: bool) -> int:
+        """Write a rule that was offered; how many edits stay open."""
+
     def undo(self, review_id: str) -> None:
         """Take the last decision about it back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """Rules to choose from.
+
+    Parameters
+    ----------
+    offers : tuple of Offer
+        By number, from 1.
+    place : {"project", "scenario"}
+        Where the chosen one will be written.
+    asked : int
+        Number of the one that was chosen and hides what somebody rejected: choosing it again confirms it.
+    """
+
+    offers: tuple[Offer, ...]
+    place: Place = "project"
+    asked: int = 0
 
 
 @dataclass(slots=True)
@@ -42,7 +70,7 @@ class Item:
         Of the scenario.
     state : str
     taken : list of tuple of str
-        Causes accepted one by one so far.
+        Causes accepted one by one, and ids of rules made of some, so far.
     """
 
     id: str
@@ -76,23 +104,28 @@ class ReviewQueue:
         The current one.
     problem : ClnrmError or None
         Why the last decision could not be made; nothing has changed then.
+    offered : Offered or None
+        Rules to choose from, until one is chosen or they are withdrawn.
 
     Examples
     --------
     >>> class Nowhere:
     ...     def accept(self, review_id, causes=()): return 0
     ...     def reject(self, review_id): pass
+    ...     def offers(self, review_id, cause): return []
+    ...     def make_rule(self, review_id, offer, place, *, confirmed): return 0
     ...     def undo(self, review_id): pass
     >>> queue = ReviewQueue(["a::one", "a::two"], Nowhere())
     >>> queue.accept()
     >>> queue.current.id, queue.counts()
-    ('a::two', {'pending': 1, 'accepted': 1, 'rejected': 0, 'skipped': 0})
+    ('a::two', {'pending': 1, 'accepted': 1, 'rejected': 0, 'rule': 0, 'skipped': 0})
     """
 
     def __init__(self, ids: Iterable[str], desk: Desk) -> None:
         self.items = [Item(review_id) for review_id in ids]
         self.index = 0
         self.problem: ClnrmError | None = None
+        self.offered: Offered | None = None
         self._desk = desk
         self._steps: list[_Step] = []
 
@@ -113,7 +146,7 @@ class ReviewQueue:
 
     def counts(self) -> dict[State, int]:
         """Items by state."""
-        counts: dict[State, int] = {"pending": 0, "accepted": 0, "rejected": 0, "skipped": 0}
+        counts: dict[State, int] = dict.fromkeys(get_args(State), 0)
         for item in self.items:
             counts[item.state] += 1
         return counts
@@ -132,11 +165,49 @@ class ReviewQueue:
         left: list[int] = []
         if not self._ask(lambda: left.append(self._desk.accept(item.id, causes))):
             return
-        item.taken.append(tuple(causes))
-        if left == [0]:
-            self._settle(item, "accepted", is_part=True)
+        self._part(item, tuple(causes), left, "accepted")
+
+    def _part(self, item: Item, taken: tuple[str, ...], left: Sequence[int], state: State) -> None:
+        """Something of an item is decided; all of it, if nothing is left."""
+        item.taken.append(taken)
+        self.offered = None
+        if not any(left):
+            self._settle(item, state, is_part=True)
         else:
             self._steps.append(_Step(self.index, item.state, is_skip=False, is_part=True))
+
+    def offer(self, cause: str) -> None:
+        """Look for rules that would allow a cause of the current difference."""
+        item = self._open_item()
+        found: list[Offer] = []
+        if item is not None and self._ask(lambda: found.extend(self._desk.offers(item.id, cause))):
+            self.offered = Offered(tuple(found))
+
+    def choose(self, number: int) -> None:
+        """Make the rule with this number; one that hides what was rejected only when it is chosen again."""
+        item, offered = self._open_item(), self.offered
+        if item is None or offered is None or not 0 < number <= len(offered.offers):
+            return
+        offer = offered.offers[number - 1]
+        if offer.hides and offered.asked != number:
+            self.offered = replace(offered, asked=number)
+            return
+        left: list[int] = []
+        make = self._desk.make_rule
+        if not self._ask(lambda: left.append(make(item.id, offer, offered.place, confirmed=offer.hides))):
+            return
+        self._part(item, (offer.rule.id,), left, "rule")
+
+    def turn_place(self) -> None:
+        """The other file to write the rule to."""
+        if self.offered is not None:
+            other: Place = "scenario" if self.offered.place == "project" else "project"
+            self.offered = replace(self.offered, place=other, asked=0)
+
+    def withdraw(self) -> None:
+        """Make no rule."""
+        self.offered = None
+        self.problem = None
 
     def accept_all(self) -> None:
         """Accept every difference that is pending, one decision each; stop at what the desk refuses."""
@@ -187,7 +258,7 @@ class ReviewQueue:
         """Look at one item."""
         if 0 <= index < len(self.items):
             self.index = index
-            self.problem = None
+            self.problem = self.offered = None
 
     def _go(self, by: int) -> None:
         if self.items:
@@ -210,6 +281,7 @@ class ReviewQueue:
         return True
 
     def _settle(self, item: Item, state: State, *, is_skip: bool = False, is_part: bool = False) -> None:
+        self.offered = None
         self._steps.append(_Step(self.index, item.state, is_skip, is_part))
         item.state = state
         count = len(self.items)

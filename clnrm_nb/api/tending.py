@@ -9,7 +9,7 @@ from clnrm_nb.api.contexts import Context, context_of, refuse_unknown
 from clnrm_nb.baseline import BaselineReview, Baselines
 from clnrm_nb.baseline.files import header_of
 from clnrm_nb.cache.upkeep import locked
-from clnrm_nb.diff.causes import sentence
+from clnrm_nb.diff.sentences import sentence
 from clnrm_nb.errors import ClnrmError, UsageError
 from clnrm_nb.pipeline.load import Sources, Variables, load
 from clnrm_nb.report.blame import BaselineBlame

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
+from clnrm_nb.baseline.backtest import BackTests
 from clnrm_nb.baseline.blame import Blamed, blame
 from clnrm_nb.baseline.changes import Changes
 from clnrm_nb.baseline.decisions import Decision, DecisionLog
+from clnrm_nb.baseline.difference import options_from
 from clnrm_nb.baseline.files import parse, scenario_of
 from clnrm_nb.baseline.latest import Latest, Latests
 from clnrm_nb.baseline.proposal import Session
+from clnrm_nb.baseline.rulefile import read as read_rules
 from clnrm_nb.baseline.store import BaselineStore
+from clnrm_nb.baseline.tolerances import Tolerances
 from clnrm_nb.baseline.versions import Versions
 from clnrm_nb.errors import ClnrmError, Diagnostic, UsageError
 from clnrm_nb.state.reviews import Reviews
@@ -21,8 +25,9 @@ if TYPE_CHECKING:
 
     from clnrm_nb.baseline.files import Baseline
     from clnrm_nb.config.project import Project
+    from clnrm_nb.diff import DiffOptions
     from clnrm_nb.state import State
-    from clnrm_nb.state.reviews import PendingReview
+    from clnrm_nb.state.reviews import PendingReview, ReviewState
 
 __all__ = ["BaselineEntry", "Baselines"]
 
@@ -42,7 +47,7 @@ class BaselineEntry:
     digest: str | None = None
     composed: bool = False
     span_count: int | None = None
-    state: Literal["pending", "accepted", "rejected"] | None = None
+    state: ReviewState | None = None
     at: str | None = None
     by: str | None = None
     error: Diagnostic | None = None
@@ -60,6 +65,7 @@ class Baselines:
 
     def __init__(self, project: Project, state: State) -> None:
         self._project = project
+        self._state = state
         self.store = BaselineStore(project)
         self.reviews = Reviews(state)
         self._latests = Latests(state, self.reviews)
@@ -193,7 +199,23 @@ class Baselines:
         current = self.store.load(baseline_id)
         if current is None:
             raise UsageError(f"`{baseline_id}` has no baseline to patch", hint="accept the whole trace first")
-        return Session.of(review, latest, current, self._base(review))
+        return Session.of(review, latest, current, self._base(review), self.options(review))
+
+    def options(self, review: PendingReview) -> DiffOptions:
+        """What counts in a review: as when it was compared, under the rules that the project has now.
+
+        Raises
+        ------
+        ClnrmError
+            CLN325: `rules.toml` is broken.
+        """
+        kept = options_from(review.options)
+        own = [rule for rule in kept.rules if rule.origin == "scenario"]
+        return replace(kept, rules=Tolerances(read_rules(self._project)).rules_for(review.id, own))
+
+    def back_tests(self, baseline_id: str, options: DiffOptions) -> BackTests:
+        """The stored runs of a scenario, for trying rules on."""
+        return BackTests(self, self._state, baseline_id, options)
 
     def history(self, baseline_id: str) -> list[Decision]:
         """Decisions about one id, oldest first."""

@@ -113,9 +113,10 @@ class Changes:
             for kept, content in zip(objects, (before, after), strict=True)
             if content is not None
         )
-        change = Change(
-            decision.hash, decision.id, decision.version, decision.digest, before=objects[0], after=objects[1]
-        )
+        # The file of a rule is no version of the baseline.
+        digest = decision.digest if decision.rule is None else f"rule {decision.rule['id']}"
+        version = decision.version if decision.rule is None else None
+        change = Change(decision.hash, decision.id, version, digest, before=objects[0], after=objects[1])
         if not (is_kept and self._reviews.add_change(change)):
             raise _not_kept(decision.id)
 
@@ -160,6 +161,23 @@ class Changes:
                     # A damaged file that was replaced on purpose: kept for undo, and no version.
                     continue
         return found
+
+    def around(self, decision: Decision) -> tuple[bytes | None, bytes | None]:
+        """The bytes of a file before and after a decision about it.
+
+        Raises
+        ------
+        UsageError
+            This machine does not have them.
+        """
+        made = next((c for c in self._reviews.changes(decision.id) if c.decision == decision.hash), None)
+        if made is None:
+            raise UsageError(
+                f"this machine does not know what that {decision.action} about `{decision.id}` changed",
+                hint="take it out by hand; nothing was changed",
+            )
+        before, after = (self._reviews.file(kept) if kept else None for kept in (made.before, made.after))
+        return before, after
 
     def is_as_left(self, decision: Decision, content: bytes | None) -> bool:
         """Whether a file still is what a decision made of it, its ``composed`` mark aside."""

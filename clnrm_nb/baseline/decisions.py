@@ -11,7 +11,7 @@ import getpass
 import hashlib
 import json
 import subprocess
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from clnrm_nb.config.writing import write_atomically
@@ -49,8 +49,8 @@ class Decision:
         Trace digest of the file before it.
     edits, causes : tuple of str
         Ids that were accepted one by one; empty for a whole trace.
-    rule : str or None
-        Id of the tolerance rule.
+    rule : dict or None
+        The tolerance rule as it was written, and under ``file`` where.
     at : str
         UTC, ISO 8601 with ``Z``.
     by, reason : str
@@ -73,7 +73,7 @@ class Decision:
     reason: str = ""
     edits: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
-    rule: str | None = None
+    rule: dict[str, Any] | None = field(default=None, hash=False)
     run: str | None = None
     source_hash: str | None = None
     vars_hash: str | None = None
@@ -117,17 +117,20 @@ def _read(document: Any) -> Decision | None:
     values = {key: value for key, value in document.items() if key != "format"}
     if set(values) != {field.name for field in fields(Decision)} or values["action"] not in get_args(Action):
         return None
-    for key, value in values.items():
-        if key in _LISTS:
-            if not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
-                return None
-            values[key] = tuple(value)
-        elif key == "version":
-            if not (value is None or type(value) is int):
-                return None
-        elif not (isinstance(value, str) or (value is None and key not in _TEXTS)):
-            return None
+    if not all(_is_fit(key, value) for key, value in values.items()):
+        return None
+    values.update((key, tuple(values[key])) for key in _LISTS)
     return Decision(**values)
+
+
+def _is_fit(key: str, value: Any) -> bool:
+    if key == "rule":
+        return value is None or (isinstance(value, dict) and isinstance(value.get("id"), str))
+    if key in _LISTS:
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    if key == "version":
+        return value is None or type(value) is int
+    return isinstance(value, str) or (value is None and key not in _TEXTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,7 @@ class Decided:
     ----------
     id : str
     action : str
-        ``accept``, ``reject``, ``restore``, ``undo``.
+        ``accept``, ``reject``, ``restore``, ``rule``, ``undo``.
     changed : bool
         Whether a decision was made (under ``dry_run``: would be). An identical trace needs none.
     version, digest : int, str or None
@@ -146,7 +149,7 @@ class Decided:
     previous : str or None
         Trace digest of the file before.
     file : str
-        The baseline file from the project root.
+        The baseline file from the project root; of a rule the file it was written to.
     edits : tuple of str
         Edits accepted one by one, with those they required.
     left : int
@@ -168,6 +171,8 @@ class Decided:
     left: int = 0
     decision: str | None = None
     refused: str | None = None
+    rule: str | None = None
+    """Id of the rule that was written or taken out."""
 
 
 class DecisionLog:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.baseline.files import Baseline
     from clnrm_nb.baseline.latest import Latest
-    from clnrm_nb.diff import Diff
+    from clnrm_nb.diff import Diff, DiffOptions
     from clnrm_nb.state.reviews import PendingReview
 
 __all__ = ["Proposal", "Session", "propose"]
@@ -129,9 +129,16 @@ class Session:
     is_fresh: bool = False
 
     @classmethod
-    def of(cls, review: PendingReview, latest: Latest, current: Baseline, base: Baseline | None) -> Session:
-        """The session of a pending review."""
-        options = options_from(review.options)
+    def of(
+        cls,
+        review: PendingReview,
+        latest: Latest,
+        current: Baseline,
+        base: Baseline | None,
+        options: DiffOptions | None = None,
+    ) -> Session:
+        """The session of a pending review; what counts is as it was kept, if no `options` are given."""
+        options = options or options_from(review.options)
         if base is not None:
             diff = difference(base.table, latest.table, options, digest=base.digest)
             known = [edit for edit in review.accepted if edit in diff.by_id]

@@ -7,37 +7,27 @@ without a terminal, a notebook and ``--update-baseline`` come through here alike
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import replace
-from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from clnrm_nb.baseline.catalog import Baselines
 from clnrm_nb.baseline.changes import Changes
 from clnrm_nb.baseline.decisions import Decided, Decision, DecisionLog, identity
 from clnrm_nb.baseline.files import parse
 from clnrm_nb.baseline.proposal import Proposal, propose
+from clnrm_nb.baseline.rulemaking import RuleReview
 from clnrm_nb.errors import ClnrmError, UsageError
-from clnrm_nb.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from clnrm_nb.baseline.latest import Latest
-    from clnrm_nb.config.project import Project
-    from clnrm_nb.state import State
+    from clnrm_nb.state.reviews import ReviewState
 
 __all__ = ["BaselineReview"]
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-class BaselineReview(Baselines):
+class BaselineReview(RuleReview):
     """Baselines of one project, for reading and deciding.
 
     Parameters
@@ -50,18 +40,6 @@ class BaselineReview(Baselines):
     now : callable, optional
         The clock.
     """
-
-    def __init__(
-        self,
-        project: Project,
-        state: State,
-        *,
-        read_only: bool = False,
-        now: Callable[[], datetime] = _now,
-    ) -> None:
-        super().__init__(project, state)
-        self._read_only = read_only
-        self._now = now
 
     # ------------------------------------------------------------------------------------------ deciding
 
@@ -234,6 +212,8 @@ class BaselineReview(Baselines):
                 raise UsageError(f"there is no decision about `{baseline_id}` to undo")
             last = standing[-1]
             changes = Changes(self.store, log, self.reviews)
+            if last.rule is not None:
+                return self._take_out(last, last.rule, changes, by=by, message=message, dry_run=dry_run)
             path = self.store.path(baseline_id)
             content = now = self.store.read(path)
             if last.action != "reject":
@@ -270,16 +250,6 @@ class BaselineReview(Baselines):
                 changes.drop(path)
 
     # --------------------------------------------------------------------------------------------- parts
-
-    def _deciding(self, action: str, *, dry_run: bool) -> AbstractContextManager[None]:
-        if dry_run:
-            return nullcontext()
-        if self._read_only:
-            raise UsageError(
-                f"`{action}` changes baselines, and `--ci` never does",
-                hint="decide on a machine where somebody looks, or use `--update-baseline`",
-            )
-        return self.store.lock()
 
     def _chosen(self, ids: Sequence[str], *, everything: bool, is_partial: bool) -> list[str]:
         if is_partial and not ids:
@@ -393,7 +363,7 @@ class BaselineReview(Baselines):
         base = review.base
         if proposal.session.is_fresh and before is not None:
             base = self.reviews.put_file(before)
-        state: Literal["pending", "accepted"] = "pending" if proposal.left else "accepted"
+        state: ReviewState = "pending" if proposal.left else "accepted"
         self.reviews.put(replace(review, base=base, accepted=proposal.accepted, state=state))
 
     # .............................................................................................. undo
@@ -425,25 +395,7 @@ class BaselineReview(Baselines):
             accepted = tuple(edit for edit in review.accepted if edit not in undone.edits)
             self.reviews.put(replace(review, state="pending", accepted=accepted))
 
-    def _mark(self, baseline_id: str, state: Literal["pending", "accepted", "rejected"]) -> None:
+    def _mark(self, baseline_id: str, state: ReviewState) -> None:
         review = self.reviews.get(baseline_id)
         if review is not None:
             self.reviews.mark(review, state)
-
-    # ........................................................................................... records
-
-    def _decision(self, decided: Decided, who: str, message: str, latest: Latest | None = None) -> Decision:
-        return Decision(
-            id=decided.id,
-            action=decided.action,
-            version=decided.version,
-            digest=decided.digest,
-            previous=decided.previous,
-            at=self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            by=who,
-            reason=message,
-            run=latest.run if latest else None,
-            source_hash=latest.source_hash if latest else None,
-            vars_hash=latest.vars_hash if latest else None,
-            clnrm_nb=__version__,
-        )

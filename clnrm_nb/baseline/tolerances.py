@@ -86,12 +86,15 @@ class Tolerances:
             CLN325: the scenario file and the project use one id for two rules.
         """
         self._refuse_twins(own)
-        rules = [
+        return replace(options_of(section), rules=self.rules_for(baseline_id, own))
+
+    def rules_for(self, baseline_id: str | None, own: Sequence[Rule] = ()) -> tuple[Rule, ...]:
+        """The rules of one comparison, those of its scenario file first."""
+        return tuple(
             rule
             for rule in (*own, *self.project)
             if not rule.is_expired(self.now) and is_for(rule, baseline_id)
-        ]
-        return replace(options_of(section), rules=tuple(rules))
+        )
 
     def _refuse_twins(self, own: Sequence[Rule]) -> None:
         known = {rule.id for rule in self.project}

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from clnrm_nb.api.reviewing import ReviewDesk
-from clnrm_nb.api.reviewkeys import keys_of
+from clnrm_nb.api.reviewkeys import RULE_KEYS, RULE_PLACES, keys_of
 from clnrm_nb.api.reviewqueue import ReviewQueue
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.report.render import render_report, wants_color
-from clnrm_nb.report.text import one_line
+from clnrm_nb.report.text import one_line, wrapped
 from clnrm_nb.report.trace import Trace
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ _KEYS: Final = keys_of("terminal")
 _QUIT: Final = ("q", "\x04", "\x1b", "")
 _SIDES: Final = ("1", "2", "3")
 _INTERRUPT: Final = "\x03"
+_ESCAPE: Final = "\x1b"
+_OTHER_FILE: Final = "f"
 _MOST_BYTES: Final = 64
 _RESERVED_LINES: Final = 9
 """Lines around the picture: header, causes' heading, problem, keys."""
@@ -132,6 +134,7 @@ class TerminalReview:
             "u": self.queue.undo,
             "n": self.queue.next,
             "p": self.queue.previous,
+            "m": self._offer_rules,
             "?": self._toggle_help,
         }
 
@@ -153,6 +156,8 @@ class TerminalReview:
             key = self._read_key()
             if key == _INTERRUPT:
                 raise KeyboardInterrupt
+            if self.queue.offered is not None and self._choose(key):
+                continue
             if key in _QUIT:
                 break
             self._press(key)
@@ -181,6 +186,24 @@ class TerminalReview:
         if self._causes:
             self._marked = (self._marked + 1) % len(self._causes)
 
+    def _offer_rules(self) -> None:
+        if self._causes:
+            self.queue.offer(self._causes[self._marked][0])
+
+    def _choose(self, key: str) -> bool:
+        """Whether a key was about the rules to choose from; any other one lets them go and is what it is."""
+        before = self.queue.index
+        if key.isdigit():
+            self.queue.choose(int(key))
+        elif key == _OTHER_FILE:
+            self.queue.turn_place()
+        else:
+            self.queue.withdraw()
+            return key in (_ESCAPE, "m")
+        if self.queue.index != before:
+            self._marked, self._side = 0, "3"
+        return True
+
     def _toggle_help(self) -> None:
         self._has_help = not self._has_help
 
@@ -204,7 +227,7 @@ class TerminalReview:
         else:
             self._causes = _open_causes(compared)
             self._marked = min(self._marked, max(len(self._causes) - 1, 0))
-            causes = self._cause_lines()
+            causes = self._offer_lines(size.columns) or self._cause_lines()
             picture = self._picture(compared, size.columns)
         most = max(size.lines - _RESERVED_LINES - len(causes), _FEWEST_LINES)
         hidden = len(picture) - most
@@ -228,12 +251,31 @@ class TerminalReview:
         left = len(self._causes) - len(window)
         return ["", "causes:", *lines, *([f"  … {left} more"] if left else [])] if lines else []
 
+    def _offer_lines(self, width: int) -> list[str]:
+        """The rules to choose from, each with what it would have done."""
+        offered = self.queue.offered
+        if offered is None:
+            return []
+        lines = ["", f"rules for: {one_line(self._causes[self._marked][1])}"]
+        for number, offer in enumerate(offered.offers, 1):
+            for place, sentence in enumerate(offer.sentences()):
+                start = f"{number}  " if not place else "     "
+                lines += wrapped(start + one_line(sentence), width)
+        lines.append(f"It is written to {RULE_PLACES[offered.place]}.")
+        if offered.asked:
+            lines.append(
+                f"Rule {offered.asked} hides what was rejected: press {offered.asked} again to agree."
+            )
+        return lines
+
     def _say_problem(self) -> None:
         problem = self.queue.problem
         if problem is not None:
             click.secho(f"error: {one_line(str(problem))}", fg="red" if self._color else None)
 
     def _key_lines(self) -> str:
+        if self.queue.offered is not None:
+            return "  ".join(f"{key.key} {key.label.lower()}" for key in RULE_KEYS)
         if self._has_help:
             return "\n".join(f"  {key.key}  {key.label.lower()}: {key.tip}" for key in _KEYS.values())
         return "  ".join(f"{key.key} {key.label.lower()}" for key in _KEYS.values())

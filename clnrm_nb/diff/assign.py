@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["MAX_GROUP", "assign"]
+__all__ = ["MAX_GROUP", "assign", "prices_of"]
 
 MAX_GROUP: Final = 32
 
-_FAR: Final = 1 << 60
+_FAR: Final = 1 << 90
 
 
 def assign(costs: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
@@ -36,13 +36,31 @@ def assign(costs: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
 
 def assign_rows(costs: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
     """As :func:`assign`, for no more rows than columns."""
+    taken_by, _, _ = _solved(costs)
+    return sorted((row - 1, column - 1) for column, row in enumerate(taken_by) if column and row)
+
+
+def prices_of(costs: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]:
+    """Prices of rows and columns (the dual solution): no row and column together have more than their cost.
+
+    Parameters
+    ----------
+    costs : sequence of rows
+        No fewer columns than rows. The prices add up to the total cost of the cheapest assignment; those of
+        columns are not above 0, and 0 where nobody is assigned.
+    """
+    _, row_price, price = _solved(costs)
+    return row_price[1:], price[1:]
+
+
+def _solved(costs: Sequence[Sequence[int]]) -> tuple[list[int], list[int], list[int]]:
     n_columns = len(costs[0])
     row_price = [0] * (len(costs) + 1)
     price = [0] * (n_columns + 1)
     taken_by = [0] * (n_columns + 1)  # 1-based row of each column, 0: free
     for row in range(1, len(costs) + 1):
         _augment(costs, row, row_price, price, taken_by)
-    return sorted((row - 1, column - 1) for column, row in enumerate(taken_by) if column and row)
+    return taken_by, row_price, price
 
 
 def _augment(

@@ -21,6 +21,7 @@ from clnrm_nb.diff.merge import merge
 from clnrm_nb.diff.model import Diff
 from clnrm_nb.diff.options import DiffOptions
 from clnrm_nb.diff.portfolio import match
+from clnrm_nb.diff.pricing import Prices
 from clnrm_nb.diff.quieting import Quieting
 from clnrm_nb.diff.reading import from_table
 from clnrm_nb.diff.side import Side
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.diff.drafts import Draft
 
-__all__ = ["compare", "diff_of", "given", "prepare"]
+__all__ = ["compare", "diff_of", "differences", "given", "prepare"]
 
 
 @without_collector()
@@ -100,18 +101,13 @@ def _side(source: SpanTable | Mapping[str, Any], interner: Interner, options: Di
 @without_collector()
 def diff_of(a: Side, b: Side, *, options: DiffOptions, pairing: Pairing | None = None) -> Diff:
     """The diff of two sides of one interner; with a given `pairing`, its script (the benchmark's truth)."""
-    if pairing is None and a.full[: a.n] == b.full[: b.n]:
-        numbers = range(a.n + 1)
-        pairing = Pairing(numbers, numbers, {})
-        drafts: list[Draft] = []
-    else:
-        pairing, drafts = _script(a, b, pairing)
+    pairing, drafts = differences(a, b, pairing)
     quieting = Quieting(options, a, b, pairing.forth)
     drafts = [*drafts, *extras(a, b, pairing.forth, options, quieting)]
     quieting.apply(drafts)
     edits = identify(drafts, a, b)
     certify(a, b, edits)
-    edits_shown, causes = group(edits, b)
+    edits_shown, causes = group(edits, b, a)
     ignored = dict(sorted((a.ignored + b.ignored).items()))
     baseline_digest = a.digest
     return Diff(
@@ -130,6 +126,14 @@ def diff_of(a: Side, b: Side, *, options: DiffOptions, pairing: Pairing | None =
     )
 
 
+def differences(a: Side, b: Side, pairing: Pairing | None = None) -> tuple[Pairing, list[Draft]]:
+    """Who is who, and the edits that follow, before anybody says which of them count."""
+    if pairing is None and a.full[: a.n] == b.full[: b.n]:
+        numbers = range(a.n + 1)
+        return Pairing(numbers, numbers, {}), []
+    return _script(a, b, pairing)
+
+
 def _script(a: Side, b: Side, pairing: Pairing | None) -> tuple[Pairing, list[Draft]]:
     # The order of the sides is their content's, so that the inverse diff comes from the same matching.
     flipped = (a.n, a.digest) > (b.n, b.digest)
@@ -141,7 +145,7 @@ def _script(a: Side, b: Side, pairing: Pairing | None) -> tuple[Pairing, list[Dr
     tree_1 = grow(first, numbers, aliases or None)
     tree_2 = grow(second, numbers, aliases or None)
     if pairing is None:
-        matching = match(tree_1, tree_2, contents)
+        matching = match(tree_1, tree_2, Prices((tree_1, tree_2), (first, second), contents))
         pairing = Pairing(matching.forth, matching.back, matching.why)
         if flipped:
             why = {matching.forth[number]: why for number, why in matching.why.items()}

@@ -61,6 +61,7 @@ class Contents:
         self._interner = interner
         self._parsed: dict[int, Content] = {}
         self._costs: dict[tuple[int, int], int] = {}
+        self._edits: dict[tuple[int, int], tuple[int, int]] = {}
         self._overlaps: dict[tuple[int, int], int] = {}
 
     def of(self, own: int) -> Content:
@@ -92,6 +93,16 @@ class Contents:
             found = self._costs[pair] = _cost(self.of(pair[0]), self.of(pair[1]))
         return found
 
+    def edits(self, one: int, other: int) -> tuple[int, int]:
+        """Cost and number of the edits that are the span's alone: links, scope and resource left out."""
+        if one == other:
+            return 0, 0
+        pair = (one, other) if one < other else (other, one)
+        found = self._edits.get(pair)
+        if found is None:
+            found = self._edits[pair] = _own_edits(self.of(pair[0]), self.of(pair[1]))
+        return found
+
     def overlap(self, one: int, other: int) -> int:
         """Share of equal attributes, status, events and links, in per mille."""
         if one == other:
@@ -113,25 +124,32 @@ class Contents:
 
 
 def _cost(a: Content, b: Content) -> int:
-    cost = COSTS["attr~"] * sum(
-        a.attributes.get(key) != b.attributes.get(key) for key in a.attributes.keys() | b.attributes.keys()
-    )
-    if a.status[0] != b.status[0]:
-        cost += COSTS["status"]
-    elif a.status != b.status:
-        cost += COSTS["message"]
-    cost += COSTS["rename"] * (a.name != b.name) + COSTS["kind"] * (a.kind != b.kind)
+    cost, _ = _own_edits(a, b)
     cost += COSTS["scope"] * (a.scope != b.scope) + COSTS["service"] * (a.service != b.service)
-    if a.events != b.events:
-        cost += _events(a.events - b.events, b.events - a.events)
     return cost + COSTS["link+"] * ((a.links - b.links).total() + (b.links - a.links).total())
 
 
-def _events(gone: Counter[str], new: Counter[str]) -> int:
+def _own_edits(a: Content, b: Content) -> tuple[int, int]:
+    ops: list[str] = []
+    if a.attributes != b.attributes:
+        keys = a.attributes.keys() | b.attributes.keys()
+        ops += ["attr~"] * sum(a.attributes.get(key) != b.attributes.get(key) for key in keys)
+    if a.status != b.status:
+        ops.append("status" if a.status[0] != b.status[0] else "message")
+    if a.name != b.name:
+        ops.append("rename")
+    if a.kind != b.kind:
+        ops.append("kind")
+    if a.events != b.events:
+        ops += _event_ops(a.events - b.events, b.events - a.events)
+    return sum(map(COSTS.__getitem__, ops)), len(ops)
+
+
+def _event_ops(gone: Counter[str], new: Counter[str]) -> list[str]:
     old_names = Counter(json.loads(text)["name"] for text in gone.elements())
     new_names = Counter(json.loads(text)["name"] for text in new.elements())
     paired = (old_names & new_names).total()
-    return COSTS["event~"] * paired + COSTS["event+"] * (gone.total() + new.total() - 2 * paired)
+    return ["event~"] * paired + ["event+"] * (gone.total() + new.total() - 2 * paired)
 
 
 def _overlap(a: Content, b: Content) -> int:

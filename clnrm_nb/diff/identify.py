@@ -42,7 +42,7 @@ def identify(drafts: Sequence[Draft], baseline: Side, current: Side) -> list[Edi
         made.append(
             Edit(
                 edit_id=name,
-                cause_id=_cause(draft, service),
+                cause_id=_cause(draft, service, after or before or ""),
                 op=draft.op,
                 path=after,
                 baseline_path=before,
@@ -87,9 +87,12 @@ def _service(draft: Draft, baseline: Side, current: Side) -> str:
     return current.service(draft.at_b)
 
 
-def _cause(draft: Draft, service: str) -> str:
+def _cause(draft: Draft, service: str, path: str) -> str:
     if draft.op in _STRUCTURAL:
         return edit_id("c", draft.op, service, draft.key, _name(draft.old), _name(draft.new))
+    if draft.op == "count":
+        # Numbers alone have nothing in common; those of one name have.
+        return edit_id("c", draft.op, service, path.rpartition("/")[2], None, None)
     return edit_id("c", draft.op, service, draft.key, _blanked(draft.old), _blanked(draft.new))
 
 

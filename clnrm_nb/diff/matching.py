@@ -57,6 +57,8 @@ class Matching:
         self.back = [-1] * (b.n + 1)
         self.why: dict[int, Why] = {}
         self.queue: deque[tuple[int, int]] = deque()
+        self.proved: tuple[set[int], set[int]] = (set(), set())
+        """Spans of both sides whose edits are proved to cost the least."""
         self.forth[a.n], self.back[b.n] = b.n, a.n
         self.queue.append((a.n, b.n))
 
@@ -190,11 +192,16 @@ class Matching:
                 self._pair_alike(i, j, theirs, rule)
 
     def _pair_alike(self, i: int, j: int, theirs: Sequence[int], rule: str) -> None:
+        self.pair(i, j, Why(rule, self.scores(i, j, theirs)))
+
+    def scores(self, i: int, j: int, theirs: Sequence[int]) -> Callable[[], tuple[int, int]]:
+        """The likeness of a pair and of the next best, worked out when asked for."""
+
         def scores() -> tuple[int, int]:
             others = [self.similarity(i, other) for other in theirs if other != j]
             return self.similarity(i, j), max(others, default=-1)
 
-        self.pair(i, j, Why(rule, scores))
+        return scores
 
     def _is_worth(self, i: int, j: int, extra: int) -> bool:
         """Whether a pair costs no more than both apart; a bound that takes no look at the children first."""

@@ -12,32 +12,35 @@ from typing import TYPE_CHECKING
 from clnrm_nb.diff.anchors import anchor_spans, anchor_subtrees, vote_containers
 from clnrm_nb.diff.matching import Matching, subtree_cost
 from clnrm_nb.diff.moves import pair_between, pair_moves
+from clnrm_nb.diff.pricing import COST, ITEM
 from clnrm_nb.diff.renames import pair_renames
+from clnrm_nb.diff.repair import repair
 from clnrm_nb.diff.rounds import drain, revisit
-from clnrm_nb.diff.structure import structure_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from clnrm_nb.diff.content import Contents
+    from clnrm_nb.diff.pricing import Prices
     from clnrm_nb.diff.trees import Tree
 
 __all__ = ["match"]
 
 
-def match(a: Tree, b: Tree, contents: Contents) -> Matching:
+def match(a: Tree, b: Tree, prices: Prices) -> Matching:
     """The matching of two trees whose script costs least, ties to fewer items, then to the earlier pass."""
     best: Matching | None = None
-    least = (0, 0)
-    for matching in _passes(a, b, contents):
+    least = 0
+    for matching in _passes(a, b, prices.contents):
         _part(matching)
-        price = _price(matching)
+        price = prices.total(matching.forth, matching.back)
         if best is None or price < least:
             best, least = matching, price
-        if least[1] <= 1:
+        if least % COST // ITEM <= 1:
             # One item that a pass finds is not bettered by another one's.
             break
     assert best is not None
+    repair(best, prices)
     return best
 
 
@@ -87,15 +90,3 @@ def _part(matching: Matching) -> None:
             moved = matching.forth[a.parent[i]] != b.parent[j]
             if matching.contents.cost(a.own[i], b.own[j]) + 6 * moved > 2 * subtree_cost(1):
                 matching.unpair(i)
-
-
-def _price(matching: Matching) -> tuple[int, int]:
-    """Cost and number of items of a matching's script; what whole traces share is the same for all."""
-    a, b, contents = matching.a, matching.b, matching.contents
-    structure = structure_of(matching.forth, matching.back, a, b)
-    cost, n_items = structure.cost, structure.n_items
-    for i, j in enumerate(matching.forth[:-1]):
-        if j >= 0 and a.own[i] != b.own[j]:
-            cost += contents.cost(a.own[i], b.own[j])
-            n_items += 1
-    return cost, n_items

@@ -95,7 +95,10 @@ class _Structural:
         )
         inside = self._b.subtree(spot)
         held = [i for i, j in structure.held if j in inside and self._holds(spot, j)]
-        draft.reason = f"it came between its parent and {len(held)} spans that stayed what they were"
+        stayed = (
+            f"{len(held)} spans that stayed what they were" if len(held) != 1 else "one that stayed as it was"
+        )
+        draft.reason = f"it came between its parent and {stayed}"
         parents = tuple((i, ("current", spot)) for i in held)
         draft.patch = Patch(grafts=self._grafts(draft, (spot,)), parents=parents)
         return draft

@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Final
 from clnrm_nb.diff.model import COSTS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from clnrm_nb.diff.trees import Tree
 
-__all__ = ["Repeat", "Structure", "Subtree", "structure_of", "unpaired"]
+__all__ = ["Repeat", "Structure", "Subtree", "structure_of", "structure_within", "unpaired"]
 
 _MAX_ROUNDS: Final = 8
 """Each round only turns wraps into inserts; what is not settled by then is inserted."""
+
+_MAX_GIVEN_UP: Final = 16
+"""So many held pairs are tried; more hang on few spans, which then are between for certain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +88,35 @@ def structure_of(forth: Sequence[int], back: Sequence[int], a: Tree, b: Tree) ->
     forth, back : sequence of int
         Partner of each span of `a` and of `b`; -1 for none. The tops are partners.
     """
-    loose = [(i, j) for i, j in enumerate(forth) if j >= 0 and i < a.n and forth[a.parent[i]] != b.parent[j]]
+    pairs = ((i, j) for i, j in enumerate(forth) if j >= 0 and i < a.n)
+    return structure_within(forth, back, (a, b), pairs, (unpaired(forth), unpaired(back)))
+
+
+def structure_within(
+    forth: Sequence[int],
+    back: Sequence[int],
+    trees: tuple[Tree, Tree],
+    pairs: Iterable[tuple[int, int]],
+    alone: tuple[Sequence[int], Sequence[int]],
+) -> Structure:
+    """The part of the structure that some spans make up.
+
+    Parameters
+    ----------
+    forth, back : sequence of int
+        Of all spans.
+    trees : tuple of Tree
+    pairs : iterable of (int, int)
+    alone : tuple of sequence of int
+        Unpaired spans of both sides, in pre-order; subtrees of them are complete.
+    """
+    a, b = trees
+    parent, parent_b = a.parent, b.parent
+    loose = [(i, j) for i, j in pairs if forth[parent[i]] != parent_b[j]]
     unwraps, wraps, held = _between(forth, back, a, b, loose)
     stays = set(held)
-    inserts = _components(back, b, wraps)
-    deletes = _components(forth, a, unwraps)
+    inserts = _components(alone[1], b, wraps)
+    deletes = _components(alone[0], a, unwraps)
     inserts, more = _repeats(inserts, back, a, b, back_side=True)
     deletes, fewer = _repeats(deletes, forth, b, a, back_side=False)
     return Structure(
@@ -108,27 +135,97 @@ def _between(
 ) -> tuple[set[int], set[int], list[tuple[int, int]]]:
     """Spans that went from between, spans that came between, and the pairs they hold in place."""
     gone, came = _chains(forth, a, [i for i, _ in loose]), _chains(back, b, [j for _, j in loose])
-    for _ in range(_MAX_ROUNDS):
-        if not gone and not came:
-            return gone, came, []
-        held: list[tuple[int, int]] = []
-        carried: dict[int, int] = {}
-        carried_b: dict[int, int] = {}
-        for i, j in loose:
-            chain, top = _up(a.parent, i, gone)
-            chain_b, top_b = _up(b.parent, j, came)
-            if (chain or chain_b) and forth[top] == top_b:
-                held.append((i, j))
-                for spot in chain:
-                    carried[spot] = carried.get(spot, 0) + 1
-                for spot in chain_b:
-                    carried_b[spot] = carried_b.get(spot, 0) + 1
-        kept = {spot for spot in gone if _is_between(spot, carried, forth, a, gone)}
-        kept_b = {spot for spot in came if _is_between(spot, carried_b, back, b, came)}
-        if kept == gone and kept_b == came:
-            return gone, came, held
-        gone, came = kept, kept_b
-    return set(), set(), []
+    if not gone and not came:
+        return gone, came, []
+    lifting = _Lifting(forth, back, (a, b), loose, (gone, came))
+    chosen = lifting.settled()
+    if len(gone) + len(came) > 1:
+        chosen = lifting.bettered(chosen)
+    return *chosen, lifting.held(loose, chosen)
+
+
+_Lifted = tuple[set[int], set[int]]
+"""Spans of both sides that are between: what they hold counts as held by what is above them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Lifting:
+    """Which of the unpaired spans above loose pairs are between, and which came or went."""
+
+    forth: Sequence[int]
+    back: Sequence[int]
+    trees: tuple[Tree, Tree]
+    loose: list[tuple[int, int]]
+    chains: _Lifted
+
+    def held(self, pairs: list[tuple[int, int]], lifted: _Lifted) -> list[tuple[int, int]]:
+        """The pairs that are where they were, if the lifted spans are between."""
+        (a, b), (gone, came), forth = self.trees, lifted, self.forth
+        found: list[tuple[int, int]] = []
+        for i, j in pairs:
+            above, above_b = a.parent[i], b.parent[j]
+            while above in gone:
+                above = a.parent[above]
+            while above_b in came:
+                above_b = b.parent[above_b]
+            if forth[above] == above_b:
+                found.append((i, j))
+        return found
+
+    def _carried(self, held: list[tuple[int, int]], lifted: _Lifted) -> tuple[dict[int, int], dict[int, int]]:
+        """How many held pairs each lifted span carries."""
+        carried: tuple[dict[int, int], dict[int, int]] = ({}, {})
+        for pair in held:
+            for spot, tree, side, counts in zip(pair, self.trees, lifted, carried, strict=True):
+                above = tree.parent[spot]
+                while above in side:
+                    counts[above] = counts.get(above, 0) + 1
+                    above = tree.parent[above]
+        return carried
+
+    def settled(self) -> _Lifted:
+        """From all chains take out the spans that are better inserted, until the others agree."""
+        lifted, (a, b) = self.chains, self.trees
+        for _ in range(_MAX_ROUNDS):
+            gone, came = lifted
+            carried, carried_b = self._carried(self.held(self.loose, lifted), lifted)
+            kept = {spot for spot in gone if _is_between(spot, carried, self.forth, a, gone)}
+            kept_b = {spot for spot in came if _is_between(spot, carried_b, self.back, b, came)}
+            if kept == gone and kept_b == came:
+                return lifted
+            lifted = kept, kept_b
+        return set(), set()
+
+    def bettered(self, lifted: _Lifted) -> _Lifted:
+        """Give up held pairs, with all that carries them alone, as long as that costs less."""
+        least = self._cost(lifted)
+        for _ in range(_MAX_ROUNDS):
+            best = None
+            held = self.held(self.loose, lifted)
+            for pair in held[:_MAX_GIVEN_UP]:
+                carried, carried_b = self._carried([other for other in held if other != pair], lifted)
+                fewer = lifted[0] & carried.keys(), lifted[1] & carried_b.keys()
+                cost = self._cost(fewer)
+                if cost < least:
+                    best, least = fewer, cost
+            if best is None:
+                break
+            lifted = best
+        return lifted
+
+    def _cost(self, lifted: _Lifted) -> int:
+        """What a choice costs, to be compared with other choices."""
+        cost = COSTS["move"] * (len(self.loose) - len(self.held(self.loose, lifted)))
+        columns = zip(lifted, (self.forth, self.back), self.trees, self.chains, strict=True)
+        for side, mates, tree, chain in columns:
+            for spot in chain:
+                if spot in side:
+                    n_free = sum(mates[child] < 0 and child not in chain for child in tree.children[spot])
+                    cost += COSTS["wrap"] + COSTS["insert"] * n_free
+                else:
+                    above = tree.parent[spot]
+                    cost += 2 + COSTS["insert"] * (mates[above] >= 0 or above in side)
+        return cost
 
 
 def _chains(mates: Sequence[int], tree: Tree, spots: Sequence[int]) -> set[int]:
@@ -142,15 +239,6 @@ def _chains(mates: Sequence[int], tree: Tree, spots: Sequence[int]) -> set[int]:
     return found
 
 
-def _up(parent: Sequence[int], spot: int, lifted: set[int]) -> tuple[list[int], int]:
-    chain: list[int] = []
-    spot = parent[spot]
-    while spot in lifted:
-        chain.append(spot)
-        spot = parent[spot]
-    return chain, spot
-
-
 def _is_between(
     spot: int, carried: dict[int, int], mates: Sequence[int], tree: Tree, lifted: set[int]
 ) -> bool:
@@ -160,10 +248,10 @@ def _is_between(
     return n_held > 0 and COSTS["move"] * n_held >= COSTS["insert"] * n_free
 
 
-def _components(mates: Sequence[int], tree: Tree, lifted: set[int]) -> list[Subtree]:
+def _components(alone: Sequence[int], tree: Tree, lifted: set[int]) -> list[Subtree]:
     component: dict[int, list[int]] = {}
     root_of: dict[int, int] = {}
-    for spot in unpaired(mates):
+    for spot in alone:
         if spot not in lifted:
             root = root_of.get(tree.parent[spot], spot)
             root_of[spot] = root

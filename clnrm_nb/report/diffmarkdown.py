@@ -1,53 +1,87 @@
-"""A diff as Markdown, for a pull request: what changed first, twenty items a comparison, then counts."""
+"""A diff as Markdown, for a pull request: what changed first, twenty items, then counts.
+
+The whole fits into a comment of a pull request (65,536 characters): trees go first, then whole comparisons,
+and what is left out is counted.
+"""
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Final
 
-from clnrm_nb.report.difftext import compared_lines
-from clnrm_nb.report.diffwords import OP_WORDS, change_texts, counts_text, edit_status, place_text
-from clnrm_nb.report.lines import to_plain
+from clnrm_nb.diff.text import footer, rows
+from clnrm_nb.report.diffwords import counts_text, edit_status, place_text
 from clnrm_nb.report.markdown import escaped
 from clnrm_nb.report.signs import UNICODE
-from clnrm_nb.report.text import number_text
+from clnrm_nb.report.text import number_text, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from clnrm_nb.diff.model import Edit
+    from clnrm_nb.diff.model import Cause
     from clnrm_nb.report.difflayout import Compared
     from clnrm_nb.report.diffs import TraceDiff
 
-__all__ = ["compared_markdown", "diff_markdown"]
+__all__ = ["MOST_CHARACTERS", "compared_markdown", "diff_markdown"]
 
-_MOST_EDITS: Final = 20
-_MOST_SAME: Final = 20
-_LONGEST_VALUE: Final = 300
+MOST_CHARACTERS: Final = 65_536
+"""What GitHub takes as one comment."""
+
+_MOST_ITEMS: Final = 20
 _TREE_LINES: Final = 200
+_TREE_CELLS: Final = 100
+_ROOM_FOR_COUNTS: Final = 200
 
 
 def diff_markdown(result: TraceDiff) -> str:
     """The whole document."""
-    lines = [f"## {'ok' if result.ok else 'failed'}: {escaped(result.headline)}", ""]
+    head = [f"## {'ok' if result.ok else 'failed'}: {escaped(result.headline)}", ""]
     differing = [compared for compared in result.comparisons if compared.status != "same"]
     same = [compared for compared in result.comparisons if compared.status == "same"]
     if result.comparisons:
-        lines += ["| status | scenario | edits |", "|---|---|---|"]
-        lines += [_row(compared) for compared in (*differing, *same[:_MOST_SAME])]
-        lines.append("")
-    if len(same) > _MOST_SAME:
-        lines += [f"and {number_text(len(same) - _MOST_SAME)} more that are the same", ""]
-    for compared in differing:
-        lines += compared_markdown(compared, result.depth)
-    if findings := result.general_findings:
-        lines += ["### Findings", ""]
-        lines += [f"- **{f['severity']}** {f['code']} {escaped(f['message'])}" for f in findings]
-        lines.append("")
-    return "\n".join(lines)
+        head += ["| status | scenario | edits |", "|---|---|---|"]
+        head += [_row(compared) for compared in (*differing[:_MOST_ITEMS], *same[:_MOST_ITEMS])]
+        head.append("")
+        if len(differing) > _MOST_ITEMS:
+            head += [f"and {number_text(len(differing) - _MOST_ITEMS)} more that are not the same", ""]
+        if len(same) > _MOST_ITEMS:
+            head += [f"and {number_text(len(same) - _MOST_ITEMS)} more that are the same", ""]
+    tail = _findings(result)
+    left = MOST_CHARACTERS - len("\n".join([*head, *tail])) - _ROOM_FOR_COUNTS
+    return "\n".join([*head, *_comparisons(differing, result.depth, left), *tail])[:MOST_CHARACTERS]
 
 
-def compared_markdown(compared: Compared, depth: int, *, with_findings: bool = True) -> list[str]:
-    """One comparison: findings, causes with their edits, the tree to unfold, what to do."""
+def _findings(result: TraceDiff) -> list[str]:
+    findings = result.general_findings
+    if not findings:
+        return []
+    lines = ["### Findings", ""]
+    lines += [f"- **{f['severity']}** {f['code']} {escaped(f['message'])}" for f in findings[:_MOST_ITEMS]]
+    left = len(findings) - _MOST_ITEMS
+    return [*lines, *([f"- and {number_text(left, 'more finding')}"] if left > 0 else []), ""]
+
+
+def _comparisons(differing: list[Compared], depth: int, room: int) -> Iterator[str]:
+    """As many comparisons as the room bears; one without its tree where that would not fit."""
+    for number, compared in enumerate(differing):
+        shown = len(differing) - number
+        for with_tree in (True, False):
+            lines = compared_markdown(compared, depth, with_tree=with_tree)
+            size = sum(len(text) + 1 for text in lines)
+            if size <= room:
+                room -= size
+                yield from lines
+                break
+        else:
+            yield f"and {number_text(shown, 'more comparison')}, left out here: `clnrm diff` shows them"
+            yield ""
+            return
+
+
+def compared_markdown(
+    compared: Compared, depth: int, *, with_findings: bool = True, with_tree: bool = True
+) -> list[str]:
+    """One comparison: findings, its causes, the tree to unfold, what to do."""
     lines = [f"### {UNICODE.status.get(compared.status, '')} {escaped(compared.id)}", ""]
     if compared.diagnostics and with_findings:
         for f in compared.diagnostics:
@@ -62,33 +96,21 @@ def compared_markdown(compared: Compared, depth: int, *, with_findings: bool = T
         from clnrm_nb.report.threeway import three_way_markdown
 
         lines += three_way_markdown(compared)
-    lines += ["| change | key | old → new | where | why |", "|---|---|---|---|---|"]
-    lines += [_edit_row(edit) for edit in diff.counted[:_MOST_EDITS]]
+    totals = diff.totals.items()
+    signs = (f"{UNICODE.status[word]} {number_text(number)} {word}" for word, number in totals if number)
+    lines += [" · ".join(signs), "", "| change | where | why |", "|---|---|---|"]
+    lines += [_cause_row(cause, compared) for cause in compared.causes[:_MOST_ITEMS]]
     lines.append("")
-    left = len(diff.counted) - _MOST_EDITS
-    if left > 0:
-        lines += [f"and {number_text(left, 'more edit')}", ""]
-    shared = [cause for cause in diff.causes if cause.counted and len(cause.edits) > 1]
-    if shared:
-        lines.append("Changes that stand in several places:")
-        lines.append("")
-        lines += [
-            f"- {escaped(cause.message)} ({number_text(len(cause.edits), 'edit')}, {cause.cause_id})"
-            for cause in shared[:_MOST_EDITS]
-        ]
-        lines.append("")
-    lines += [
-        "<details><summary>Both sides as a tree</summary>",
-        "",
-        *_tree(compared, depth),
-        "",
-        "</details>",
-        "",
-    ]
-    if compared.code is not None:
-        name = compared.id.replace("`", "")
-        lines += [f"Compare and decide locally: `clnrm diff`, then `clnrm review '{name}'`.", ""]
-    return lines
+    left = compared.causes[_MOST_ITEMS:]
+    if left:
+        edits = sum(len(cause.edits) for cause in left)
+        lines += [f"and {number_text(edits, 'more edit')} in {number_text(len(left), 'cause')}", ""]
+    facts = footer(diff)
+    lines += [*(f"- {escaped(fact)}" for fact in facts), *([""] if facts else [])]
+    if with_tree:
+        lines += ["<details><summary>Both sides as a tree</summary>", "", *_tree(compared, depth), ""]
+        lines += ["</details>", ""]
+    return [*lines, _locally(compared), ""]
 
 
 def _row(compared: Compared) -> str:
@@ -96,24 +118,40 @@ def _row(compared: Compared) -> str:
     return f"| {sign} **{compared.status}** | {escaped(compared.id)} | {escaped(counts_text(compared))} |"
 
 
-def _edit_row(edit: Edit) -> str:
-    old, new = (
-        "*nothing*" if text is None else escaped(text[:_LONGEST_VALUE]) for text in change_texts(edit)
+def _cause_row(cause: Cause, compared: Compared) -> str:
+    edits = [compared.by_id[name] for name in cause.edits if name in compared.by_id]
+    words = {edit_status(edit) for edit in edits}
+    sign = UNICODE.status[words.pop() if len(words) == 1 else "changed"]
+    change = f"{sign} **{escaped(cause.message)}**"
+    if not edits:
+        return f"| {change} |  | {cause.cause_id} |"
+    first, more = edits[0], len(edits) - 1
+    where = escaped(place_text(first)) + (f" and {number_text(more, 'more place')}" if more else "")
+    name = f"{number_text(len(edits), 'edit')}, {cause.cause_id}" if more else first.edit_id
+    return f"| {change} | {where} | {escaped(first.reason)} ({name}) |"
+
+
+def _locally(compared: Compared) -> str:
+    """The command that shows the same on the reader's machine, and the one that decides."""
+    if compared.code is None:
+        files = (compared.baseline_name or "BASELINE", compared.id)
+        return f"Compare locally: `clnrm diff {' '.join(map(_quoted, files))}`"
+    name = _quoted(compared.id)
+    return (
+        f"Compare and decide locally: `clnrm diff {_quoted(compared.test_id)}`, then `clnrm review {name}`."
     )
-    cells = (
-        f"{UNICODE.status[edit_status(edit)]} {OP_WORDS.get(edit.op, edit.op)}",
-        escaped(edit.key or ""),
-        f"{old} → {new}",
-        escaped(place_text(edit)),
-        f"{escaped(edit.reason)} ({edit.edit_id})",
-    )
-    return f"| {' | '.join(cells)} |"
+
+
+def _quoted(name: str) -> str:
+    return shlex.quote(one_line(name).replace("`", ""))
 
 
 def _tree(compared: Compared, depth: int) -> Iterator[str]:
     """Indented: such a block knows no closing fence that a name could hold."""
-    lines = compared_lines(compared, signs=UNICODE, width=100, only_diffs=True, depth=depth)
-    for text in to_plain(lines[:_TREE_LINES]).splitlines():
-        yield f"    {text}"
-    if len(lines) > _TREE_LINES:
-        yield f"    … {number_text(len(lines) - _TREE_LINES)} more lines"
+    if compared.diff is None:
+        return
+    shown = list(rows(compared.diff, max_depth=depth, width=_TREE_CELLS))
+    for guide, text, _ in shown[:_TREE_LINES]:
+        yield f"    {guide}{one_line(text)}"
+    if len(shown) > _TREE_LINES:
+        yield f"    … {number_text(len(shown) - _TREE_LINES)} more lines"

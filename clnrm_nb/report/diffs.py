@@ -332,7 +332,8 @@ class TraceDiff(Judged):
         Parameters
         ----------
         only_diffs : bool, optional
-            Only what differs, with what is above it; default: as asked for when the object was made.
+            Only what differs, with what is above it, the rest counted; default: as asked for when the
+            object was made, and of comparisons of more than 60 spans in any case.
         depth : int, optional
             Levels shown, deeper ones are counted.
         width : int
@@ -347,7 +348,7 @@ class TraceDiff(Judged):
             self,
             signs=signs,
             width=width,
-            only_diffs=self.only_diffs if only_diffs is None else only_diffs,
+            only_diffs=self._folds() if only_diffs is None else only_diffs,
             depth=self.depth if depth is None else depth,
         )
         return to_plain(lines, width, signs.ellipsis)
@@ -357,15 +358,20 @@ class TraceDiff(Judged):
         from clnrm_nb.report.diffsides import side_lines
 
         signs = ASCII if ascii_only else UNICODE
-        lines = side_lines(self, signs=signs, width=width, only_diffs=self.only_diffs, depth=self.depth)
+        lines = side_lines(self, signs=signs, width=width, only_diffs=self._folds(), depth=self.depth)
         return to_plain(lines, width, signs.ellipsis)
+
+    def _folds(self, *, verbose: bool = False) -> bool | None:
+        """Whether text only counts what is the same; ``None``: where that is much."""
+        return self.only_diffs or (False if verbose else None)
 
     def lines(self, *, signs: Signs = UNICODE, width: int = 100, verbose: bool = False) -> list[Line]:
         """The report for people, as styled lines."""
+        only_diffs = self._folds(verbose=verbose)
         if self.view == "side-by-side":
             from clnrm_nb.report.diffsides import side_lines
 
-            return side_lines(self, signs=signs, width=width, only_diffs=self.only_diffs, depth=self.depth)
+            return side_lines(self, signs=signs, width=width, only_diffs=only_diffs, depth=self.depth)
         if self.view == "three-way":
             from clnrm_nb.report.threeway import three_way_lines
 
@@ -373,7 +379,7 @@ class TraceDiff(Judged):
         from clnrm_nb.report.difftext import diff_lines
 
         return diff_lines(
-            self, signs=signs, width=width, only_diffs=self.only_diffs, depth=self.depth, is_verbose=verbose
+            self, signs=signs, width=width, only_diffs=only_diffs, depth=self.depth, is_verbose=verbose
         )
 
     def waterfall(self, *, only_diffs: bool = True, rows: int = 700) -> Any:

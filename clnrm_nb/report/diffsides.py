@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from rich.cells import cell_len
-
+from clnrm_nb.diff.sentences import PLAIN, RICH, cells, clip, short_path, value_pair
 from clnrm_nb.report.difflayout import DiffLayout
-from clnrm_nb.report.difftext import head_line, note_text, signed, summary_line, told_edits
+from clnrm_nb.report.difftext import (
+    cause_lines,
+    head_lines,
+    is_folded,
+    note_text,
+    signed,
+    summary_line,
+    told_edits,
+)
 from clnrm_nb.report.diffwords import change_texts
 from clnrm_nb.report.lines import Line, line
 from clnrm_nb.report.signs import UNICODE, Signs
-from clnrm_nb.report.text import clipped, one_line
+from clnrm_nb.report.text import one_line
 
 if TYPE_CHECKING:
     from clnrm_nb.diff.model import Edit
@@ -20,23 +27,30 @@ if TYPE_CHECKING:
 
 __all__ = ["side_lines"]
 
-_DEEPEST_INDENTED = 20
+_DEEPEST_INDENTED: Final = 20
+_LEAST_CELLS: Final = 16
+_BETWEEN: Final = 6
+"""Cells of the column of signs."""
 
 
-def side_lines(diff: TraceDiff, *, signs: Signs, width: int, only_diffs: bool, depth: int) -> list[Line]:
-    """All comparisons in two columns of equal width."""
-    cells = max((width - 6) // 2, 24)
+def side_lines(
+    diff: TraceDiff, *, signs: Signs, width: int, only_diffs: bool | None, depth: int
+) -> list[Line]:
+    """All comparisons in two columns of equal width; see :func:`~clnrm_nb.report.difftext.diff_lines`."""
+    room = max((width - _BETWEEN) // 2, _LEAST_CELLS)
     lines: list[Line] = []
     for compared in diff.comparisons:
-        lines.append(head_line(compared, signs, ""))
+        folds = is_folded(diff, compared) if only_diffs is None else only_diffs
+        lines += head_lines(compared, signs, width)
         lines += [line((f"  {f.code} {one_line(f.message)}", "dim")) for f in compared.diagnostics]
-        if compared.diff is not None and (compared.differs or not only_diffs):
-            lines.append(_row(("baseline", "  ", "current"), "dim", cells, signs))
-            lines += _rows(compared, signs, cells, only_diffs=only_diffs, depth=depth)
+        lines += cause_lines(compared, signs, width, "")
+        if compared.diff is not None and (compared.differs or not folds):
+            lines.append(_row(("baseline", "  ", "current"), "dim", room, signs))
+            lines += _rows(compared, signs, room, only_diffs=folds, depth=depth)
     return [*lines, line(), summary_line(diff, signs)]
 
 
-def _rows(compared: Compared, signs: Signs, cells: int, *, only_diffs: bool, depth: int) -> list[Line]:
+def _rows(compared: Compared, signs: Signs, room: int, *, only_diffs: bool, depth: int) -> list[Line]:
     layout = DiffLayout([compared])
     window = layout.everything(depth, only_differences=only_diffs)
     told: set[str] = set()
@@ -50,27 +64,34 @@ def _rows(compared: Compared, signs: Signs, cells: int, *, only_diffs: bool, dep
         pair = layout.pairs[place]
         old, new = (indent + one_line(name) if name else "" for name in (pair.baseline_name, pair.name))
         style = pair.status if pair.status != "same" else ""
-        lines.append(_row((old, signed(pair.status, signs), new), style, cells, signs))
+        lines.append(_row((old, signed(pair.status, signs), new), style, room, signs))
         for edit in told_edits(layout, place, told, compared.by_id):
-            lines += _edit_rows(edit, f"{indent}  ", cells, signs)
+            lines += _edit_rows(edit, f"{indent}  ", room, signs)
     if window.left_out_above[0]:
         lines.append(line((f"{signs.ellipsis} {window.left_out_above[0]:,} more", "dim")))
     return lines
 
 
-def _edit_rows(edit: Edit, indent: str, cells: int, signs: Signs) -> list[Line]:
+def _edit_rows(edit: Edit, indent: str, room: int, signs: Signs) -> list[Line]:
     """Old value left, new value right; what the names of the spans say already is not said again."""
     if edit.op in {"rename", "insert", "delete", "wrap", "unwrap"}:
         return []
-    key = f"{one_line(edit.key)} = " if edit.key else f"{edit.op} "
-    old, new = ("" if text is None else f"{indent}{key}{one_line(text)}" for text in change_texts(edit))
-    if signs is not UNICODE:
-        old, new = old.replace("×", "x"), new.replace("×", "x")
-    return [_row((old, "  ", new), "dim", cells, signs)]
+    marks = RICH if signs is UNICODE else PLAIN
+    if edit.op == "move":
+        ends = (short_path(path, room - len(indent) - 6, marks) for path in (edit.baseline, edit.current))
+        texts = [f"{indent}below {one_line(end)}" for end in ends]
+    else:
+        key = f"{one_line(edit.key)} = " if edit.key else f"{edit.op} "
+        values = [None if text is None else one_line(text) for text in change_texts(edit)]
+        pair = value_pair(values[0], values[1], room - len(indent) - len(key), marks)
+        texts = ["" if text is None else f"{indent}{key}{text}" for text in pair]
+        if marks is PLAIN:
+            texts = [text.replace("×", "x") if edit.op == "count" else text for text in texts]
+    return [_row((texts[0], "  ", texts[1]), "dim", room, signs)]
 
 
-def _row(texts: tuple[str, str, str], style: str, cells: int, signs: Signs) -> Line:
+def _row(texts: tuple[str, str, str], style: str, room: int, signs: Signs) -> Line:
     old, sign, new = texts
-    left = clipped(old, cells, signs.ellipsis)
-    pad = " " * (cells - cell_len(left))
-    return line((left, style), f"{pad}  {sign}  ", (clipped(new, cells, signs.ellipsis), style))
+    left = clip(old, room, signs.ellipsis)
+    pad = " " * (room - cells(left))
+    return line((left, style), f"{pad}  {sign}  ", (clip(new, room, signs.ellipsis), style))

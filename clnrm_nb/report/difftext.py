@@ -1,17 +1,17 @@
-"""Comparisons as text: state and findings, the merged tree, and every edit with its id and its reason.
+"""Comparisons as text: state and findings, every cause with its edits and their reasons, the merged tree.
 
 The tree itself is drawn by :mod:`clnrm_nb.diff.text`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.cells import cell_len
 
-from clnrm_nb.diff.model import STATUSES
-from clnrm_nb.diff.text import tree
-from clnrm_nb.report.diffwords import counts_text, edit_status, edit_text, place_text
+from clnrm_nb.diff.sentences import PLAIN, RICH, short_path
+from clnrm_nb.diff.text import footer, rows
+from clnrm_nb.report.diffwords import counts_text, edit_status, edit_text, edits_words, place_text
 from clnrm_nb.report.lines import Line, line
 from clnrm_nb.report.signs import UNICODE, Signs
 from clnrm_nb.report.text import number_text, one_line, visible, wrapped
@@ -19,18 +19,38 @@ from clnrm_nb.report.text import number_text, one_line, visible, wrapped
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from clnrm_nb.diff.model import Edit
+    from clnrm_nb.diff.model import Cause, Edit
     from clnrm_nb.report.difflayout import Compared, DiffLayout, Window
     from clnrm_nb.report.diffs import TraceDiff
 
-__all__ = ["compared_lines", "diff_lines", "head_line", "note_text", "signed", "summary_line", "told_edits"]
+__all__ = [
+    "cause_lines",
+    "compared_lines",
+    "diff_lines",
+    "head_lines",
+    "is_folded",
+    "note_text",
+    "signed",
+    "summary_line",
+    "told_edits",
+]
 
-_MOST_CAUSES = 20
-_MOST_EDITS = 20
+_MOST_CAUSES: Final = 20
+_MOST_MEMBERS: Final = 3
+_NARROWEST: Final = 30
+_LONGEST_PLACE: Final = 72
+_SHOWN_WHOLE: Final = 60
+"""Spans of a comparison up to which all of it is shown, not only what differs, unless asked otherwise."""
 
 
 def diff_lines(
-    diff: TraceDiff, *, signs: Signs, width: int, only_diffs: bool, depth: int, is_verbose: bool = False
+    diff: TraceDiff,
+    *,
+    signs: Signs,
+    width: int,
+    only_diffs: bool | None,
+    depth: int,
+    is_verbose: bool = False,
 ) -> list[Line]:
     """All comparisons and a summary.
 
@@ -40,30 +60,36 @@ def diff_lines(
     signs : Signs
     width : int
         Cells of a line.
-    only_diffs : bool
-        Leave out what is the same, and count it.
+    only_diffs : bool or None
+        Leave out what is the same, and count it; ``None``: see :func:`is_folded`.
     depth : int
         Levels shown.
     is_verbose : bool
-        Edits that do not count too.
+        All causes with all their edits, and edits that do not count too.
     """
     from clnrm_nb.report.resulttext import finding_lines
 
     lines: list[Line] = []
-    # Of many, a line says enough of each that is the same.
-    only_diffs_of_same = only_diffs or len(diff) > 1
     for compared in diff.comparisons:
         lines += compared_lines(
             compared,
             signs=signs,
             width=width,
-            only_diffs=only_diffs if compared.differs else only_diffs_of_same,
+            only_diffs=is_folded(diff, compared) if only_diffs is None else only_diffs,
             depth=depth,
             is_verbose=is_verbose,
         )
     for finding in diff.general_findings:
         lines += finding_lines(finding, signs=signs, width=width)
     return [*lines, line(), summary_line(diff, signs)]
+
+
+def is_folded(diff: TraceDiff, compared: Compared) -> bool:
+    """Whether what is the same is only counted where nobody said how it should be.
+
+    Of a large comparison it is. Of many comparisons, a line says enough of each without a difference.
+    """
+    return len(compared.spans) > _SHOWN_WHOLE or (len(diff) > 1 and not compared.differs)
 
 
 def compared_lines(
@@ -77,27 +103,26 @@ def compared_lines(
     indent: str = "",
     with_findings: bool = True,
 ) -> list[Line]:
-    """One comparison: its state, its findings, its causes, its tree."""
+    """One comparison: its state, its findings, its causes with their edits, its tree, and notes."""
     from clnrm_nb.report.resulttext import finding_lines
 
-    lines = [head_line(compared, signs, indent)]
+    lines = head_lines(compared, signs, width, indent)
     for finding in compared.diagnostics if with_findings else ():
         inner = finding_lines(finding.to_json(), signs=signs, width=width - len(indent) - 2)
         lines += [[(f"{indent}  ", ""), *parts] for parts in inner]
     diff = compared.diff
     if diff is None:
         return lines
-    lines += _cause_lines(compared, signs, width, indent)
+    lines += cause_lines(compared, signs, width, indent, is_verbose=is_verbose)
     if compared.differs or not only_diffs:
+        lines += [line()] if compared.causes else []
         lines += _tree_lines(compared, signs, width, indent, only_diffs=only_diffs, depth=depth)
-    if compared.differs:
-        most = len(diff.edits) if is_verbose else _MOST_EDITS
-        lines += [line((f"{indent}  edits", "bold")), *_edit_lines(compared, signs, width, indent, most=most)]
     if is_verbose:
-        for edit in diff.edits:
-            if not edit.counted:
-                text = f"not counted ({one_line(edit.rule)}): {_edit_text(edit, signs)}"
-                lines.append(line((f"{indent}  {text}", "dim"), "  ", (one_line(place_text(edit)), "dim")))
+        lines += _quieted_lines(compared, signs, width, indent)
+    room = max(width - len(indent) - 2, _NARROWEST)
+    for fact in footer(diff):
+        hint = " (-v: each of them)" if "quieted by" in fact and not is_verbose else ""
+        lines += [line((f"{indent}  {text}", "dim")) for text in wrapped(visible(fact) + hint, room)]
     return lines
 
 
@@ -107,34 +132,129 @@ def signed(word: str, signs: Signs) -> str:
     return sign + " " * (2 - cell_len(sign))
 
 
-def head_line(compared: Compared, signs: Signs, indent: str) -> Line:
-    """State, name and counts of a comparison."""
+def head_lines(compared: Compared, signs: Signs, width: int, indent: str = "") -> list[Line]:
+    """State, name and counts of a comparison; the counts of spans stand with their signs, as a legend."""
     word = compared.status
-    facts = [counts_text(compared)]
+    # What differs has a line of its own for its spans.
+    facts = [edits_words(compared) if compared.differs else counts_text(compared)]
     if compared.baseline_name:
         facts.insert(0, f"against {one_line(compared.baseline_name)}")
     if compared.version is not None:
         facts.insert(0, f"against version {compared.version}{' (composed)' if compared.composed else ''}")
     beside = f" {signs.dot} ".join(fact for fact in facts if fact)
     head = f"{indent}{signed(word, signs)} {word:<10} "
-    return line((head, word), (one_line(compared.id), "bold"), "  ", (one_line(beside), "dim"))
-
-
-def _cause_lines(compared: Compared, signs: Signs, width: int, indent: str) -> list[Line]:
-    """Causes that stand for several edits; an edit alone says itself in the tree."""
-    causes = [cause for cause in compared.causes if len(cause.edits) > 1]
-    lines: list[Line] = []
-    for cause in causes[:_MOST_CAUSES]:
-        size = f"{number_text(len(cause.edits), 'edit')}, cost {cause.cost}"
-        texts = wrapped(
-            f"{visible(cause.message)} ({size}, {cause.cause_id})", max(width - len(indent) - 4, 20)
-        )
-        mark = f"{indent}  {signs.dot} "
-        lines += [line((mark if i == 0 else " " * len(mark), "dim"), text) for i, text in enumerate(texts)]
-    left = len(causes) - _MOST_CAUSES
-    if left > 0:
-        lines.append(line((f"{indent}  and {number_text(left, 'more cause')}", "dim")))
+    name = one_line(compared.id)
+    fits = cell_len(head) + cell_len(name) + cell_len(beside) + 2 <= width
+    first = line((head, word), (name, "bold"))
+    if fits:
+        first += [("  ", ""), (beside, "dim")]
+    lines = [first]
+    if not fits:
+        room = max(width - len(indent) - 2, _NARROWEST)
+        lines += [line((f"{indent}  {text}", "dim")) for text in wrapped(beside, room)]
+    if compared.differs and compared.diff is not None:
+        lines += _legend_lines(compared.diff.totals, signs, width, indent)
     return lines
+
+
+def _legend_lines(totals: Mapping[str, int], signs: Signs, width: int, indent: str) -> list[Line]:
+    """What the signs mean, with the number of spans of each; in as many lines as that takes."""
+    lines: list[Line] = []
+    room = 0
+    for status, number in totals.items():
+        if number:
+            text = f"{signed(status, signs)} {number_text(number)} {status}"
+            if cell_len(text) + 2 > room:
+                lines.append(line(f"{indent}  "))
+                room = width - len(indent) - 2
+            lines[-1] += [(text, status), ("  ", "")]
+            room -= cell_len(text) + 2
+    return lines
+
+
+# ------------------------------------------------------------------------------------------------- causes
+
+
+def cause_lines(
+    compared: Compared, signs: Signs, width: int, indent: str, *, is_verbose: bool = False
+) -> list[Line]:
+    """Each cause in a sentence, and below it where it stands, why it is this one, and its ids."""
+    most = len(compared.causes) if is_verbose else _MOST_CAUSES
+    lines: list[Line] = []
+    for cause in compared.causes[:most]:
+        lines += _one_cause(cause, compared, signs, width, indent, is_verbose=is_verbose)
+    left = len(compared.causes) - most
+    if left > 0:
+        text = f"{indent}  {signs.ellipsis} and {number_text(left, 'more cause')} (all of them: -v)"
+        lines.append(line((text, "dim")))
+    return lines
+
+
+def _one_cause(
+    cause: Cause, compared: Compared, signs: Signs, width: int, indent: str, *, is_verbose: bool
+) -> list[Line]:
+    edits = [compared.by_id[name] for name in cause.edits if name in compared.by_id]
+    words = {edit_status(edit) for edit in edits}
+    word = words.pop() if len(words) == 1 else "changed"
+    message = visible(cause.message)
+    if len(edits) > 1:
+        message += f" ({number_text(len(edits), 'edit')}, cost {cause.cost}, {cause.cause_id})"
+    head = f"{indent}  {signed(word, signs)} "
+    room = max(width - cell_len(head), _NARROWEST)
+    lines = [
+        line((head if index == 0 else " " * cell_len(head), word), text)
+        for index, text in enumerate(wrapped(_plain(message, signs), room))
+    ]
+    most = len(edits) if is_verbose or len(edits) <= _MOST_MEMBERS + 1 else _MOST_MEMBERS
+    below = " " * cell_len(head)
+    for edit in edits[:most]:
+        lines += [
+            line((f"{below}{text}", "dim"))
+            for text in wrapped(_facts(edit, compared, signs, is_whole=is_verbose), room)
+        ]
+    if len(edits) > most:
+        text = f"{below}{signs.ellipsis} and {number_text(len(edits) - most, 'more edit')} (all of them: -v)"
+        lines.append(line((text, "dim")))
+    return lines
+
+
+def _place(edit: Edit, signs: Signs, *, is_whole: bool) -> str:
+    paths = (edit.baseline_path, edit.path)
+    if is_whole or edit.baseline_path == edit.path or not all(paths):
+        path = place_text(edit, _arrow(signs))
+        return path if is_whole else short_path(path, _LONGEST_PLACE, RICH if signs is UNICODE else PLAIN)
+    ends = (short_path(path, _LONGEST_PLACE // 2, RICH if signs is UNICODE else PLAIN) for path in paths)
+    return f" {_arrow(signs)} ".join(ends)
+
+
+def _facts(edit: Edit, compared: Compared, signs: Signs, *, is_whole: bool) -> str:
+    """Where an edit stands, why it is this one and not another, its id and what became of it."""
+    # Of a move its sentence says both ends.
+    place = "" if edit.op == "move" and not is_whole else one_line(_place(edit, signs, is_whole=is_whole))
+    review = compared.reviews.get(edit.edit_id) or ""
+    facts = (place, _plain(one_line(edit.reason), signs), edit.edit_id, review)
+    return f" {signs.dot} ".join(filter(None, facts))
+
+
+def _quieted_lines(compared: Compared, signs: Signs, width: int, indent: str) -> list[Line]:
+    """The edits that do not count, by the rule that quieted them."""
+    edits = [edit for edit in compared.edits if not edit.counted]
+    lines: list[Line] = []
+    for edit in sorted(edits, key=lambda edit: edit.rule):
+        text = f"quieted by {one_line(edit.rule)}: {_plain(visible(edit_text(edit, _arrow(signs))), signs)}"
+        text = f"{text} {signs.dot} {one_line(place_text(edit, _arrow(signs)))}"
+        room = max(width - len(indent) - 2, _NARROWEST)
+        lines += [line((f"{indent}  {part}", "dim")) for part in wrapped(text, room)]
+    return lines
+
+
+def _arrow(signs: Signs) -> str:
+    return "→" if signs is UNICODE else "->"
+
+
+def _plain(text: str, signs: Signs) -> str:
+    """Our own arrows and times signs in the characters that are wanted."""
+    return text if signs is UNICODE else text.replace("→", "->").replace("×", "x").replace("…", "...")
 
 
 # --------------------------------------------------------------------------------------------------- tree
@@ -143,61 +263,20 @@ def _cause_lines(compared: Compared, signs: Signs, width: int, indent: str) -> l
 def _tree_lines(
     compared: Compared, signs: Signs, width: int, indent: str, *, only_diffs: bool, depth: int
 ) -> list[Line]:
-    """The tree of :mod:`clnrm_nb.diff.text`, coloured, without its headline."""
+    """The tree of :mod:`clnrm_nb.diff.text`, coloured."""
     if compared.diff is None:
         return []
-    text = tree(
+    found = rows(
         compared.diff,
         only_diffs=only_diffs,
         max_depth=depth,
         width=width - len(indent) - 2,
         ascii_only=signs is not UNICODE,
     )
-    return [line(f"{indent}  ", *_coloured(one_line(row), signs)) for row in text.split("\n")[1:]]
-
-
-def _coloured(row: str, signs: Signs) -> Line:
-    """A row of the tree: what it is drawn with, and its span in the style of its sign."""
-    body = row.lstrip("".join({*signs.branch, *signs.last, *signs.through}))
-    guide = row[: len(row) - len(body)]
-    for status in STATUSES:
-        if status != "same" and body.startswith(f"{signs.status[status]} "):
-            return line((guide, "dim"), (body, status))
-    return line((guide, "dim"), body)
-
-
-# -------------------------------------------------------------------------------------------------- edits
-
-
-def _edit_lines(compared: Compared, signs: Signs, width: int, indent: str, *, most: int) -> list[Line]:
-    """Each edit with its id, its place and why it is this one."""
-    edits = [edit for edit in compared.edits if edit.counted]
-    lines: list[Line] = []
-    for edit in edits[:most]:
-        lines += _one_edit(edit, compared.reviews.get(edit.edit_id), signs, width, indent)
-    if len(edits) > most:
-        text = (
-            f"{indent}  {signs.ellipsis} and {number_text(len(edits) - most, 'more edit')} (all of them: -v)"
-        )
-        lines.append(line((text, "dim")))
-    return lines
-
-
-def _one_edit(edit: Edit, review: str | None, signs: Signs, width: int, indent: str) -> list[Line]:
-    arrow = "->" if signs is not UNICODE else "→"
-    word = edit_status(edit)
-    head = f"{indent}  {signed(word, signs)} "
-    room = max(width - cell_len(head), 30)
-    lines = [
-        line((head if index == 0 else " " * cell_len(head), word), text)
-        for index, text in enumerate(wrapped(_edit_text(edit, signs), room))
+    return [
+        line((f"{indent}  {guide}", "dim"), (one_line(text), status if status != "same" else ""))
+        for guide, text, status in found
     ]
-    facts = [one_line(place_text(edit, arrow)), one_line(edit.reason), edit.edit_id, review or ""]
-    below = " " * cell_len(head)
-    lines += [
-        line((f"{below}{text}", "dim")) for text in wrapped(f" {signs.dot} ".join(filter(None, facts)), room)
-    ]
-    return lines
 
 
 def told_edits(layout: DiffLayout, place: int, told: set[str], by_id: Mapping[str, Edit]) -> Iterator[Edit]:
@@ -214,12 +293,6 @@ def note_text(window: Window, index: int, ellipsis: str = "…") -> str:
     if not differing:
         return f"{ellipsis} {number_text(number)} unchanged"
     return f"{ellipsis} {number_text(number)} more, {number_text(differing)} of them differ"
-
-
-def _edit_text(edit: Edit, signs: Signs) -> str:
-    if signs is UNICODE:
-        return visible(edit_text(edit))
-    return visible(edit_text(edit, "->")).replace("×", "x")
 
 
 def summary_line(diff: TraceDiff, signs: Signs) -> Line:

@@ -20,6 +20,7 @@ __all__ = [
     "edit_status",
     "edit_text",
     "edits_of",
+    "edits_words",
     "pair_name",
     "place_text",
 ]
@@ -141,18 +142,28 @@ def pair_name(pair: SpanPair, arrow: str = "→") -> str:
     return pair.name if pair.name is not None else pair.baseline_name or ""
 
 
-def counts_text(compared: Compared) -> str:
-    """``3 edits in 2 causes; 1 changed, 2 added, 37 same``."""
+def edits_words(compared: Compared) -> str:
+    """``3 edits in 2 causes, cost 8``."""
     diff = compared.diff
     if diff is None:
         return ""
     edits, causes = len(diff.counted), sum(cause.counted for cause in diff.causes)
-    spans = [f"{number_text(number)} {word}" for word, number in _differing_first(diff.totals) if number]
-    head = number_text(edits, "edit") if edits else "no edits"
+    if not edits:
+        return "no edits"
+    head = number_text(edits, "edit")
     if causes != edits:
         head += f" in {number_text(causes, 'cause')}"
+    return f"{head}, cost {diff.cost:,}"
+
+
+def counts_text(compared: Compared) -> str:
+    """``3 edits in 2 causes, cost 8; 1 changed, 2 added, 37 same``."""
+    diff = compared.diff
+    if diff is None:
+        return ""
+    spans = [f"{number_text(number)} {word}" for word, number in _differing_first(diff.totals) if number]
     quieted = [f"{number_text(number, 'edit')} quieted by {rule}" for rule, number in diff.quieted.items()]
-    return "; ".join(part for part in (head, ", ".join(spans), ", ".join(quieted)) if part)
+    return "; ".join(part for part in (edits_words(compared), ", ".join(spans), ", ".join(quieted)) if part)
 
 
 def _differing_first(totals: Mapping[str, int]) -> list[tuple[str, int]]:

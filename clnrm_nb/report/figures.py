@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 import plotly.graph_objects as go
 
 from clnrm_nb.report.palette import GROUNDS, HATCHINGS, INK, LIGHT
-from clnrm_nb.report.text import duration_text, number_text, one_line
+from clnrm_nb.report.text import clipped, duration_text, number_text, one_line
 from clnrm_nb.report.tracetext import heading
 from clnrm_nb.spans.model import STATUS_CODES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from clnrm_nb.report.layout import Layout
 
-__all__ = ["MOST_BARS", "PAPER", "flame", "history_figure", "plain", "waterfall"]
+__all__ = ["MOST_BARS", "PAPER", "evolution_figure", "flame", "history_figure", "plain", "waterfall"]
 
 MOST_BARS: Final = 1_400
 PAPER: Final = {
@@ -165,3 +165,81 @@ def history_figure(rows: Sequence[dict[str, Any]]) -> go.Figure:
         figure.update_layout(title={"text": title, "font": {"size": 14}})
     figure.update_layout(yaxis_title="ms", margin={"l": 60, "r": 10, "t": 30, "b": 40})
     return figure
+
+
+_CHANGES: Final = ("missing", "added", "changed", "renamed", "moved")
+
+
+def evolution_figure(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """What each accepted version changed, spans by status stacked, and how many spans it has as a line.
+
+    Parameters
+    ----------
+    rows : sequence of mappings
+        As :class:`~clnrm_nb.baseline.evolution.Version` writes them, oldest first.
+    """
+    shown = rows[-(MOST_BARS // len(_CHANGES)) :]
+    places = list(range(len(shown)))
+    hover = [_version_hover(row) for row in shown]
+    figure = go.Figure(layout=PAPER)
+    for status in _CHANGES:
+        counts = [row[status] or 0 for row in shown]
+        if any(counts):
+            figure.add_bar(
+                x=places,
+                y=counts,
+                name=status,
+                marker={
+                    "color": LIGHT[status],
+                    "pattern": {"shape": HATCHINGS.get(status, ""), "fgcolor": GROUNDS[False]},
+                },
+                hovertext=hover,
+                hoverinfo="text+y+name",
+            )
+    figure.add_scatter(
+        x=places,
+        y=[row["spans"] for row in shown],
+        name="spans in all",
+        mode="lines+markers",
+        yaxis="y2",
+        line={"color": INK[False], "width": 1, "shape": "hv"},
+        marker={"symbol": "diamond", "size": 8},
+        hovertext=hover,
+        hoverinfo="text+y+name",
+    )
+    lost = sum(row["spans"] is None for row in shown)
+    title = f"{plain(str(shown[0]['scenario_id']))}: {number_text(len(shown), 'version')}" if shown else ""
+    if len(shown) < len(rows):
+        title += f" (the last of {number_text(len(rows))})"
+    if lost:
+        title += f", {number_text(lost)} without content at hand"
+    figure.update_layout(
+        title={"text": title, "font": {"size": 14}},
+        barmode="stack",
+        bargap=0.5,
+        legend={"orientation": "h", "y": -0.2},
+        margin={"l": 60, "r": 60, "t": 40, "b": 40},
+        yaxis={"title": "spans that changed", "rangemode": "tozero"},
+        yaxis2={
+            "title": "spans in all",
+            "overlaying": "y",
+            "side": "right",
+            "rangemode": "tozero",
+            "showgrid": False,
+            "zeroline": False,
+        },
+        xaxis={"tickvals": places, "ticktext": [f"v{row['version']}" for row in shown]},
+    )
+    return figure
+
+
+def _version_hover(row: Mapping[str, Any]) -> str:
+    who = str(row["accepted_by"] or "").partition(" <")[0]
+    words = [
+        f"version {row['version']}",
+        str(row["accepted_at"] or "")[:10],
+        who,
+        row["reason"],
+        row["change"],
+    ]
+    return "<br>".join(plain(clipped(str(word), 100)) for word in words if word)

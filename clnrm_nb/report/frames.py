@@ -22,6 +22,7 @@ __all__ = [
     "cache_frame",
     "diagnostics_frame",
     "edits_frame",
+    "evolution_frame",
     "expectations_frame",
     "frame_of",
     "history_frame",
@@ -193,6 +194,22 @@ _BASELINES: Final[Mapping[str, Dtype]] = {
     "reason": "string",
 }
 
+_EVOLUTION: Final[Mapping[str, Dtype]] = {
+    "scenario_id": "string",
+    "version": "Int64",
+    "action": ("accept", "restore", ""),
+    "in_use": "boolean",
+    "composed": "boolean",
+    "digest": "string",
+    "spans": "Int64",
+    **dict.fromkeys(("added", "missing", "changed", "moved", "renamed"), "Int64"),
+    **dict.fromkeys(("edits", "causes", "cost"), "Int64"),
+    "accepted_at": "dt",
+    "accepted_by": "string",
+    "reason": "string",
+    "change": "string",
+}
+
 
 def frame_of(dtypes: Mapping[str, Dtype], rows: Sequence[Mapping[str, Any]]) -> DataFrame:
     """A frame with exactly these columns and dtypes; keys a row lacks are missing values.
@@ -282,3 +299,8 @@ def pairs_frame(rows: Sequence[Mapping[str, Any]]) -> DataFrame:
 def baselines_frame(rows: Sequence[Mapping[str, Any]]) -> DataFrame:
     """One row a version of a baseline."""
     return frame_of(_BASELINES, rows)
+
+
+def evolution_frame(rows: Sequence[Mapping[str, Any]]) -> DataFrame:
+    """One row an accepted version: what it holds, and what it changed."""
+    return frame_of(_EVOLUTION, rows)

@@ -114,5 +114,7 @@ def _finding(finding: Mapping[str, Any]) -> str:
 def escaped(text: str) -> str:
     """Text of strangers for one line of Markdown."""
     shown = one_line(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text):,} characters)")
-    # A colon before // would become a link wherever bare addresses do.
-    return _SPECIAL.sub(r"\\\1", shown).replace("://", ":\u200b//")
+    # A bare address becomes a link, and a name or a number after @ or # a mention: hosts look for these in
+    # what is rendered, where a backslash is gone.
+    text = _SPECIAL.sub(r"\\\1", shown).replace("://", ":\u200b//").replace("www.", "www\u200b.")
+    return text.replace("\\@", "\\@\u200b").replace("\\#", "\\#\u200b")

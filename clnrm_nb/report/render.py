@@ -25,7 +25,7 @@ __all__ = ["Format", "Reportable", "render_html", "render_json", "render_report"
 
 Format = Literal["human", "json", "junit", "tap", "github", "html", "markdown"]
 
-_NARROWEST = 60
+_NARROWEST = 40
 
 
 class Reportable(Protocol):

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.baseline.threeway import STANDINGS
-from clnrm_nb.report.difftext import head_line, summary_line
+from clnrm_nb.report.difftext import head_lines, summary_line
 from clnrm_nb.report.diffwords import edit_text, place_text
 from clnrm_nb.report.lines import Line, line
 from clnrm_nb.report.markdown import escaped
@@ -46,7 +46,7 @@ def three_way_lines(diff: TraceDiff, *, signs: Signs, width: int, is_verbose: bo
 
     lines: list[Line] = []
     for compared in diff.comparisons:
-        lines.append(head_line(compared, signs, ""))
+        lines += head_lines(compared, signs, width)
         for finding in compared.diagnostics:
             lines += [
                 [("  ", ""), *parts]

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from clnrm_nb.state.store import State
 
-__all__ = ["Change", "PendingReview", "Reviews"]
+__all__ = ["Change", "PendingReview", "ReviewState", "Reviews"]
+
+ReviewState = Literal["pending", "accepted", "rejected", "rule"]
 
 _PACKED_LEVEL: Final = 6
 
@@ -39,7 +41,8 @@ class PendingReview:
         Object of the baseline file it was compared with; ``None`` without one.
     accepted : tuple of str
         Ids of those edits from `base` that were accepted one by one.
-    state : {"pending", "accepted", "rejected"}
+    state : {"pending", "accepted", "rejected", "rule"}
+        ``rule``: what was left of it is allowed by a rule that was made of it.
     source_hash, vars_hash : str or None
         Hashes of the rendered scenario file and of its variables.
     options : dict
@@ -58,7 +61,7 @@ class PendingReview:
     complete: bool
     base: str | None = None
     accepted: tuple[str, ...] = ()
-    state: Literal["pending", "accepted", "rejected"] = "pending"
+    state: ReviewState = "pending"
     source_hash: str | None = None
     vars_hash: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
@@ -120,7 +123,7 @@ class Reviews:
         """All reviews by id, whatever their state."""
         return self._read("SELECT document FROM reviews ORDER BY id", ())
 
-    def mark(self, review: PendingReview, state: Literal["pending", "accepted", "rejected"]) -> bool:
+    def mark(self, review: PendingReview, state: ReviewState) -> bool:
         """Keep a review with another state."""
         return self.put(replace(review, state=state))
 

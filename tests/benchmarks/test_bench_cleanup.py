@@ -117,7 +117,7 @@ def killed(start, peer_s, trials, *, networks):
 
 
 @pytest.mark.bench
-@pytest.mark.parametrize(("networks", "trials"), [(5, 5), (CONTAINERS, 2)])
+@pytest.mark.parametrize(("networks", "trials"), [(5, 2), (CONTAINERS, 2)])
 def test_bench_kill_9_of_a_run_with_20_containers(start, peer_s, networks, trials):
     killed(start, peer_s, trials, networks=networks)
 

@@ -7,17 +7,15 @@ longer than the goal; each prints its figures with the machine. Mixed edits are 
 from __future__ import annotations
 
 import gc
-import importlib.util
 import math
 import platform
 import random
 import statistics
-import sys
 import time
 import tracemalloc
 from collections import Counter
-from pathlib import Path
 
+import diff_mutations as mutations
 import pytest
 
 from clnrm_nb.diff import compare, prepare
@@ -26,18 +24,6 @@ from clnrm_nb.spans.canonical import trace_digest
 GOAL_P95_MS = 30.0
 REPEATS = 3
 SIZES = (12, 40, 90)
-
-
-def load():
-    source = Path(__file__).with_name("diff_mutations.py")
-    spec = importlib.util.spec_from_file_location("diff_mutations", source)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["diff_mutations"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-mutations = load()
 
 
 def wilson(hits: int, n: int) -> str:
@@ -120,8 +106,9 @@ def test_a_thousand_spans_with_one_edit():
     cases = []
     for number, name in enumerate([*mutations.EDITS, *mutations.EDITS]):
         rng = random.Random(f"speed {number}")
-        base = mutations.random_tree(rng, 1_000)
-        edited = mutations.EDITS[name](base, rng.choice(list(base)), rng) or base
+        base = mutations.FAMILIES["random"](rng, 1_000)
+        change = mutations.EDITS[name](base, rng.choice(list(base)), rng)
+        edited = change.spans if change else base
         before = mutations.to_table(base)
         cases.append((prepare(before), before, mutations.noisy(edited, rng)[0]))
     warm, cold, digest = ([math.inf] * len(cases) for _ in range(3))
@@ -164,8 +151,8 @@ def spread(times: list[float]) -> str:
 @pytest.mark.parametrize("size", [10_000, 100_000])
 def test_large_traces_are_compared_in_near_linear_time(size):
     rng = random.Random("large")
-    base = mutations.random_tree(rng, size)
-    edited = mutations.attr_changed(base, f"{size // 2:016x}", rng)
+    base = mutations.FAMILIES["random"](rng, size)
+    edited = mutations.EDITS["attr changed"](base, f"{size // 2:016x}", rng).spans
     after, _ = mutations.noisy(edited, rng)
     started = time.process_time()
     diff = compare(mutations.to_table(base), after)

@@ -321,7 +321,7 @@ def test_bench_busy_tests_use_both_cores(project, kept_backend):
             '[[steps]]\nname = "count"\ncommand = ["sh", "-c", "i=0; while [ $i -lt 500000 ]; do i=$((i+1)); done"]\n',
         )
     assert clnrm_nb.run("busy", workers=2, isolation="verified").ok
-    scales("busy", 3, few=1, many=2, goal=1.85, isolation="verified")
+    scales("busy", 1, few=1, many=2, goal=1.85, isolation="verified")
 
 
 def mixed_project(project, image):

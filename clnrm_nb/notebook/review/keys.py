@@ -7,16 +7,12 @@ from typing import Final, Literal
 from clnrm_nb.api.reviewkeys import keys_of
 from clnrm_nb.report.html import table
 
-__all__ = ["BUTTON_STYLES", "KEYS", "NO_RULES_YET", "help_html"]
+__all__ = ["BUTTON_STYLES", "KEYS", "help_html"]
 
 KEYS: Final = keys_of("notebook")
 
 BUTTON_STYLES: Final[dict[str, Literal["success", "danger"]]] = {"a": "success", "r": "danger"}
 """Of the two buttons that decide about a whole trace, as ipywidgets names them."""
-
-NO_RULES_YET: Final = (
-    "A review cannot make rules yet: accept or reject the difference, or write the rule into the test file."
-)
 
 
 def help_html() -> str:

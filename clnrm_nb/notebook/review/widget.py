@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from clnrm_nb.api.reviewkeys import RULE_KEYS
 from clnrm_nb.api.reviewqueue import ReviewQueue
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.notebook.livehtml import told
 from clnrm_nb.notebook.models import Models
 from clnrm_nb.notebook.opened import Opened
-from clnrm_nb.notebook.review.keys import BUTTON_STYLES, KEYS, NO_RULES_YET, help_html
+from clnrm_nb.notebook.review.keys import BUTTON_STYLES, KEYS, help_html
+from clnrm_nb.notebook.review.rules import RuleChoice
 from clnrm_nb.report.html import escape, fragment
 from clnrm_nb.report.text import clipped, one_line
 
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Review", "open_review"]
 
-_SIGNS: Final = {"pending": "•", "accepted": "✓", "rejected": "✗", "skipped": "-"}
-_DECIDING: Final = ("a", "g", "r", "s")
+_SIGNS: Final = {"pending": "•", "accepted": "✓", "rejected": "✗", "rule": "§", "skipped": "-"}
+_DECIDING: Final = ("a", "g", "r", "s", "m")
 _SIDES: Final[dict[str, Side]] = {"1": "old", "2": "new", "3": "both"}
 
 _open: list[Review] = []
@@ -89,6 +91,7 @@ class Review(Opened):
             "u": self.queue.undo,
             "n": self.queue.next,
             "p": self.queue.previous,
+            "m": self._offer_rules,
             "?": self._toggle_help,
         }
         self._box = self._assemble()
@@ -126,7 +129,8 @@ class Review(Opened):
         )
 
         own = self._models.own
-        front = own(FrontEnd(shortcuts=list(KEYS), label="review of differences", takes_focus=True))
+        shortcuts = list(dict.fromkeys([*KEYS, *(key.key for key in RULE_KEYS)]))
+        front = own(FrontEnd(shortcuts=shortcuts, label="review of differences", takes_focus=True))
         front.on_key(self.press)
         self._head = own(ipywidgets.HTML())
         self._head.add_class(STATUS_CLASS)
@@ -147,10 +151,21 @@ class Review(Opened):
         buttons.add_class(TOOLBAR_CLASS)
         self._note = own(ipywidgets.HTML())
         self._note.add_class(STATUS_CLASS)
+        self._rules = RuleChoice(self._models, self.press)
         self._help = own(ipywidgets.HTML())
         self._view = own(ipywidgets.VBox())
         style = own(ipywidgets.HTML(f"<style>{PANEL_STYLE}</style>"))
-        parts = [style, front, self._head, lists, buttons, self._note, self._help, self._view]
+        parts = [
+            style,
+            front,
+            self._head,
+            lists,
+            buttons,
+            self._note,
+            self._rules.widget,
+            self._help,
+            self._view,
+        ]
         box = own(ipywidgets.VBox(parts))
         box.add_class(PANEL_CLASS)
         return box
@@ -173,10 +188,10 @@ class Review(Opened):
 
     def press(self, key: str) -> None:
         """What a key or its button does."""
-        if key in _SIDES:
+        if self.queue.offered is not None and self._choose(key):
+            self._refresh()
+        elif key in _SIDES:
             self._show_side(_SIDES[key])
-        elif key == "m":
-            self._note.value = fragment("note", f"<p>{escape(NO_RULES_YET)}</p>")
         elif key in self._acts:
             self._acts[key]()
             self._refresh()
@@ -185,6 +200,22 @@ class Review(Opened):
         cause = self._causes.value
         if cause is not None:
             self.queue.accept_causes([cause])
+
+    def _offer_rules(self) -> None:
+        cause = self._causes.value
+        if cause is not None:
+            self.queue.offer(cause)
+
+    def _choose(self, key: str) -> bool:
+        """Whether a key was about the rules to choose from; any other one lets them go and is what it is."""
+        if key.isdigit():
+            self.queue.choose(int(key))
+        elif key == "f":
+            self.queue.turn_place()
+        else:
+            self.queue.withdraw()
+            return key == "m"
+        return True
 
     def _show_side(self, side: Side) -> None:
         self._side = side
@@ -209,6 +240,7 @@ class Review(Opened):
         done = " · nothing is pending: run again to see it green" if queue.is_done else ""
         self._head.value = fragment("review", f"<div><b>{escape(counts)}</b>{done}</div>")
         self._note.value = self._problem_html()
+        self._rules.show(queue.offered)
         self._is_filling = True
         try:
             self._list.options = [(_label(item), item.id) for item in queue.items]

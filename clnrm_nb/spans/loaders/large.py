@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from clnrm_nb.spans.loaders import documents
+from clnrm_nb.spans.loaders import documents, otlp_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,6 +74,10 @@ class Document:
         """
         if isinstance(self._frame, dict):
             found = documents.form_of(self._frame, form)
+            if found == "otlp-json":
+                for key, listed in self._frame.items():
+                    for blocks in self._batches(listed, lost):
+                        otlp_json.read({key: blocks}, intake, ours=True)
             if found is not None:
                 for key in _BLOCK_KEYS & self._frame.keys():
                     for blocks in self._batches(self._frame[key], lost):

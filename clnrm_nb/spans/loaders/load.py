@@ -78,8 +78,7 @@ def load(
     if input_format is not None and input_format not in INPUT_FORMATS:
         raise UsageError(f"no input format {input_format!r}; there are {', '.join(INPUT_FORMATS)}")
     several = list(source) if isinstance(source, list | tuple) else [source]
-    intake = Intake()
-    table = SpanTable()
+    intake, table = Intake(), SpanTable()
     identities = Identities(table)
     with without_collector():
         reports = [_read(each, intake, input_format, allow_empty=allow_empty, name=name) for each in several]
@@ -101,7 +100,14 @@ def _read(
     before = len(intake.table)
     with sources.opened(source) as stream:
         reader = Reader(name or stream.name, input_format, intake)
-        reader.read(stream)
+        try:
+            reader.read(stream)
+        except MemoryError:
+            raise ClnrmError(
+                f"`{reader.name}` cannot be read: it needs more memory than there is",
+                "CLN607",
+                hint="split it, or leave out what is large in it",
+            ) from None
     if len(intake.table) == before and not allow_empty:
         raise ClnrmError(f"no span was found in `{reader.name}`: {reader.why_nothing()}", "CLN607")
     report = reader.report

@@ -630,8 +630,8 @@ def test_a_run_with_a_diff_shows_it_fails_with_it_and_keeps_its_weight(
     assert "200 → 500" in Page(bundle["text/html"]).text
     assert [case.outcome for case in run.cases(run.tests[0])].count("failed") == 7
     assert [finding["code"] for finding in run.raw["diagnostics"]] == ["CLN704"]
-    assert "%0A- cause 0" in render_report(run, "github")
-    assert "| ✏️ attribute changed | http.status | 200 → 500 |" in render_report(run, "markdown")
+    assert "%0A- renamed: template.old" in render_report(run, "github")
+    assert "✏️ **http.status: 200 → 500**" in render_report(run, "markdown")
     assert saved_bytes(bundle) <= 150_000
 
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from clnrm_nb.diff.compare import compare
 from clnrm_nb.errors import Diagnostic
 from clnrm_nb.report.diffs import Compared, TraceDiff
 from clnrm_nb.report.render import render_report
 from clnrm_nb.report.verdict import Leave
 from clnrm_nb.schemas import schema
+from clnrm_nb.spans.model import Span
+from clnrm_nb.spans.table import SpanTable
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -108,20 +112,39 @@ def test_an_incomplete_comparison_is_a_skip_only_with_leave() -> None:
     assert (let.get("failures"), let.get("skipped")) == ("0", "1")
 
 
-def test_markdown_names_twenty_edits_and_counts_the_rest(make_diff: Callable[..., TraceDiff]) -> None:
-    text = render_report(make_diff(300, 50), "markdown")
+def test_markdown_names_twenty_causes_and_counts_the_rest() -> None:
+    old, new = (
+        [Span("t", str(i), f"span {i}", attributes={f"key{i}": value}) for i in range(50)] for value in (1, 2)
+    )
+    a, b = SpanTable(old), SpanTable(new)
+    text = render_report(TraceDiff.of_tables(compare(a, b), a, b, names=("a.json", "b.json")), "markdown")
 
-    assert text.count("| ✏️ attribute changed |") == 20
-    assert "and 30 more edits" in text
+    assert text.count("| ✏️ **key") == 20
+    assert "and 30 more edits in 30 causes" in text
+    assert "Compare locally: `clnrm diff a.json b.json`" in text
+
+
+def test_markdown_fits_a_comment_of_a_pull_request_and_counts_what_it_leaves_out(
+    make_diff: Callable[..., TraceDiff],
+) -> None:
+    (one,) = make_diff(300, 50).comparisons
+    many = TraceDiff([replace(one, test_id=f"{number}{'x' * 500}") for number in range(200)])
+    text = render_report(many, "markdown")
+
+    assert len(text) <= 65_536
+    assert "and 180 more that are not the same" in text
+    assert "more comparisons, left out here" in text
 
 
 def test_markdown_of_strangers_cannot_break_out() -> None:
-    finding = Diagnostic("CLN704", "| <b>x</b> [a](http://b) `c`\n# d")
+    finding = Diagnostic("CLN704", "| <b>x</b> [a](http://b) `c`\n# d @ada #7 www.example.org")
     text = render_report(TraceDiff([Compared("a|b", diagnostics=[finding], status="changed")]), "markdown")
 
     assert "<b>" not in text
     assert "a\\|b" in text
     assert "\n# d" not in text
+    # What is left once a host has taken the backslashes away is no mention, no issue and no address.
+    assert not [word for word in ("@ada", "#7", "www.example") if word in text.replace("\\", "")]
 
 
 def test_an_annotation_of_github_is_one_line(diff: TraceDiff) -> None:
@@ -129,7 +152,7 @@ def test_an_annotation_of_github_is_one_line(diff: TraceDiff) -> None:
 
     assert len(lines) == 6
     assert all(line.startswith(("::error ", "::warning ")) for line in lines)
-    assert "%0A- cause 0%0A- cause 1" in lines[0]
+    assert "%0A- renamed: template.old → template.new%0A- " in lines[0]
 
 
 def test_a_file_of_html_holds_more_than_a_notebook_output(make_diff: Callable[..., TraceDiff]) -> None:

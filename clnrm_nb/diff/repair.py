@@ -1,0 +1,115 @@
+"""Repair: what several passes left conflicted is matched anew, a few spans at a time, for the least price.
+
+Edits that lie next to each other, or that could explain each other, are one component (:mod:`.conflicts`).
+A small one is solved exactly; of a larger one overlapping windows are, round after round, until nothing gets
+cheaper or a number of steps that grows with its size is used up.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from clnrm_nb.diff.conflicts import components, conflicts
+from clnrm_nb.diff.exact import solve, window_of
+from clnrm_nb.diff.matching import Why
+from clnrm_nb.diff.pricing import SharedPrice
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from clnrm_nb.diff.conflicts import Component
+    from clnrm_nb.diff.matching import Matching
+    from clnrm_nb.diff.pricing import Prices
+
+__all__ = ["MAX_SPANS", "repair"]
+
+MAX_SPANS: Final = 12
+"""A component of no more spans a side is solved exactly (``diff.md`` 3)."""
+
+_MAX_STEPS: Final = 20_000
+"""For one small component: nearly all take less than a tenth of it."""
+
+_WINDOW_STEPS: Final = 1_500
+_STEPS_PER_SPAN: Final = 500
+_MAX_ROUNDS: Final = 4
+_MAX_EDGE: Final = 256
+"""A window whose price hangs on more pairs around it is left as it is."""
+
+
+def repair(matching: Matching, prices: Prices) -> None:
+    """Make a matching cheaper where it is conflicted.
+
+    Parameters
+    ----------
+    matching : Matching
+        Changed; ``proved`` names the spans whose edits are proved to be the least.
+    prices : Prices
+    """
+    _Repair(matching, prices).run()
+
+
+class _Repair:
+    def __init__(self, matching: Matching, prices: Prices) -> None:
+        self._matching, self._prices = matching, prices
+        self._shared = SharedPrice(prices, matching.forth)
+        self._before = matching.forth[:]
+
+    def run(self) -> None:
+        a, b = self._matching.a, self._matching.b
+        if a.n <= MAX_SPANS and b.n <= MAX_SPANS:
+            if self._solve(range(a.n), range(b.n), _MAX_STEPS, whole=True)[0]:
+                self._prove(range(a.n), range(b.n))
+        else:
+            for _ in range(_MAX_ROUNDS):
+                before = self._matching.forth[:]
+                for component in components(conflicts(self._matching, self._prices), MAX_SPANS):
+                    self._component(component)
+                if self._matching.forth == before:
+                    break
+        self._explain()
+
+    def _component(self, component: Component) -> None:
+        if component.is_small(MAX_SPANS):
+            here, there = component.spans
+            if self._solve(here, there, _MAX_STEPS)[0]:
+                self._prove(here, there)
+            return
+        left = _STEPS_PER_SPAN * component.n_spans
+        for window in component.windows(MAX_SPANS):
+            if left <= 0:
+                return
+            here, there = self._mates(*window)
+            if len(here) <= MAX_SPANS and len(there) <= MAX_SPANS:
+                left -= self._solve(here, there, min(left, _WINDOW_STEPS))[1]
+
+    def _mates(self, here: Iterable[int], there: Iterable[int]) -> tuple[list[int], list[int]]:
+        """Some spans with the partners they have by now."""
+        forth, back = self._matching.forth, self._matching.back
+        one, other = set(here), set(there)
+        other |= {forth[i] for i in one if forth[i] >= 0}
+        one |= {back[j] for j in other if back[j] >= 0}
+        return sorted(one), sorted(other)
+
+    def _solve(
+        self, here: Sequence[int], there: Sequence[int], max_steps: int, *, whole: bool = False
+    ) -> tuple[bool, int]:
+        window = window_of(self._matching, here, there)
+        if len(window.edge) > _MAX_EDGE:
+            return False, 0
+        return solve(self._matching, self._prices, self._shared, window, max_steps, whole=whole)
+
+    def _prove(self, here: Iterable[int], there: Iterable[int]) -> None:
+        self._matching.proved[0].update(here)
+        self._matching.proved[1].update(there)
+
+    def _explain(self) -> None:
+        """Give new pairs their reason."""
+        matching = self._matching
+        for i, j in enumerate(matching.forth[:-1]):
+            if j != self._before[i]:
+                if j < 0:
+                    matching.why.pop(i, None)
+                else:
+                    matching.why[i] = Why(
+                        "repair", matching.scores(i, j, matching.b.children[matching.b.parent[j]][:MAX_SPANS])
+                    )
