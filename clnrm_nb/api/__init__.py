@@ -18,7 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from clnrm_nb.api.caching import cache_clear, cache_list, cache_stats, cache_verify, cache_why
-    from clnrm_nb.api.comparing import (
+    from clnrm_nb.api.comparing import diff
+    from clnrm_nb.api.contexts import Context, context
+    from clnrm_nb.api.covering import coverage
+    from clnrm_nb.api.deciding import (
         baseline_accept,
         baseline_history,
         baseline_list,
@@ -27,15 +30,13 @@ if TYPE_CHECKING:
         baseline_show,
         baseline_undo,
         baseline_verify,
-        diff,
     )
-    from clnrm_nb.api.contexts import Context, context
-    from clnrm_nb.api.covering import coverage
     from clnrm_nb.api.explaining import explain
     from clnrm_nb.api.fixing import lint, migrate
     from clnrm_nb.api.formatting import fmt
     from clnrm_nb.api.guarding import guard
     from clnrm_nb.api.inspect import analyze, graph, load_trace, report, spans
+    from clnrm_nb.api.learning import baseline_learn
     from clnrm_nb.api.machine import doctor, gc, init, self_test
     from clnrm_nb.api.panels import panel
     from clnrm_nb.api.pluggable import plugins
@@ -68,6 +69,7 @@ __all__ = [
     "baseline_blame",
     "baseline_gc",
     "baseline_history",
+    "baseline_learn",
     "baseline_list",
     "baseline_reject",
     "baseline_restore",
@@ -125,16 +127,17 @@ _HOME: Final = {
     "Watch": "clnrm_nb.api.watching.handle",
     "analyze": "clnrm_nb.api.inspect",
     "arun": "clnrm_nb.api.running",
-    "baseline_accept": "clnrm_nb.api.comparing",
+    "baseline_accept": "clnrm_nb.api.deciding",
     "baseline_blame": "clnrm_nb.api.tending",
     "baseline_gc": "clnrm_nb.api.tending",
-    "baseline_history": "clnrm_nb.api.comparing",
-    "baseline_list": "clnrm_nb.api.comparing",
-    "baseline_reject": "clnrm_nb.api.comparing",
-    "baseline_restore": "clnrm_nb.api.comparing",
-    "baseline_show": "clnrm_nb.api.comparing",
-    "baseline_undo": "clnrm_nb.api.comparing",
-    "baseline_verify": "clnrm_nb.api.comparing",
+    "baseline_history": "clnrm_nb.api.deciding",
+    "baseline_learn": "clnrm_nb.api.learning",
+    "baseline_list": "clnrm_nb.api.deciding",
+    "baseline_reject": "clnrm_nb.api.deciding",
+    "baseline_restore": "clnrm_nb.api.deciding",
+    "baseline_show": "clnrm_nb.api.deciding",
+    "baseline_undo": "clnrm_nb.api.deciding",
+    "baseline_verify": "clnrm_nb.api.deciding",
     "cache_clear": "clnrm_nb.api.caching",
     "cache_list": "clnrm_nb.api.caching",
     "cache_stats": "clnrm_nb.api.caching",

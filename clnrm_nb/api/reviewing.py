@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ReviewDesk", "review"]
 
+_EDIT = "e"
+"""What ids of edits begin with."""
+
 
 class ReviewDesk:
     """Pending differences of a project, and decisions about them.
@@ -95,9 +98,16 @@ class ReviewDesk:
         return TraceDiff([part], command="review")
 
     def accept(self, review_id: str, causes: Sequence[str] = ()) -> int:
-        """Make the latest trace the baseline, or only these causes; how many counted edits stay open."""
+        """Make the latest trace the baseline, or only some causes or edits of it; how many edits stay open.
+
+        Ids say which of the two they are of.
+        """
+        edits = [one for one in causes if one.startswith(_EDIT)]
+        causes = [one for one in causes if not one.startswith(_EDIT)]
         with self._review() as review:
-            decided = review.accept([review_id], causes=causes, by=self._by, message=self._message)
+            decided = review.accept(
+                [review_id], edits=edits, causes=causes, by=self._by, message=self._message
+            )
         return sum(one.left for one in decided)
 
     def reject(self, review_id: str) -> None:

@@ -26,7 +26,7 @@ class Desk(Protocol):
     """Where decisions are written."""
 
     def accept(self, review_id: str, causes: Sequence[str] = ()) -> int:
-        """Make the trace (or only some causes of its difference) the baseline; how many edits stay open."""
+        """Make the trace (or only some causes or edits of it) the baseline; how many edits stay open."""
 
     def reject(self, review_id: str) -> None:
         """Refuse the trace."""

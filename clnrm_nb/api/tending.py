@@ -58,7 +58,10 @@ def baseline_blame(
         id,
         file,
         [_blamed(one) for one in blamed],
-        decisions=[{**one.to_json(), "hash": name} for name, one in made.items()],
+        decisions=[
+            {**one.to_json(), "hash": name}
+            for name, one in sorted(made.items(), key=lambda item: (item[1].at, item[1].version or 0))
+        ],
         notes=notes,
     )
 

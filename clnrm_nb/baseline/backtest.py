@@ -39,6 +39,8 @@ RUNS: Final = 100
 SPANS: Final = 20_000
 """Spans that are read for one back-test, so that it stays within a second or two for any size of trace."""
 _ENOUGH: Final = 5
+_LOOKED_AT: Final = 10
+"""Runs that are searched for a span that not every run has."""
 _FILE_ACTIONS: Final = frozenset({"accept", "restore"})
 _JUDGED: Final = ("passed", "failed", "flaky")
 
@@ -107,7 +109,7 @@ class BackTest:
         if self.injected:
             told.append(f"{self.found} of {self.injected} edits injected where it holds are still found")
         else:
-            told.append("it holds nowhere in the latest trace: nothing could be injected there")
+            told.append("it holds nowhere in the latest runs: nothing could be injected there")
         return told
 
     def _how_few(self) -> str:
@@ -118,8 +120,9 @@ class BackTest:
     def _quieted(self) -> str:
         if not self.alarms:
             return "none of them differed"
-        eased = f", {self.eased} more eased" if self.eased else ""
-        return f"{self.quieted} of {_counted(self.alarms, 'alarm')} quieted{eased}"
+        eased = f", {self.eased} eased" if self.eased else ""
+        edits = f" ({_counted(self.edits, 'edit')})" if self.edits else ""
+        return f"{self.quieted} of {_counted(self.alarms, 'alarm')} quieted{eased}{edits}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,8 @@ class StoredRun:
     run: str
     at: str
     table: SpanTable
+    hash: str | None = None
+    """Semantic hash of what it ran with."""
 
 
 def stored_runs(
@@ -138,7 +143,7 @@ def stored_runs(
     test_id, scenario = scenario_of(baseline_id)
     marks = ", ".join("?" * len(statuses))
     rows = state.read(
-        f"SELECT run, at, spans FROM results WHERE test_id = ? AND spans IS NOT NULL AND NOT cached "  # noqa: S608  # Question marks.
+        f"SELECT run, at, spans, hash FROM results WHERE test_id = ? AND spans IS NOT NULL AND NOT cached "  # noqa: S608  # Question marks.
         f"AND status IN ({marks}) ORDER BY seq DESC LIMIT ?",
         (test_id, *statuses, limit),
     )
@@ -148,7 +153,7 @@ def stored_runs(
             continue
         table = of_scenario(load(content, allow_empty=True)[0], scenario)
         if len(table):
-            yield StoredRun(row["run"], row["at"], table)
+            yield StoredRun(row["run"], row["at"], table, row["hash"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +194,6 @@ class BackTests:
         self._log = baselines.log()
         self._runs = stored_runs(state, baseline_id, limit=limit)
         self._sides: dict[str, Side] = {}
-        self._latest: SpanTable | None = None
         self._stored = 0
 
     def of(self, rule: Rule) -> BackTest:
@@ -197,7 +201,7 @@ class BackTests:
         tried = self._tried
         after = [len(one.held.open(rule)) for one in tried]
         alarms = [(one, left) for one, left in zip(tried, after, strict=True) if one.before]
-        injected, found = inject(scope_of(rule, self._latest)) if self._latest is not None else (0, 0)
+        injected, found = self._injected(rule)
         return BackTest(
             runs=len(tried),
             stored=self._stored,
@@ -212,6 +216,21 @@ class BackTests:
             found=found,
         )
 
+    def _injected(self, rule: Rule) -> tuple[int, int]:
+        """Edits injected where the rule holds, in the last run in which it holds at all, and those found."""
+        for one in self._tried[:_LOOKED_AT]:
+            scope = scope_of(rule, one.run.table)
+            if scope.chains:
+                return inject(scope)
+        return 0, 0
+
+    def together(self, rules: Sequence[Rule]) -> tuple[int, int]:
+        """How many stored runs differ by something that counts, and how many still would under rules."""
+        return (
+            sum(bool(one.before) for one in self._tried),
+            sum(bool(one.held.open(*rules)) for one in self._tried),
+        )
+
     @cached_property
     def _tried(self) -> list[_Tried]:
         """Every run against the baseline of its time; read until there are enough spans."""
@@ -219,8 +238,6 @@ class BackTests:
         n_spans = 0
         for run in self._runs:
             self._stored += 1
-            if self._latest is None:
-                self._latest = run.table
             n_spans += len(run.table)
             if n_spans > SPANS and found:
                 continue
@@ -228,8 +245,9 @@ class BackTests:
             if side is None:
                 continue
             current = from_table(run.table, side.interner, own_spans=self._options.own_spans)
-            held = Held(side, current, self._options)
             rejection = self._log.rejection(self._id, current.digest) if self._has_rejections else None
+            # What somebody refused is told by name, so that it is looked at as closely as a run is.
+            held = Held(side, current, self._options, exactly=rejection is not None)
             found.append(_Tried(run, held, len(held.open()), rejection))
         return found
 

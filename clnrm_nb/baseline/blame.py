@@ -19,7 +19,6 @@ from clnrm_nb.baseline.files import header_of, parse, write
 from clnrm_nb.diff import DiffOptions
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.spans.canonical import canonical
-from clnrm_nb.spans.content import canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -77,6 +76,8 @@ def blame(
     baseline_id: str,
     log: DecisionLog,
     after: Callable[[Decision], tuple[bytes, Origin] | None],
+    *,
+    name: str = "the file",
 ) -> list[Blamed]:
     """Who made the lines of a file.
 
@@ -87,6 +88,8 @@ def blame(
     log : DecisionLog
     after : callable
         What a decision made of the file; ``None`` where nobody knows any more.
+    name : str
+        What messages call the file.
 
     Returns
     -------
@@ -98,7 +101,7 @@ def blame(
     ClnrmError
         CLN702, CLN703: the file is damaged or newer.
     """
-    baseline = parse(content, baseline_id, name="the file")
+    baseline = parse(content, baseline_id, name=name)
     if content.count(b'\n{"traceId":') != len(baseline.table):
         # Somebody's editor has laid it out anew; it holds the same.
         form = canonical(baseline.table)
@@ -114,7 +117,7 @@ class _Text:
     def __init__(self, content: bytes) -> None:
         self.content = content
         self.lines: list[tuple[int, Kind, str, str | None, list[tuple[str, Fact]]]] = []
-        self.facts: dict[Fact, str] = {}
+        self.facts: dict[Fact, bytes] = {}
         names: dict[str, tuple[str, str | None]] = {}
         service = scope = ""
         for number, raw in enumerate(content.split(b"\n"), 1):
@@ -128,10 +131,10 @@ class _Text:
                 self._span(number, span, service, scope)
             elif word == "resource":
                 service = _service(orjson.loads(raw + b"]}")["resource"])
-                self._line(number, "resource", service, None, [("", ("resource", raw), "")])
+                self._line(number, "resource", service, None, [("", ("resource", raw), b"")])
             else:
                 scope = orjson.loads(raw + b"]}")["scope"].get("name", "")
-                self._line(number, "scope", scope, None, [("", ("scope", service, scope), "")])
+                self._line(number, "scope", scope, None, [("", ("scope", service, scope), b"")])
         self._names = names
 
     def path(self, span_id: str) -> str:
@@ -146,7 +149,12 @@ class _Text:
         return "/".join(reversed(found))
 
     def _line(
-        self, number: int, kind: Kind, path: str, span_id: str | None, facts: Sequence[tuple[str, Fact, str]]
+        self,
+        number: int,
+        kind: Kind,
+        path: str,
+        span_id: str | None,
+        facts: Sequence[tuple[str, Fact, bytes]],
     ) -> None:
         self.facts.update((fact, value) for _, fact, value in facts)
         self.lines.append((number, kind, path, span_id, [(part, fact) for part, fact, _ in facts]))
@@ -163,14 +171,14 @@ class _Text:
             ("scope", "scope", scope),
         ]
         parts += [(one["key"], ("attribute", one["key"]), one["value"]) for one in span.get("attributes", ())]
-        counts: Counter[str] = Counter()
+        counts: Counter[bytes] = Counter()
         for word in ("events", "links"):
             for one in span.get(word, ()):
-                text = canonical_json(one)
+                text = orjson.dumps(one)
                 counts[text] += 1
                 name = f"event {one['name']}" if word == "events" else "link"
                 parts.append((name, (word, text, counts[text]), None))
-        facts = [(part, ("span", own, key), canonical_json(value)) for part, key, value in parts]
+        facts = [(part, ("span", own, key), orjson.dumps(value)) for part, key, value in parts]
         self._line(number, "span", "", own, facts)
 
 
@@ -297,7 +305,10 @@ class _Blame:
         if name not in self._texts:
             decision = self._graph.decision(name)
             assert decision is not None
-            found = self._now.content if self._is_now(name) else (self._after(decision) or (None,))[0]
+            if self._is_now(name):
+                self._texts[name] = self._now
+                return self._now
+            found = (self._after(decision) or (None,))[0]
             try:
                 self._texts[name] = None if found is None else _Text(found)
             except (ValueError, KeyError, TypeError):

@@ -229,10 +229,12 @@ class Baselines:
         ClnrmError
             CLN701: there is none; CLN702, CLN703: its file cannot be used.
         """
-        self.show(baseline_id)
         path = self.store.path(baseline_id)
+        content = self.store.read(path)
+        if content is None:
+            self.show(baseline_id)
         versions = Versions(path, baseline_id, self.reviews)
-        return blame(self.store.read(path) or b"", baseline_id, self.log(), versions.after)
+        return blame(content or b"", baseline_id, self.log(), versions.after, name=self.store.name(path))
 
     def verify(self, ids: Sequence[str] = ()) -> list[Diagnostic]:
         """What does not hold: damaged files and decisions, gaps in the log, files without a decision."""
@@ -256,8 +258,17 @@ class Baselines:
         return found
 
     def log(self) -> DecisionLog:
-        """The decisions, as they are now."""
-        return DecisionLog(self.store.log_directory, self.store.name)
+        """The decisions, as they are now.
+
+        Raises
+        ------
+        ClnrmError
+            CLN001: they cannot be read.
+        """
+        log = DecisionLog(self.store.log_directory, self.store.name)
+        if not log.is_readable:
+            raise ClnrmError(log.damaged[0].message, "CLN001", hint="nothing was changed")
+        return log
 
     def version(self, baseline_id: str, version: int) -> bytes:
         """The bytes of one version.

@@ -18,7 +18,8 @@ from clnrm_nb.baseline.timed import UNTIMED, needs_times, timed
 from clnrm_nb.baseline.tolerances import Tolerances, TwinsError
 from clnrm_nb.errors import ClnrmError, Diagnostic
 from clnrm_nb.spans.canonical import of_scenario
-from clnrm_nb.spans.loaders import load, write_otlp_json
+from clnrm_nb.spans.loaders import LoadReport, load, write_otlp_json
+from clnrm_nb.spans.loaders.carried import comparable
 from clnrm_nb.state.reviews import PendingReview, Reviews
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ __all__ = ["Comparison", "ComparisonStatus", "Terms", "compare_run", "confirm"]
 ComparisonStatus = Literal["same", "changed", "missing", "rejected", "unused", "incomplete", "error"]
 
 _NOT_RUN: Final = frozenset({"skipped", "interrupted", "error"})
+_THE_RUN: Final = LoadReport("the run", "otlp-proto")
 _SUITE_BREAKERS: Final = frozenset({"failed", "error", "interrupted"})
 
 
@@ -136,6 +138,8 @@ class Terms:
         The tolerance rules of its scenario file.
     rules_at : Location or None
         Where these are written.
+    run, at : str or None
+        The run its spans come from, where that is not the one that compares them.
     """
 
     source_hash: str | None = None
@@ -144,6 +148,8 @@ class Terms:
     scenarios: Mapping[str, Location] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     rules_at: Location | None = None
+    run: str | None = None
+    at: str | None = None
 
     def place(self, scenario: str | None) -> Location | None:
         """Where a finding about a scenario, or about the test itself, is shown."""
@@ -227,6 +233,7 @@ class _Run:
     reviews: Reviews = field(init=False)
     _same: list[str] = field(default_factory=list)
     _trace_file: SpanTable | ClnrmError | None = None
+    _trace_report: LoadReport | None = None
     _is_trace_file_read: bool = False
 
     def __post_init__(self) -> None:
@@ -289,7 +296,14 @@ class _Run:
         if baseline is not None and is_timed:
             run = timed(baseline, self.log, self.state)
         digest = baseline.digest if baseline and run is None else None
-        found = difference(reference if run is None else run, side, options, digest=digest)
+        against: SpanTable | Side = side
+        notes: tuple[str, ...] = ()
+        if comparison.from_trace_file and self._trace_report is not None:
+            # A file of another form than the run's is compared in what both can say.
+            assert comparison.table is not None
+            reference, against, notes = comparable(reference, self._trace_report, comparison.table, _THE_RUN)
+        found = difference(reference if run is None else run, against, options, digest=digest)
+        found = replace(found, notes=(*notes, *found.notes)) if notes else found
         if is_timed and run is None:
             found = replace(found, notes=(*found.notes, UNTIMED))
         return replace(comparison, diff=found, rules=options.rules, options=options, reference=run)
@@ -361,7 +375,7 @@ class _Run:
             path = Path(self.project.root, self.settings.diff.baseline_path)
             if path.is_file():
                 try:
-                    self._trace_file = load(path)[0]
+                    self._trace_file, self._trace_report = load(path)
                 except ClnrmError as error:
                     self._trace_file = error
         if isinstance(self._trace_file, ClnrmError):
@@ -400,8 +414,8 @@ class _Run:
                 id=comparison.id,
                 test_id=comparison.test_id,
                 scenario=comparison.scenario,
-                run=self.run_id,
-                at=self.at,
+                run=terms.run or self.run_id,
+                at=terms.at or self.at,
                 digest=comparison.digest or "",
                 trace=trace,
                 span_count=len(table),

@@ -11,7 +11,7 @@ import getpass
 import hashlib
 import json
 import subprocess
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from clnrm_nb.config.writing import write_atomically
@@ -195,7 +195,7 @@ class DecisionLog:
         self.directory = directory
         self.damaged: list[Diagnostic] = []
         self._by_id: dict[str, dict[str, Decision]] = {}
-        for path in sorted(directory.glob("*.json")) if directory.is_dir() else ():
+        for path in self._paths(name):
             decision = self._load(path)
             if decision is None:
                 message = f"the decision `{name(path)}` is not what its name says; it counts for nothing"
@@ -203,6 +203,23 @@ class DecisionLog:
                 self.damaged.append(Diagnostic("CLN702", message, hint=hint, severity="warning"))
             else:
                 self._by_id.setdefault(decision.id, {})[path.stem] = decision
+
+    def _paths(self, name: Callable[[Path], str]) -> list[Path]:
+        try:
+            found = sorted(self.directory.iterdir())
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            # Not the same as an empty log: somebody's rejection may be in there.
+            message = f"the decisions in `{name(self.directory)}` cannot be read: {error.strerror}"
+            self.damaged.append(Diagnostic("CLN001", message, severity="error"))
+            return []
+        return [path for path in found if path.suffix == ".json" and not path.name.startswith(".")]
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether the log could be looked at; if not, `damaged` says why."""
+        return not any(finding.code == "CLN001" for finding in self.damaged)
 
     @staticmethod
     def _load(path: Path) -> Decision | None:
@@ -298,7 +315,8 @@ class DecisionLog:
 
     def verify(self, ids: Sequence[str] = ()) -> list[Diagnostic]:
         """What is wrong with the chain (CLN702): damaged files, and parents that are not there."""
-        found = [*self.damaged]
+        # Elsewhere a warning: it counts for nothing, and that may be all right. Here it is the question.
+        found = [replace(finding, severity="error") for finding in self.damaged]
         for baseline_id in ids or self.ids:
             known = self._by_id.get(baseline_id, {})
             found.extend(

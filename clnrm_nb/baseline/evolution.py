@@ -102,7 +102,8 @@ def evolution(baselines: Baselines, baseline_id: str, options: DiffOptions | Non
     made: list[Version] = []
     before: Baseline | None = None
     for decision in decisions:
-        found = _content(versions, decision)
+        is_current = current is not None and current.digest == decision.digest
+        found = current if is_current else _content(versions, decision)
         made.append(
             Version(
                 baseline_id,

@@ -16,7 +16,7 @@ import orjson
 
 from clnrm_nb.baseline.forms import table_of
 from clnrm_nb.baseline.names import give_names, label_of
-from clnrm_nb.errors import ClnrmError, InternalError
+from clnrm_nb.errors import ClnrmError, InternalError, Location
 from clnrm_nb.spans.canonical import BY_POSITION, FORMAT, canonical, positions, trace_digest
 from clnrm_nb.spans.intake import Intake
 from clnrm_nb.spans.loaders import otlp_json
@@ -268,7 +268,7 @@ class _Damage:
 
     name: str
 
-    def error(self, what: str, code: str = "CLN702") -> ClnrmError:
+    def error(self, what: str, code: str = "CLN702", *, at: tuple[int, int] | None = None) -> ClnrmError:
         if code == "CLN703":
             hint = "a newer version of clnrm_nb wrote it: upgrade; the file was not touched"
         else:
@@ -276,7 +276,8 @@ class _Damage:
                 "take it from version control, or `clnrm baseline restore ID` brings a version of this "
                 "machine back; the file was not touched"
             )
-        return ClnrmError(f"`{self.name}` {what}", code, hint=hint)
+        location = Location(self.name, *at) if at is not None and self.name else None
+        return ClnrmError(f"`{self.name}` {what}", code, hint=hint, location=location)
 
 
 def _document(content: bytes, damage: _Damage) -> dict[str, Any]:
@@ -286,9 +287,12 @@ def _document(content: bytes, damage: _Damage) -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         if not content.strip():
             raise damage.error("is empty") from None
-        if _CONFLICT.search(content):
-            raise damage.error("holds the marks of a merge conflict: take one side") from None
-        raise damage.error(f"is cut off or no JSON (line {error.lineno}: {error.msg})") from None
+        if mark := _CONFLICT.search(content):
+            line = content.count(b"\n", 0, mark.start()) + 1
+            message = "holds the marks of a merge conflict: take one side, then accept the scenario again"
+            raise damage.error(message, at=(line, 1)) from None
+        where = error.lineno, error.colno
+        raise damage.error(f"is cut off or no JSON ({error.msg})", at=where) from None
     header = document.get("clnrm") if isinstance(document, dict) else None
     if not isinstance(header, dict) or not otlp_json.is_otlp(document):
         raise damage.error("is no baseline: it has no `clnrm` header beside `resourceSpans`")

@@ -12,10 +12,11 @@ from clnrm_nb.spans.table import SpanTable
 from clnrm_nb.state.store import MADE_OF
 
 if TYPE_CHECKING:
+    from clnrm_nb.codes import Status
     from clnrm_nb.state import State
     from clnrm_nb.state.reviews import PendingReview, Reviews
 
-__all__ = ["Latest", "Latests"]
+__all__ = ["Latest", "Latests", "own_status"]
 
 _NO_TRACE: Final = ("skipped", "interrupted", "error")
 _COMPARISON: Final = "CLN70"
@@ -127,7 +128,7 @@ class Latests:
             trace_digest(table),
             row["run"],
             row["at"],
-            _status(test),
+            own_status(test),
             bool(test.get("complete", True)),
             *(self._run["data"].get(MADE_OF, {}).get(test_id) or (None, None)),
         )
@@ -154,7 +155,7 @@ def _has_run(test: dict[str, Any], scenario: str | None) -> bool:
     )
 
 
-def _status(test: dict[str, Any]) -> str:
+def own_status(test: dict[str, Any]) -> Status:
     """The test's status without what comparisons made of it."""
     errors = [found["code"] for found in test.get("diagnostics", ()) if found.get("severity") == "error"]
     is_otherwise_fine = all(
@@ -162,4 +163,5 @@ def _status(test: dict[str, Any]) -> str:
     ) and all(part.get("status") == "passed" for part in test.get("expectations", ()))
     if errors and is_otherwise_fine and all(code.startswith(_COMPARISON) for code in errors):
         return "passed"
-    return str(test["status"])
+    status: Status = test["status"]
+    return status

@@ -22,7 +22,7 @@ from clnrm_nb.diff.siblings import bounds_of
 from clnrm_nb.spans.content import canonical_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from clnrm_nb.baseline.patterns import Words
     from clnrm_nb.diff import Diff, DiffOptions
@@ -126,8 +126,9 @@ def learn(
                 left[next(cause.message for cause in diff.causes if edit.edit_id in cause.edits)] = None
             for site in sites:
                 _pool(pools, site, number)
-    places = _places(diffs)
-    made = [_learnt(_placed(pool, places), len(runs)) for pool in _by_key(pools.values(), len(runs))]
+    places = _Places(diffs)
+    pooled = places.with_moves(_by_key(pools.values(), len(runs)))
+    made = [_learnt(places.narrowed(pool), len(runs)) for pool in pooled]
     ordered = sorted(made, key=lambda one: (-one.runs, one.proposal.rule.id))
     return Lesson(len(runs), sum(map(bool, diffs)), tuple(ordered), tuple(left))
 
@@ -140,26 +141,49 @@ def _pool(pools: dict[tuple[str, str], _Pool], site: Site, number: int) -> None:
     pool.new.setdefault(number, []).extend(site.seen[1:])
 
 
-def _places(diffs: Iterable[Diff]) -> dict[tuple[str, str], set[str]]:
+class _Places:
     """Where spans of each service and name stand, in the reference and in the runs."""
-    found: dict[tuple[str, str], set[str]] = {}
-    for diff in diffs:
-        paths: list[str] = []
-        for pair in diff.spans:
-            name = pair.name or pair.baseline_name or ""
-            paths.append(name if pair.parent is None else f"{paths[pair.parent]}/{name}")
-            found.setdefault((pair.service, name), set()).add(paths[-1])
-    return found
+
+    def __init__(self, diffs: Iterable[Diff]) -> None:
+        self._paths: dict[_Label, set[str]] = {}
+        self._scattered: set[_Label] = set()
+        """Those that stand below several parents at once."""
+        for diff in diffs:
+            paths: list[str] = []
+            parent_of: dict[_Label, int | None] = {}
+            for pair in diff.spans:
+                name = pair.name or pair.baseline_name or ""
+                label = pair.service, name
+                paths.append(name if pair.parent is None else f"{paths[pair.parent]}/{name}")
+                self._paths.setdefault(label, set()).add(paths[-1])
+                if parent_of.setdefault(label, pair.parent) != pair.parent:
+                    self._scattered.add(label)
+
+    def narrowed(self, pool: _Pool) -> _Pool:
+        """What is about structure, only where such spans were ever seen: anywhere else one more is news."""
+        paths = self._paths.get(_label(pool))
+        if pool.site.about not in _STRUCTURAL or not paths:
+            return pool
+        globs = {name: exactly(text) for name, text in pool.site.select.items()}
+        globs["path"] = _glob_of(paths)
+        return replace(pool, site=replace(pool.site, select=globs, is_glob=True))
+
+    def with_moves(self, pools: Sequence[_Pool]) -> list[_Pool]:
+        """One more here and one less there may be told as a move, even if no run so far was."""
+        moved = {_label(pool) for pool in pools if pool.site.about == "any_parent"}
+        more = [
+            replace(pool, site=replace(pool.site, about="any_parent", seen=()), old=[], new=dict(pool.new))
+            for pool in pools
+            if pool.site.about == "count" and _label(pool) in self._scattered - moved
+        ]
+        return [*pools, *more]
 
 
-def _placed(pool: _Pool, places: Mapping[tuple[str, str], set[str]]) -> _Pool:
-    """What is about structure, only where such spans were ever seen: anywhere else one more is news."""
-    select = pool.site.select
-    paths = places.get((select.get("service", ""), select.get("span", "")))
-    if pool.site.about not in _STRUCTURAL or not paths:
-        return pool
-    globs = {**{name: exactly(text) for name, text in select.items()}, "path": _glob_of(paths)}
-    return replace(pool, site=replace(pool.site, select=globs, is_glob=True))
+_Label = tuple[str, str]
+
+
+def _label(pool: _Pool) -> _Label:
+    return pool.site.select.get("service", ""), pool.site.select.get("span", "")
 
 
 def _glob_of(texts: Iterable[str]) -> str:
@@ -217,6 +241,9 @@ def _is_alike(together: _Pool, group: Sequence[_Pool], n_runs: int) -> bool:
     if len(group) == 1:
         return True
     words, *each = (_steady(pool, n_runs) for pool in (together, *group))
+    if words.word != "ignore" and all(one.word == "ignore" for one in each):
+        # Together there is enough to say more.
+        return True
     if any(one.way != words.way for one in each):
         return False
     if words.word != "range":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -44,7 +45,8 @@ _LEAST_RANDOM: Final = 6
 _INT_64: Final = 2**63
 
 _MEANT: Final = re.compile(r"[\\^$.|?*+()\[\]{}]")
-_TOKEN: Final = re.compile(r"[0-9A-Za-z]+")
+_UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_TOKEN: Final = re.compile(rf"{_UUID.pattern}|[0-9A-Za-z]+")
 _PIECE: Final = re.compile(r"[0-9]+|[A-Za-z]+")
 _CLASSES: Final = ("[0-9]", "[0-9a-f]", "[0-9A-F]", "[0-9a-z]", "[0-9A-Z]", "[0-9A-Za-z]")
 
@@ -126,7 +128,7 @@ def _of_numbers(seen: Sequence[Any]) -> Iterator[Words]:
     least = _outward(low - spread, up=False)
     most = _outward(high + spread, up=True)
     if low >= 0:
-        least = max(least, 0)
+        least = max(0, least)
     if all(isinstance(value, int) for value in seen):
         least, most = int(least), int(most)
     if abs(least) < _INT_64 and abs(most) < _INT_64:
@@ -135,11 +137,7 @@ def _of_numbers(seen: Sequence[Any]) -> Iterator[Words]:
 
 def _outward(number: float, *, up: bool) -> float:
     """Two significant digits, away from what lies within."""
-    if not number:
-        return 0
-    step = 10.0 ** (math.floor(math.log10(abs(number))) - 1)
-    made = (math.ceil if up else math.floor)(number / step) * step
-    return round(made, 12)
+    return float(Context(prec=2, rounding=ROUND_CEILING if up else ROUND_FLOOR).create_decimal(repr(number)))
 
 
 # ----------------------------------------------------------------------------------------------- texts
@@ -228,7 +226,11 @@ def _pieces(column: Sequence[str]) -> str | None:
 def _random(column: Sequence[str]) -> str | None:
     """A token of letters and digits without an order in them, by the smallest set it comes from."""
     lengths = {len(token) for token in column}
-    if min(lengths) < _LEAST_RANDOM and len(lengths) > 1:
+    if min(lengths) < _LEAST_RANDOM:
+        return None
+    if all(map(_UUID.fullmatch, column)):
+        return "[0-9A-Fa-f-]{36}"
+    if any("-" in token for token in column):
         return None
     kind = next(kind for kind in _CLASSES if all(re.fullmatch(f"{kind}+", token) for token in column))
     is_mixed = sum(_turns(token) for token in column) >= len(column)

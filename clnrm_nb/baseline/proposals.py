@@ -129,11 +129,14 @@ def told(site: Site, words: Words) -> Proposal:
         value=words.value,
         present=words.present,
     )
-    where = ", ".join(f"{name} {site.select[name]}" for name in _TOLD if name in site.select)
-    return Proposal(rule, f"{site.name} {words.says}" + (f" ({where})" if where else ""))
+    return Proposal(rule, f"{site.name} {words.says}{_where(site.select)}")
 
 
-_TOLD: Final = ("span", "path", "service", "scenario")
+def _where(select: Mapping[str, str]) -> str:
+    """Where a rule holds, for people: a path says its span."""
+    place = "path" if "path" in select else "span"
+    told = [f"{name} {select[name]}" for name in (place, "service") if name in select]
+    return f" ({', '.join(told)})" if told else ""
 
 
 _MAYBE: Final = Words("optional", "optional", True, "and all below it may be there or not")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from clnrm_nb.baseline.changes import Changes
 from clnrm_nb.baseline.decisions import Decided, Decision, DecisionLog, identity
-from clnrm_nb.baseline.files import parse
+from clnrm_nb.baseline.files import parse, scenario_of
 from clnrm_nb.baseline.proposal import Proposal, propose
 from clnrm_nb.baseline.rulemaking import RuleReview
 from clnrm_nb.errors import ClnrmError, UsageError
@@ -62,7 +62,7 @@ class BaselineReview(RuleReview):
         Parameters
         ----------
         ids : sequence of str
-            Ids or globs of them.
+            Ids, tests (all that is undecided of them), or globs of ids.
         edits, causes : sequence of str
             Only these edits, with those they require, as a patch on the accepted baseline.
         everything : bool
@@ -276,6 +276,11 @@ class BaselineReview(RuleReview):
         return undecided
 
     def _matches(self, wanted: str) -> list[str]:
+        """The ids that are meant: an id; all that is undecided of a test or a file; a glob."""
+        if scenario_of(wanted)[1] is None:
+            below = (f"{wanted}::", f"{wanted}[")
+            if found := [one for one in self.undecided() if one == wanted or one.startswith(below)]:
+                return found
         if self._latests.of(wanted) is not None:
             return [wanted]
         return [one for one in self.undecided() if fnmatchcase(one, wanted)]

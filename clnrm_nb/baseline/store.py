@@ -103,8 +103,21 @@ class BaselineStore:
         return found
 
     def files(self) -> list[StoredFile]:
-        """Every baseline file, by name."""
-        paths = sorted(self.directory.glob("*.json")) if self.directory.is_dir() else []
+        """Every baseline file, by name.
+
+        Raises
+        ------
+        ClnrmError
+            CLN001: the directory cannot be read.
+        """
+        try:
+            found = sorted(self.directory.iterdir())
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            name = self.name(self.directory)
+            raise ClnrmError(f"`{name}` cannot be read: {error.strerror}", "CLN001") from error
+        paths = [path for path in found if path.suffix == ".json" and not path.name.startswith(".")]
         return [StoredFile(path, self._id(path)) for path in paths]
 
     def unowned(self, suite: Collection[str]) -> list[StoredFile]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.errors import Diagnostic
 from clnrm_nb.spans.content import canonical_json
+from clnrm_nb.spans.redaction import placeholder
 
 if TYPE_CHECKING:
     import sqlite3
@@ -30,11 +31,24 @@ RUNS: Final = 20
 def note_uses(comparisons: Iterable[Comparison], state: State, run_id: str) -> None:
     """Write down what the rules of a run's comparisons matched."""
     uses: Counter[str] = Counter()
+    keys: dict[int, str] = {}  # Most rules hold in most comparisons, as one and the same object.
     for comparison in comparisons:
-        if comparison.diff is not None:
-            uses.update({_key(rule): comparison.diff.matched.get(rule.id, 0) for rule in comparison.rules})
+        matched = comparison.diff.matched if comparison.diff is not None else {}
+        for rule in comparison.rules:
+            key = keys.get(id(rule)) or keys.setdefault(id(rule), _key(rule))
+            uses[key] += matched.get(rule.id, 0) or _has_hidden(rule, comparison)
     if uses:
         state.write(lambda database: _write(database, run_id, uses))
+
+
+def _has_hidden(rule: Rule, comparison: Comparison) -> bool:
+    """Whether a ``redact`` rule was about spans before they were compared: no difference is left of that."""
+    if rule.word != "redact" or comparison.table is None:
+        return False
+    blank, table = placeholder(rule.id), comparison.table
+    columns = (table.name, table.status_message, table.attributes, table.events, table.links, table.resource)
+    values = ({id(value): value for value in column}.values() for column in columns)
+    return any(blank in repr(value) for column in values for value in column)
 
 
 def _write(database: sqlite3.Connection, run_id: str, uses: Mapping[str, int]) -> None:

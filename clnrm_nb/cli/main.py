@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import FrameType
 
+    from clnrm_nb.api import Context
+
 __all__ = ["main", "run_command_line"]
 
 
@@ -131,6 +133,7 @@ def carry_out(call: Call) -> int:
     if call.command.name == "baseline gc" and sys.stdin.isatty() and sys.stderr.isatty():
         options["ask"] = _may_go
     screen = Screen(call.command, context, options)
+    asks = call.command.name == "baseline learn" and _asks_about_rules(context, options)
     if call.command.name in ("run", "watch"):
         from clnrm_nb.cli.watch import wants_watch, watch
 
@@ -144,7 +147,17 @@ def carry_out(call: Call) -> int:
             options["listener"] = listener
         result = getattr(api, call.command.function)(*call.arguments, context=context, **options)
     screen.show(result)
+    if asks:
+        from clnrm_nb.cli.learn import ask
+
+        ask(result)
     return int(result.exit_code)
+
+
+def _asks_about_rules(context: Context, options: dict[str, Any]) -> bool:
+    from clnrm_nb.cli.review import wants_review
+
+    return wants_review(context, options) and not options.get("dry_run")
 
 
 def _may_go(files: Sequence[str]) -> bool:

@@ -6,10 +6,8 @@ decides or writes.
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -17,13 +15,15 @@ import click
 from clnrm_nb.api.reviewing import ReviewDesk
 from clnrm_nb.api.reviewkeys import RULE_KEYS, RULE_PLACES, keys_of
 from clnrm_nb.api.reviewqueue import ReviewQueue
+from clnrm_nb.cli.keyboard import ESCAPE, INTERRUPT, QUIT, keyboard
 from clnrm_nb.errors import ClnrmError
+from clnrm_nb.report.diffwords import edit_text, place_text
 from clnrm_nb.report.render import render_report, wants_color
 from clnrm_nb.report.text import one_line, wrapped
 from clnrm_nb.report.trace import Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from clnrm_nb.api import Context
     from clnrm_nb.report.diffs import TraceDiff
@@ -31,12 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["TerminalReview", "review", "wants_review"]
 
 _KEYS: Final = keys_of("terminal")
-_QUIT: Final = ("q", "\x04", "\x1b", "")
 _SIDES: Final = ("1", "2", "3")
-_INTERRUPT: Final = "\x03"
-_ESCAPE: Final = "\x1b"
 _OTHER_FILE: Final = "f"
-_MOST_BYTES: Final = 64
 _RESERVED_LINES: Final = 9
 """Lines around the picture: header, causes' heading, problem, keys."""
 _MOST_CAUSES: Final = 8
@@ -63,35 +59,8 @@ def review(ids: Sequence[str], context: Context, *, by: str | None = None, messa
     if not waiting:
         click.echo("Nothing waits for a decision.")
         return 0
-    with _keyboard() as read_key:
+    with keyboard() as read_key:
         return TerminalReview(desk, waiting, context, read_key=read_key).run()
-
-
-@contextmanager
-def _keyboard() -> Iterator[Callable[[], str]]:
-    """Keys one by one, without echo; what is typed while the next picture is drawn is not lost."""
-    try:
-        import termios
-        import tty
-    except ImportError:  # Windows has no such terminals.
-        yield click.getchar
-        return
-    terminal = sys.stdin.fileno()
-    before = termios.tcgetattr(terminal)
-    tty.setcbreak(terminal, termios.TCSANOW)
-    typed: list[str] = []
-
-    def read_key() -> str:
-        if not typed:
-            text = os.read(terminal, _MOST_BYTES).decode(errors="replace")
-            # An arrow or function key comes as one sequence; it is no key of ours, nor is it Escape.
-            typed.extend([text] if text.startswith("\x1b") or not text else text)
-        return typed.pop(0)
-
-    try:
-        yield read_key
-    finally:
-        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
 
 
 class TerminalReview:
@@ -124,10 +93,12 @@ class TerminalReview:
         self._marked = 0
         self._has_help = False
         self._causes: list[tuple[str, str]] = []
+        self._open = ""
         self._acts: dict[str, Callable[[], None]] = {
             "a": self.queue.accept,
             "g": self._accept_cause,
             "c": self._mark_next,
+            "e": self._open_cause,
             "A": self.queue.accept_all,
             "r": self.queue.reject,
             "s": self.queue.skip,
@@ -141,7 +112,7 @@ class TerminalReview:
     @property
     def keys(self) -> set[str]:
         """Keys that do something."""
-        return {*self._acts, *_SIDES, _QUIT[0]}
+        return {*self._acts, *_SIDES, QUIT[0]}
 
     def run(self) -> int:
         """Until everything is decided or the person stops; 1 while anything still waits.
@@ -154,11 +125,11 @@ class TerminalReview:
         while True:
             self._draw()
             key = self._read_key()
-            if key == _INTERRUPT:
+            if key == INTERRUPT:
                 raise KeyboardInterrupt
             if self.queue.offered is not None and self._choose(key):
                 continue
-            if key in _QUIT:
+            if key in QUIT:
                 break
             self._press(key)
         counts = self.queue.counts()
@@ -175,7 +146,7 @@ class TerminalReview:
             before = self.queue.index
             self._acts[key]()
             if self.queue.index != before:
-                self._marked, self._side = 0, "3"
+                self._marked, self._side, self._open = 0, "3", ""
 
     def _accept_cause(self) -> None:
         if self._causes:
@@ -186,9 +157,18 @@ class TerminalReview:
         if self._causes:
             self._marked = (self._marked + 1) % len(self._causes)
 
+    def _open_cause(self) -> None:
+        """Show the edits of the chosen cause as entries of their own, or close the one that is open."""
+        if self._causes:
+            chosen = self._open or self._causes[self._marked][0]
+            self._open = "" if self._open else chosen
+            self._marked = next((i for i, (one, _) in enumerate(self._causes) if one == chosen), 0)
+
     def _offer_rules(self) -> None:
         if self._causes:
-            self.queue.offer(self._causes[self._marked][0])
+            # Rules are made of causes; an edit's is the one that is open.
+            chosen = self._causes[self._marked][0]
+            self.queue.offer(self._open if chosen.startswith("e") else chosen)
 
     def _choose(self, key: str) -> bool:
         """Whether a key was about the rules to choose from; any other one lets them go and is what it is."""
@@ -199,7 +179,7 @@ class TerminalReview:
             self.queue.turn_place()
         else:
             self.queue.withdraw()
-            return key in (_ESCAPE, "m")
+            return key in (ESCAPE, "m")
         if self.queue.index != before:
             self._marked, self._side = 0, "3"
         return True
@@ -225,7 +205,7 @@ class TerminalReview:
             self._causes = []
             picture, causes = [one_line(str(error))], []
         else:
-            self._causes = _open_causes(compared)
+            self._causes = _open_causes(compared, self._open)
             self._marked = min(self._marked, max(len(self._causes) - 1, 0))
             causes = self._offer_lines(size.columns) or self._cause_lines()
             picture = self._picture(compared, size.columns)
@@ -281,11 +261,18 @@ class TerminalReview:
         return "  ".join(f"{key.key} {key.label.lower()}" for key in _KEYS.values())
 
 
-def _open_causes(compared: TraceDiff) -> list[tuple[str, str]]:
-    """Ids and sentences of the causes that are not decided yet."""
+def _open_causes(compared: TraceDiff, opened: str = "") -> list[tuple[str, str]]:
+    """Ids and sentences of the causes that are not decided yet, with the edits of one of them."""
     (part,) = compared.comparisons
-    return [
-        (cause.cause_id, cause.message)
-        for cause in part.causes
-        if any(part.reviews.get(edit) == "pending" for edit in cause.edits)
-    ]
+    found: list[tuple[str, str]] = []
+    for cause in part.causes:
+        pending = [edit for edit in cause.edits if part.reviews.get(edit) == "pending"]
+        if pending:
+            found.append((cause.cause_id, cause.message))
+        if pending and cause.cause_id == opened:
+            found += [
+                (name, f"  {edit_text(edit)}  {place_text(edit)}")
+                for name in pending
+                if (edit := part.by_id.get(name))
+            ]
+    return found

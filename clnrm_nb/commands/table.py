@@ -72,7 +72,8 @@ class Flag:
 class Argument:
     """Positional words of a command: ``default`` stands in where none is given.
 
-    ``names`` says what they name, for whoever completes them: ``tests``, or nothing that is known.
+    ``names`` says what they name, for whoever completes them: ``tests``, ``baselines``, or nothing that is
+    known.
     """
 
     name: str
@@ -80,7 +81,7 @@ class Argument:
     many: bool = False
     default: str | None = None
     required: bool = False
-    names: Literal["tests"] | None = None
+    names: Literal["tests", "baselines"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -571,7 +572,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command(
         "baseline show",
         "Show an accepted trace.",
-        Argument("id", "ID", required=True),
+        Argument("id", "ID", required=True, names="baselines"),
         (Flag("version", "An older version.", "int", metavar="N"),),
         "",
         _HJ,
@@ -579,7 +580,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command(
         "baseline accept",
         "Make the latest trace of a scenario its baseline, or only some of its edits.",
-        Argument("ids", "ID", many=True),
+        Argument("ids", "ID", many=True, names="baselines"),
         (
             Flag(
                 "edit",
@@ -606,7 +607,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command(
         "baseline reject",
         "Refuse the latest trace of a scenario; an equal one fails from now on.",
-        Argument("id", "ID", required=True),
+        Argument("id", "ID", required=True, names="baselines"),
         _WHO,
         "",
         _HJ,
@@ -614,7 +615,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command(
         "baseline history",
         "List all decisions about a scenario.",
-        Argument("id", "ID", required=True),
+        Argument("id", "ID", required=True, names="baselines"),
         (),
         "",
         _HJ,
@@ -622,7 +623,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command(
         "baseline blame",
         "Say which decision made which line of a baseline, who, when and why.",
-        Argument("id", "ID", required=True),
+        Argument("id", "ID", required=True, names="baselines"),
         (),
         "",
         _HJ,
@@ -630,15 +631,29 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command(
         "baseline restore",
         "Bring an older version back, or repair a damaged file.",
-        Argument("id", "ID", required=True),
+        Argument("id", "ID", required=True, names="baselines"),
         (Flag("version", "The version to bring back.", "int", metavar="N"), *_WHO, _DRY_RUN),
         "",
         _HJ,
     ),
     Command(
+        "baseline learn",
+        "Run a test several times and propose rules for what varies; a person agrees to each.",
+        Argument("id", "ID", required=True, names="tests"),
+        (
+            Flag(
+                "runs", "Runs to learn from, two or more (default: 5); 0: those stored.", "int", metavar="N"
+            ),
+            _WHO[0],
+            Flag("dry-run", "Only print the rules, with exit status 0."),
+        ),
+        "R",
+        _HJ,
+    ),
+    Command(
         "baseline undo",
         "Take back the last decision about a scenario.",
-        Argument("id", "ID", required=True),
+        Argument("id", "ID", required=True, names="baselines"),
         _WHO,
         "",
         _HJ,
@@ -646,7 +661,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command(
         "baseline verify",
         "Check that baseline files and decisions are as they were written.",
-        Argument("ids", "ID", many=True),
+        Argument("ids", "ID", many=True, names="baselines"),
         (),
         "",
         _HJ,
@@ -909,7 +924,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command(
         "review",
         "Decide differences from the accepted traces, one after another.",
-        Argument("ids", "ID", many=True),
+        Argument("ids", "ID", many=True, names="baselines"),
         (
             Flag("list", "Only list what waits; exit status 1 if anything does."),
             *_WHO,

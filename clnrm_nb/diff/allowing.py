@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.diff.items import ABSENT, equal
+from clnrm_nb.spans.redaction import Redaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from clnrm_nb.diff.items import Item
     from clnrm_nb.diff.rules import Rule
 
-__all__ = ["TEXT_WORDS", "VALUE_WORDS", "allows", "blanked", "placeholder"]
+__all__ = ["TEXT_WORDS", "VALUE_WORDS", "allows", "blanked"]
 
 TEXT_WORDS: Final = frozenset({"template", "redact"})
 """Words about what texts hold: without a ``key`` they are about every text of a span."""
@@ -35,22 +34,9 @@ def allows(rule: Rule, item: Item) -> bool:
     return _WORDS[rule.word](rule, item.old, item.new)
 
 
-def placeholder(rule: Rule) -> str:
-    """What stands in the place of redacted text."""
-    return f"<redacted:{rule.id}>"
-
-
-@lru_cache(maxsize=1024)
-def _regex(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
-
-
 def blanked(rule: Rule, text: str) -> str:
     """A text without what the regex of a ``template`` or ``redact`` rule matches; done again, the same."""
-    blank = placeholder(rule)
-    pattern = _regex(rule.value)
-    pieces = text.split(blank)
-    return blank.join(pattern.sub(lambda match: blank if match[0] else "", piece) for piece in pieces)
+    return Redaction(rule.id, rule.value, rule.select).blanked(text)
 
 
 def _is_alike(rule: Rule, old: Any, new: Any) -> bool:

@@ -16,18 +16,19 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from clnrm_nb.diff.leads import keys_exchanged, same_scope, same_value, travelling_errors
+from clnrm_nb.diff.leads import keys_exchanged, migrated, same_scope, same_value, travelling_errors
 from clnrm_nb.diff.model import Cause
-from clnrm_nb.diff.sentences import sentence, shown
+from clnrm_nb.diff.notes import schema_step
+from clnrm_nb.diff.sentences import is_rekeyed, sentence, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from clnrm_nb.diff.leads import Lead
-    from clnrm_nb.diff.model import Edit
+    from clnrm_nb.diff.model import Diff, Edit
     from clnrm_nb.diff.side import Side
 
-__all__ = ["group"]
+__all__ = ["failed_first", "group"]
 
 _SHARED: Final = frozenset({"service", "scope", "resource~", "resource+", "resource-", "attr~"})
 _SUBTREES: Final = frozenset({"insert", "delete", "wrap", "unwrap", "count"})
@@ -44,7 +45,8 @@ def group(
     current, baseline : Side
         What the spans of the edits are read from; without a baseline scopes are not looked at.
     """
-    leads = _leads(edits, current, baseline)
+    step = schema_step(baseline, current) if baseline is not None else None
+    leads = _leads(edits, current, baseline, step)
     edits, told = _led(edits, leads)
     groups: dict[tuple[bool, str], list[Edit]] = {}
     for edit in edits:
@@ -57,7 +59,7 @@ def group(
     causes = tuple(
         Cause(
             cause_id,
-            _message(members, told.get(cause_id), current, baseline),
+            _message(members, told.get(cause_id), current, baseline, step),
             tuple(edit.edit_id for edit in members),
             _cost(members),
             not quiet,
@@ -67,11 +69,26 @@ def group(
     return tuple(edit for _, members in ordered for edit in members), causes
 
 
-def _leads(edits: Sequence[Edit], current: Side, baseline: Side | None) -> list[Lead]:
+def failed_first(diff: Diff, edits: Container[str]) -> Diff:
+    """A diff whose causes with one of these edits come first: those of spans an expectation failed on."""
+    foremost = [
+        cause for cause in diff.causes if cause.counted and any(name in edits for name in cause.edits)
+    ]
+    if not foremost:
+        return diff
+    causes = (*foremost, *(cause for cause in diff.causes if cause not in foremost))
+    order = {cause.cause_id: place for place, cause in enumerate(causes)}
+    ordered = sorted(diff.edits, key=lambda edit: (not edit.counted, order.get(edit.cause_id, len(order))))
+    return replace(diff, causes=causes, edits=tuple(ordered))
+
+
+def _leads(edits: Sequence[Edit], current: Side, baseline: Side | None, step: str | None) -> list[Lead]:
     counted = [edit for edit in edits if edit.counted]
     found = [*travelling_errors(counted, current), *same_value(counted), *keys_exchanged(counted)]
     if baseline is not None:
         found += same_scope(counted, baseline, current)
+    if step is not None:
+        found += migrated(counted, step)
     return found
 
 
@@ -116,7 +133,9 @@ def _position(edit: Edit) -> tuple[str, str, str, str]:
     return (edit.path or edit.baseline_path or "", edit.op, edit.key or "", edit.edit_id)
 
 
-def _message(edits: Sequence[Edit], told: str | None, current: Side, baseline: Side | None) -> str:
+def _message(
+    edits: Sequence[Edit], told: str | None, current: Side, baseline: Side | None, step: str | None
+) -> str:
     edit = edits[0]
     if told is not None:
         return f"{told}, in {len(edits)} places"
@@ -126,7 +145,8 @@ def _message(edits: Sequence[Edit], told: str | None, current: Side, baseline: S
     if len(edits) > 1:
         return f"{message}, {_under(edits, current, baseline) or f'in {len(edits)} places'}"
     if edit.op in _SHARED and len(edit.current_spans) > 1:
-        return f"{message}, on {len(edit.current_spans)} spans"
+        message = f"{message}, on {len(edit.current_spans)} spans"
+        return f"{message}, as by schema {step}" if step and is_rekeyed(edit) else message
     return message
 
 

@@ -19,6 +19,7 @@ from clnrm_nb.diff.interner import Interner
 from clnrm_nb.diff.matching import Why, subtree_cost
 from clnrm_nb.diff.merge import merge
 from clnrm_nb.diff.model import Diff
+from clnrm_nb.diff.notes import concurrency_notes, scope_notes
 from clnrm_nb.diff.options import DiffOptions
 from clnrm_nb.diff.portfolio import match
 from clnrm_nb.diff.pricing import Prices
@@ -123,19 +124,28 @@ def diff_of(a: Side, b: Side, *, options: DiffOptions, pairing: Pairing | None =
         notes=(
             *(f"baseline: {note}" for note in a.notes),
             *(f"current: {note}" for note in b.notes),
+            *scope_notes(a, b),
+            *concurrency_notes(a, b, pairing.forth),
         ),
     )
 
 
-def differences(a: Side, b: Side, pairing: Pairing | None = None) -> tuple[Pairing, list[Draft]]:
-    """Who is who, and the edits that follow, before anybody says which of them count."""
+def differences(
+    a: Side, b: Side, pairing: Pairing | None = None, *, repaired: bool = True
+) -> tuple[Pairing, list[Draft]]:
+    """Who is who, and the edits that follow, before anybody says which of them count.
+
+    Without `repaired` the script is a right one, and not always the shortest.
+    """
     if pairing is None and a.full[: a.n] == b.full[: b.n]:
         numbers = range(a.n + 1)
         return Pairing(numbers, numbers, {}), []
-    return _script(a, b, pairing)
+    return _script(a, b, pairing, repaired=repaired)
 
 
-def _script(a: Side, b: Side, pairing: Pairing | None) -> tuple[Pairing, list[Draft]]:
+def _script(
+    a: Side, b: Side, pairing: Pairing | None, *, repaired: bool = True
+) -> tuple[Pairing, list[Draft]]:
     # The order of the sides is their content's, so that the inverse diff comes from the same matching.
     flipped = (a.n, a.digest) > (b.n, b.digest)
     contents = Contents(a.interner)
@@ -146,7 +156,9 @@ def _script(a: Side, b: Side, pairing: Pairing | None) -> tuple[Pairing, list[Dr
     tree_1 = grow(first, numbers, aliases or None)
     tree_2 = grow(second, numbers, aliases or None)
     if pairing is None:
-        matching = match(tree_1, tree_2, Prices((tree_1, tree_2), (first, second), contents))
+        matching = match(
+            tree_1, tree_2, Prices((tree_1, tree_2), (first, second), contents), repaired=repaired
+        )
         pairing = Pairing(matching.forth, matching.back, matching.why, matching.proved)
         if flipped:
             pairing = pairing.inverse

@@ -135,8 +135,10 @@ def _durations(
     assert b is not None
     for i, j, row, row_b in _rows(baseline, current, forth):
         rule = quieting.check("duration", (i, j)) if quieting.asks("duration") else None
-        old, new = a.span(row).duration_ms, b.span(row_b).duration_ms
-        if (rule is None and options.ignore_timestamps) or old is None or new is None:
+        if rule is None and options.ignore_timestamps:
+            continue
+        old, new = _duration_ms(a, row), _duration_ms(b, row_b)
+        if old is None or new is None:
             continue
         floor_ms, ratio = options.duration_ms, options.duration_ratio
         if rule is not None:
@@ -154,6 +156,12 @@ def _durations(
                 rule=rule.id if rule else "duration",
                 reason=rule.reason if rule else "it differs by more than both tolerances",
             )
+
+
+def _duration_ms(table: SpanTable, row: int) -> float | None:
+    """As :attr:`Span.duration_ms <clnrm_nb.spans.model.Span.duration_ms>`, without making the span."""
+    start, end = table.start_ns[row], table.end_ns[row]
+    return None if start is None or end is None or end < start else (end - start) / 1e6
 
 
 def _orders(

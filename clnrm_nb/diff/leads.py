@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from clnrm_nb.diff.sentences import shown
+from clnrm_nb.diff.sentences import is_rekeyed, shown
 from clnrm_nb.spans.content import canonical_json
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from clnrm_nb.diff.model import Edit
     from clnrm_nb.diff.side import Side
 
-__all__ = ["Lead", "keys_exchanged", "same_scope", "same_value", "travelling_errors"]
+__all__ = ["Lead", "keys_exchanged", "migrated", "same_scope", "same_value", "travelling_errors"]
 
 _MIN_TEXT: Final = 6
 """A shorter value may turn up in two places by chance."""
@@ -152,7 +152,7 @@ def _signs(edit: Edit) -> list[tuple[str, ...]]:
 
 def _values(edit: Edit) -> tuple[str, str] | None:
     if edit.op in {"attr~", "resource~", "rename"}:
-        if edit.op == "attr~" and isinstance(edit.baseline, dict):
+        if is_rekeyed(edit):
             return None
         return _plain(edit.baseline), _plain(edit.current)
     if edit.op == "status" and edit.baseline["code"] == edit.current["code"]:
@@ -193,6 +193,13 @@ def keys_exchanged(edits: Sequence[Edit]) -> Iterator[Lead]:
                     names += [lost.edit_id, edit.edit_id]
     for (old, new), names in groups.items():
         yield Lead(tuple(names), f"attribute {old} → {new}, value kept")
+
+
+def migrated(edits: Sequence[Edit], step: str) -> Iterator[Lead]:
+    """All keys renamed on all their spans, where both sides name the schemas they follow."""
+    names = tuple(edit.edit_id for edit in edits if is_rekeyed(edit))
+    if len(names) > 1:
+        yield Lead(names, f"{len(names)} attribute keys renamed, as by schema {step}")
 
 
 # ------------------------------------------------------------------------------------------------- scopes

@@ -207,6 +207,11 @@ class Edit:
     requires: tuple[str, ...] = ()
     patch: Patch = field(default_factory=Patch, repr=False, compare=False)
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether it is one change of many spans, such as a renamed service, that no single one tells."""
+        return len(self.current_spans) > 1 and self.op not in {"insert", "count"}
+
     def to_json(self) -> dict[str, Any]:
         """The form of ``format.md`` 8.2."""
         return {

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from clnrm_nb.diff.rules import Rule
     from clnrm_nb.diff.side import Side
@@ -87,7 +87,7 @@ class Selector:
         self._key = matcher(select["key"]) if "key" in select else None
         self._labels: dict[tuple[str, ...], bool] = {}
 
-    def has_all(self, spots: Iterable[Spot]) -> bool:
+    def has_all(self, spots: Sequence[Spot]) -> bool:
         """Whether it is about every one of these spans."""
         if not self._of_label and self._path is None:
             return True
@@ -95,9 +95,10 @@ class Selector:
 
     def has(self, spot: Spot) -> bool:
         """Whether it is about a span, as it was accepted or as it is now."""
-        return any(
-            number is not None and self._matches(labels, number)
-            for labels, number in zip(self._sides, spot, strict=True)
+        (baseline, current), (old, new) = self._sides, spot
+        # The run's side first: of two that differ it is the one that rules are written for.
+        return (new is not None and self._matches(current, new)) or (
+            old is not None and self._matches(baseline, old)
         )
 
     def _matches(self, labels: Labels, number: int) -> bool:

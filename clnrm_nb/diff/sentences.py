@@ -232,13 +232,14 @@ def _item(value: Any, room: int, marks: Marks) -> str:
     return shown(value, room, marks) if value else ""
 
 
-def _is_rekeyed(edit: Edit) -> bool:
+def is_rekeyed(edit: Edit) -> bool:
+    """Whether an edit is an attribute key renamed on all its spans."""
     return edit.op == "attr~" and isinstance(edit.baseline, dict) and " → " in (edit.key or "")
 
 
 def label(edit: Edit) -> str:
     """What an edit of a span changed: an attribute key, ``status``, ``event retry``."""
-    if _is_rekeyed(edit):
+    if is_rekeyed(edit):
         return "key"
     if edit.op == "status" and edit.baseline["code"] == edit.current["code"]:
         return "status message"
@@ -249,7 +250,7 @@ def label(edit: Edit) -> str:
 def detail(edit: Edit, room: int = 2 * _MAX_SHOWN, marks: Marks = RICH) -> Detail:
     """One edit of what a span says as sign, label and change."""
     sign = edit.op[-1] if edit.op[-1] in "+-" else "~"
-    if _is_rekeyed(edit):
+    if is_rekeyed(edit):
         return Detail(sign, label(edit), (edit.key or "").replace("→", marks.arrow))
     return Detail(sign, label(edit), _TOLD.get(edit.op, _changed)(edit, max(room, 2 * _SHORTEST), marks))
 
@@ -317,7 +318,7 @@ def sentence(edit: Edit, marks: Marks = RICH) -> str:
     if structural is not None:
         return structural(edit, marks)
     sign, what, text = detail(edit, marks=marks)
-    if _is_rekeyed(edit):
+    if is_rekeyed(edit):
         return f"attribute {text}"
     side = _ONE_SIDED.get(sign)
     if side is None:

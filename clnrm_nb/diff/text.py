@@ -131,7 +131,9 @@ def tree(
     style = _PLAIN if ascii_only else _RICH
     width = max(width, _MIN_WIDTH)
     lines = [headline(diff, ascii_only=ascii_only)]
-    for edit in filter(_is_shared, diff.counted):
+    for edit in diff.counted:
+        if not edit.is_shared:
+            continue
         spans = _plural(len(edit.current_spans), "span")
         lines.append(f"{style.signs['changed']} {sentence(edit, style.marks)}, on {spans}")
     found = rows(diff, only_diffs=only_diffs, max_depth=max_depth, width=width, ascii_only=ascii_only)
@@ -186,10 +188,6 @@ def footer(diff: Diff) -> list[str]:
     return lines
 
 
-def _is_shared(edit: Edit) -> bool:
-    return len(edit.current_spans) > 1 and edit.op not in {"insert", "count"}
-
-
 def _plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
@@ -230,7 +228,7 @@ class _Tree:
     def _differs(self, pair: SpanPair) -> bool:
         if pair.status != "changed" or not pair.edits:
             return pair.status != "same"
-        return any(not _is_shared(self._edits[name]) for name in pair.edits if name in self._edits)
+        return any(not self._edits[name].is_shared for name in pair.edits if name in self._edits)
 
     def lines(self) -> Iterator[Row]:
         style = self._style
@@ -342,7 +340,7 @@ class _Tree:
     def _details(self, pair: SpanPair, bar: str) -> Iterator[str]:
         """The edits of what a span says, their values one below the other."""
         edits = [edit for edit in map(self._edits.get, pair.edits) if edit is not None]
-        edits = [edit for edit in edits if edit.op not in _TOLD_BY_ROW and not _is_shared(edit)]
+        edits = [edit for edit in edits if edit.op not in _TOLD_BY_ROW and not edit.is_shared]
         if not edits:
             return
         marks = self._style.marks

@@ -17,7 +17,7 @@ from clnrm_nb.executor.masking import masked_finding
 from clnrm_nb.secrets import Masker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, MutableMapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
 
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
@@ -54,6 +54,8 @@ class RunContext:
         Hides the secrets of all tests of the run.
     tables : mutable mapping
         Filled with the growing span table of each test as it starts.
+    redact : callable, optional
+        Hides in the spans of a test, by its id, what rules say, and returns what it has hidden.
     spares : Spares, optional
         What was made ready for tests of this run before it began.
     """
@@ -68,6 +70,7 @@ class RunContext:
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     masker: Masker = field(default_factory=Masker)
     tables: MutableMapping[str, SpanTable] = field(default_factory=dict)
+    redact: Callable[[str, SpanTable], Collection[str]] | None = None
     spares: Spares | None = None
 
     def emit(self, event: EventName, **fields: Any) -> None:

@@ -14,6 +14,7 @@ from clnrm_nb.errors import Diagnostic
 from clnrm_nb.executor.artifacts import ServiceLog, collect_files, staging, write_artifacts
 from clnrm_nb.executor.backends import has_containers
 from clnrm_nb.executor.masking import mask_files, mask_outcome, mask_spans
+from clnrm_nb.secrets import Masker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,6 +42,7 @@ class Ending:
         self._runs = runs
         self._killed: list[str] = []
         self._is_taken = False
+        self._redacted = Masker()
 
     async def end(self) -> None:
         """Steps 7 and 8."""
@@ -55,6 +57,8 @@ class Ending:
             await self._drained()
             self.take_spans()
         outcome.images = self._images()
+        hidden = self._redacted.data
+        logs = {name: ServiceLog(hidden(log.stdout), hidden(log.stderr)) for name, log in logs.items()}
         try:
             with attempt.timed("artifacts"):
                 await self._artifacts(logs)
@@ -123,6 +127,9 @@ class Ending:
         for scenario in outcome.scenarios:
             scenario.span_count = _count(collected.table, scenario.name)
         mask_spans(collected.table, attempt.masker)
+        if attempt.context.redact is not None:
+            self._redacted = Masker(attempt.context.redact(attempt.plan.id, collected.table))
+            mask_outcome(outcome, self._redacted)
         for finding in collected.diagnostics:
             attempt.report(finding)
 
@@ -145,6 +152,7 @@ class Ending:
                     for finding in await collect_files(attempt.unit, attempt.plan, directory):
                         attempt.report(finding)
                     await _in_thread(mask_files, directory, attempt.masker)
+                    await _in_thread(mask_files, directory, self._redacted)
                 mask_outcome(attempt.outcome, attempt.masker)
                 await _in_thread(write_artifacts, directory, attempt.plan, attempt.outcome, logs)
         except OSError as error:

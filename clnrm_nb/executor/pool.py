@@ -40,7 +40,15 @@ from clnrm_nb.executor.turns import Turns
 from clnrm_nb.spans.phases import at
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, MutableMapping, Sequence
+    from collections.abc import (
+        AsyncIterator,
+        Callable,
+        Collection,
+        Coroutine,
+        Mapping,
+        MutableMapping,
+        Sequence,
+    )
 
     from clnrm_nb.codes import Status
     from clnrm_nb.config.project import Project
@@ -77,6 +85,7 @@ async def run_tests(
     tables: MutableMapping[str, SpanTable] | None = None,
     control: Control | None = None,
     masker: Masker | None = None,
+    redact: Callable[[str, SpanTable], Collection[str]] | None = None,
 ) -> list[TestOutcome]:
     """Run tests, each to its end.
 
@@ -106,6 +115,8 @@ async def run_tests(
         Lets tests be made ready and wait, or be given up one by one, while the run goes on.
     masker : Masker, optional
         Hides secrets (default: those of ``[secrets]`` in `plans`).
+    redact : callable, optional
+        Hides in the spans of a test, by its id, what rules say, and returns what it has hidden.
 
     Returns
     -------
@@ -131,6 +142,7 @@ async def run_tests(
             environ=environ,
             masker=masker_of_plans(plans, environ) if masker is None else masker,
             tables={} if tables is None else tables,
+            redact=redact,
             spares=control.spares if control else None,
         )
         pool = _Pool(plans, context, history or {}, evaluate=evaluate, ended=ended, control=control)

@@ -7,19 +7,23 @@ of codes as everything else.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from clnrm_nb.baseline import BaselineReview, Comparison, compare_run
+from clnrm_nb.baseline.decisions import DecisionLog
+from clnrm_nb.baseline.store import BaselineStore
 from clnrm_nb.baseline.tolerances import Tolerances
 from clnrm_nb.baseline.uses import note_uses, stale
+from clnrm_nb.errors import ClnrmError
 from clnrm_nb.executor.outcome import worst
 from clnrm_nb.pipeline.judge import consequence
 from clnrm_nb.pipeline.tolerating import terms_of
 from clnrm_nb.report.diffs import TraceDiff
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
+    from clnrm_nb.codes import Status
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.diff.rules import Rule
@@ -30,7 +34,15 @@ if TYPE_CHECKING:
     from clnrm_nb.report.verdict import Leave
     from clnrm_nb.state import State
 
-__all__ = ["compare"]
+__all__ = ["Origin", "compare"]
+
+
+class Origin(NamedTuple):
+    """The stored run that a trace comes from, and what the test came to there, comparisons aside."""
+
+    run: str
+    at: str
+    status: Status
 
 
 def compare(
@@ -46,6 +58,7 @@ def compare(
     suite: Collection[str] | None,
     tests: Sequence[AnyTest] = (),
     rules: Sequence[Rule] = (),
+    origins: Mapping[str, Origin] | None = None,
 ) -> tuple[TraceDiff, list[Diagnostic]]:
     """Compare every scenario that ran, set the statuses that follow, and tell what differs.
 
@@ -59,14 +72,19 @@ def compare(
         Where the scenarios stand, what decisions keep of their files, and the rules these hold.
     rules : sequence of Rule
         The project's (:func:`clnrm_nb.baseline.rulefile.read`).
+    origins : mapping of test id to Origin, optional
+        Where traces come from that are not of this run.
 
     Returns
     -------
     TraceDiff
     list of Diagnostic
-        About rules: which have expired, and which match nothing any more (CLN708). The diff has them too.
+        About decisions that are damaged, and about rules: which have expired, and which match nothing any
+        more (CLN708). The diff has them too.
     """
     terms = terms_of(tests)
+    for test_id, origin in (origins or {}).items():
+        terms[test_id] = replace(terms[test_id], run=origin.run, at=origin.at)
 
     def compared() -> list[Comparison]:
         return compare_run(
@@ -85,9 +103,7 @@ def compare(
     comparisons = compared()
     differing = [one.id for one in comparisons if one.status in ("changed", "missing") and one.table]
     if request.update and differing:
-        review = BaselineReview(project, state)
-        decided = review.accept(differing, skip_refused=True, message="--update-baseline")
-        refused = {one.id: one.refused for one in decided if one.refused}
+        refused = _update(BaselineReview(project, state), differing)
         comparisons = [_refused(comparison, refused.get(comparison.id)) for comparison in compared()]
     if request.update:
         comparisons = [_incomplete(comparison) for comparison in comparisons]
@@ -95,10 +111,16 @@ def compare(
     if not request.ci:
         note_uses(comparisons, state, run_id)
     own = [rule for one in terms.values() for rule in one.rules]
-    findings = [*Tolerances().expired([*own, *rules]), *stale(_held(comparisons), state)]
+    store = BaselineStore(project)
+    findings = [
+        *DecisionLog(store.log_directory, store.name).damaged,
+        *Tolerances().expired([*own, *rules]),
+        *stale(_held(comparisons), state),
+    ]
     diff = TraceDiff.of_run(
         comparisons,
         {outcome.id: outcome.spans for outcome in outcomes if outcome.spans is not None},
+        failed={outcome.id: _failed_spans(outcome) for outcome in outcomes},
         leave=leave,
         is_ci=request.ci,
         only_diffs=settings.diff.show_only_diffs,
@@ -108,12 +130,23 @@ def compare(
     return diff, findings
 
 
+def _update(review: BaselineReview, ids: Sequence[str]) -> dict[str, str]:
+    """Accept what passed; why the rest was not. A run that has ended is reported, whatever the disk says."""
+    try:
+        decided = review.accept(ids, skip_refused=True, message="--update-baseline")
+    except ClnrmError as error:
+        return dict.fromkeys(ids, error.message)
+    return {one.id: one.refused for one in decided if one.refused}
+
+
+def _failed_spans(outcome: TestOutcome) -> set[tuple[str, str]]:
+    """Trace and span ids of what an expectation failed on."""
+    return {span for one in outcome.expectations if one.status == "failed" for span in one.spans}
+
+
 def _held(comparisons: Sequence[Comparison]) -> list[Rule]:
     """Every rule that held in a comparison, once."""
-    found: list[Rule] = []
-    for comparison in comparisons:
-        found += [rule for rule in comparison.rules if rule not in found]
-    return found
+    return list({id(rule): rule for comparison in comparisons for rule in comparison.rules}.values())
 
 
 def _refused(comparison: Comparison, reason: str | None) -> Comparison:

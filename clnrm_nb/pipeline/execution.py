@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from clnrm_nb.pipeline.inputs import Inputs
     from clnrm_nb.pipeline.ledger import Ledger
     from clnrm_nb.pipeline.load import LoadedTest
+    from clnrm_nb.pipeline.redacting import Redacting
     from clnrm_nb.secrets import Masker
     from clnrm_nb.spans.table import SpanTable
     from clnrm_nb.state import State
@@ -63,6 +64,8 @@ class Execution:
         What tests depend on, as far as it was read to look them up; for the next round only.
     masker : Masker
         Hides secrets.
+    redact : callable, optional
+        Hides what ``redact`` rules select in the spans of a test.
     control : Control, optional
         Lets somebody give up tests while the run goes on.
     """
@@ -83,6 +86,7 @@ class Execution:
     make_inputs: Callable[[], Inputs]
     inputs: Inputs | None = None
     control: Control | None = None
+    redact: Redacting | None = None
     evidence: list[Attempt] = field(default_factory=list)
     """What the tests that ran were reached from."""
     pool: PoolReport | None = None
@@ -155,6 +159,7 @@ class Execution:
             tables=self.tables,
             control=self.control,
             masker=self.masker,
+            redact=self.redact,
         )
         await evidences.confirm(outcomes)
         return outcomes
@@ -177,6 +182,7 @@ class Execution:
                 evaluate=lambda plan, outcome: judge(tests[plan.id], outcome),
                 environ=self.environ or os.environ,
                 masker=self.masker,
+                redact=self.redact,
             )
 
         if not any(outcome.status == "interrupted" for outcome in outcomes.values()):

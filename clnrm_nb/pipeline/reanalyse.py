@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from clnrm_nb.baseline.latest import own_status
 from clnrm_nb.baseline.rulefile import read as read_rules
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.executor.masking import mask_outcome, mask_spans
 from clnrm_nb.executor.outcome import CommandOutcome, ScenarioOutcome, TestOutcome
-from clnrm_nb.pipeline.compare import compare
+from clnrm_nb.pipeline.compare import Origin, compare
 from clnrm_nb.pipeline.judge import errored, judge
 from clnrm_nb.pipeline.request import ComparisonRequest
 from clnrm_nb.report.results import Leave, RunResult
@@ -110,7 +111,12 @@ def compare_stored(loaded: Loaded, *, project: Project, settings: Settings, ci: 
     """
     now = datetime.now(UTC)
     with State.open(project.state_dir) as state:
-        outcomes = [_stored(test, state) for test in loaded.tests if test.test is not None]
+        valid = [test for test in loaded.tests if test.test is not None]
+        outcomes = [_stored(test, state) for test in valid]
+        origins = {test.test_id: _origin(test.test_id, state) for test in valid}
+        for outcome in outcomes:
+            # A trace of a test that failed is shown, and accepted only by force.
+            outcome.status = origins[outcome.id].status
         diff, _ = compare(
             outcomes,
             ComparisonRequest(ci=ci),
@@ -123,6 +129,7 @@ def compare_stored(loaded: Loaded, *, project: Project, settings: Settings, ci: 
             suite=None,
             tests=loaded.tests,
             rules=read_rules(project),
+            origins=origins,
         )
     return diff
 
@@ -172,12 +179,18 @@ def _stored(test: LoadedTest, state: State) -> TestOutcome:
     )
 
 
+def _origin(test_id: str, state: State) -> Origin:
+    document = _last_document(test_id, state)
+    assert document is not None
+    return Origin(document["run"], document["at"], own_status(document))
+
+
 def _last_document(test_id: str, state: State) -> dict[str, Any] | None:
     for row in state.history([test_id]):
         run = state.run(row["run"])
         for document in run["data"]["tests"] if run else ():
             if document["id"] == test_id and document["span_count"]:
-                return dict(document)
+                return {**document, "run": row["run"], "at": row["at"]}
     return None
 
 

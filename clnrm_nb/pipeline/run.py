@@ -23,7 +23,6 @@ from clnrm_nb.pipeline.record import record
 from clnrm_nb.pipeline.secrets import hiding, masker_of
 from clnrm_nb.pipeline.select import select
 from clnrm_nb.pipeline.telling import tell_whole
-from clnrm_nb.pipeline.tolerating import terms_of
 from clnrm_nb.reaper.ownership import this_process
 from clnrm_nb.report.results import Leave, RunResult
 from clnrm_nb.report.view import dated
@@ -32,7 +31,7 @@ from clnrm_nb.state import State, new_run_id
 from clnrm_nb.state.journal import Journal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from clnrm_nb.pipeline.ledger import Ledger
     from clnrm_nb.pipeline.load import LoadedTest
     from clnrm_nb.pipeline.lookup import AnyTest, Found
+    from clnrm_nb.pipeline.redacting import Redacting
     from clnrm_nb.pipeline.request import RunRequest
     from clnrm_nb.pipeline.resume import Resumption
     from clnrm_nb.report.results import Detail
@@ -131,7 +131,7 @@ async def _carried_out(
     tables: LiveTables | None,
     control: Control | None,
 ) -> RunResult:
-    rules = _rules_of(project) if request.comparison is not None else ()
+    rules = _rules_of(project)
     with rare_collections(), State.open(project.state_dir) as state:
         with phase("clnrm.load"):
             caching = Caching(
@@ -165,6 +165,8 @@ async def _carried_out(
 
 def _rules_of(project: Project) -> Sequence[Rule]:
     """The project's tolerance rules: a broken file is told about before anything is run."""
+    if not (project.state_dir / "baselines" / "rules.toml").exists():
+        return ()
     from clnrm_nb.baseline.rulefile import read
 
     return read(project)
@@ -338,6 +340,7 @@ class _Run:
             backend=self._caching.backend,
             make_inputs=self._caching.make_inputs,
             control=self._control,
+            redact=self._redacting,
         )
         return await run_or_wait(
             tests,
@@ -398,9 +401,29 @@ class _Run:
     def _valid(tests: Sequence[AnyTest]) -> dict[str, LoadedTest]:
         return {test.test_id: test for test in tests if not isinstance(test, KnownTest) and test.test}
 
+    @property
+    def _redacting(self) -> Redacting | None:
+        """What hides what ``redact`` rules select; ``None``: there are none."""
+        is_ruled = (
+            "tolerance" in test.known.more
+            if isinstance(test, KnownTest)
+            else test.test and test.test.tolerance
+            for test in self._chosen
+        )
+        if not self._rules and not any(is_ruled):
+            return None
+        from clnrm_nb.pipeline.redacting import Redacting
+
+        return Redacting(self._rules, self._chosen) or None
+
     # -------------------------------------------------------------------------------------------- result
 
     def _result(self, outcomes: list[TestOutcome]) -> RunResult:
+        redacting = self._redacting
+        for outcome in outcomes if redacting else ():
+            # What was stored before there was such a rule holds what it hides.
+            if redacting and (outcome.cached or outcome.taken_over_from) and outcome.spans is not None:
+                redacting(outcome.id, outcome.spans)
         diff = None
         of_rules: list[Diagnostic] = []
         if self._request.comparison is not None:
@@ -450,12 +473,18 @@ class _Run:
                 **(self._ledger.spans if self._ledger else {}),
             },
             moved_from=resumed.recorded_in if resumed else {},
-            made_of={
-                name: (terms.source_hash, terms.vars_hash)
-                for name, terms in terms_of(self._valid(self._chosen).values()).items()
-            },
+            made_of=_made_of(self._valid(self._chosen).values()),
         )
         result.add_findings(self._caching.export())
+
+
+def _made_of(tests: Collection[LoadedTest]) -> dict[str, tuple[str | None, str | None]]:
+    """Hashes of files that were read and of the variables they read; of files not read, nothing is loaded."""
+    if not tests:
+        return {}
+    from clnrm_nb.pipeline.tolerating import terms_of
+
+    return {name: (terms.source_hash, terms.vars_hash) for name, terms in terms_of(tests).items()}
 
 
 def _suite(request: RunRequest, tests: Tests, project: Project) -> set[str] | None:

@@ -85,7 +85,8 @@ class BaselineBlame(Table):
         from clnrm_nb.report.resulttext import finding_lines
 
         del verbose
-        header, rows = self._in_text()
+        header, found = self._in_text()
+        rows = [[_plain(cell, signs) if isinstance(cell, str) else cell for cell in row] for row in found]
         others = sum(max((len(str(row[i])) for row in rows), default=0) + 2 for i in range(len(header) - 2))
         room = max(width - others, _FEWEST)
         cells = [[*map(str, row[:-2]), *_shared(row[-2], row[-1], room, signs.ellipsis)] for row in rows]
@@ -148,6 +149,13 @@ def _rows(groups: list[list[Mapping[str, Any]]], sentence: Any) -> Iterator[list
         version = "" if row["version"] is None else f"{row['version']}{'' if row['certain'] else '?'}"
         who = (row["by"] or "").partition(" <")[0] or (_NOBODY if row["decision"] is None else "")
         yield [span if number == 0 else "", version, (row["at"] or "")[:10], who, what, sentence(row)]
+
+
+def _plain(text: str, signs: Signs) -> str:
+    """Signs of ours as the terminal has them; whatever stands in names and reasons stays."""
+    if signs is UNICODE:
+        return text
+    return text.replace(" … ", f" {signs.ellipsis} ").replace("–", "-").replace("→", "->")
 
 
 def _told(decision: Mapping[str, Any]) -> Line:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from clnrm_nb.diff.text import tree
+from clnrm_nb.diff.sentences import sentence
+from clnrm_nb.diff.text import rows
 from clnrm_nb.report.diffwords import counts_text, edit_text, place_text
 from clnrm_nb.report.text import number_text, value_text
 
@@ -64,6 +65,8 @@ class Case:
     stdout: str = ""
     stderr: str = ""
     properties: Mapping[str, str] = field(default_factory=dict)
+    quieted: Mapping[str, int] = field(default_factory=dict)
+    """Differences that do not count, by the rule that quiets them."""
 
     @property
     def id(self) -> str:
@@ -201,6 +204,8 @@ def diff_cases(compared: Compared) -> list[Case]:
             # Of very many causes the first are looked at; the tree of each costs as much as all spans.
             stdout=cause_tree(diff, cause) if number < _TREES else "",
             properties=_cause_properties(compared, cause),
+            # Told once a comparison.
+            quieted=diff.quieted if number == 0 else {},
         )
         for number, cause in enumerate(causes)
     ]
@@ -234,8 +239,11 @@ def cause_tree(diff: Diff, cause: Cause) -> str:
         spans=tuple(pair._replace(status=pair.status if own else "same", edits=own) for pair, own in pairs),
         ignored={},
         notes=(),
+        # The edits of one cause do not turn the one trace into the other.
+        certified=False,
     )
-    lines = tree(part, only_diffs=True, width=_TREE_WIDTH).split("\n")[1:]
+    shared = [sentence(edit) for edit in part.edits if edit.is_shared]
+    lines = shared + [guide + text for guide, text, _ in rows(part, width=_TREE_WIDTH)]
     left = len(lines) - _TREE_LINES
     more = [f"… {number_text(left, 'more line')}"] if left > 0 else []
     return "\n".join([*lines[:_TREE_LINES], *more]) + "\n"
@@ -273,6 +281,7 @@ def _comparison(compared: Compared, name: str) -> Case:
             )
             if value
         },
+        quieted={} if compared.diff is None else compared.diff.quieted,
     )
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from clnrm_nb.diff.causes import failed_first
 from clnrm_nb.diff.model import STATUSES
 from clnrm_nb.spans.canonical import of_scenario
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from clnrm_nb.baseline.compare import Comparison
     from clnrm_nb.baseline.threeway import ThreeWay
@@ -115,17 +116,32 @@ class Compared:
         return bool(self.diff)
 
 
-def of_comparison(comparison: Comparison, spans: SpanTable | None, reviews: Mapping[str, str]) -> Compared:
-    """A comparison of a run with its baseline, beside the spans of its test."""
+def of_comparison(
+    comparison: Comparison,
+    spans: SpanTable | None,
+    reviews: Mapping[str, str],
+    failed: Container[tuple[str, str]] = (),
+) -> Compared:
+    """A comparison of a run with its baseline, beside the spans of its test.
+
+    What differs at `failed` spans, by trace and span id, comes first.
+    """
     baseline = comparison.baseline
+    # The rows that were compared, in the order in which they were.
+    current = None if spans is None else of_scenario(spans, comparison.scenario)
+    diff = comparison.diff
+    if failed and diff is not None and current is not None:
+        ids = list(zip(current.trace_id, current.span_id, strict=True))
+        pairs = [pair for pair in diff.spans if pair.current_row is not None and pair.edits]
+        edits = {name for pair in pairs if ids[pair.current_row or 0] in failed for name in pair.edits}
+        diff = failed_first(diff, edits)
     return Compared(
         comparison.test_id,
         comparison.scenario,
         comparison.status,
-        comparison.diff,
+        diff,
         baseline=comparison.reference or (baseline.table if baseline else None),
-        # The rows that were compared, in the order in which they were.
-        current=None if spans is None else of_scenario(spans, comparison.scenario),
+        current=current,
         code=comparison.code,
         composed=bool(baseline and baseline.composed),
         version=baseline.version if baseline else None,
@@ -237,6 +253,19 @@ class DiffLayout:
         """Whether the span at a place is not the same on both sides."""
         return self.pairs[place].status != "same"
 
+    def stands_out(self, place: int) -> bool:
+        """Whether a span differs by itself, not only by what many spans share, such as a renamed service."""
+        pair = self.pairs[place]
+        if pair.status != "changed" or not pair.edits:
+            return pair.status != "same"
+        by_id = self.parts[self.part[place]].by_id
+        return any(name not in by_id or not by_id[name].is_shared for name in pair.edits)
+
+    def _differing(self) -> list[int]:
+        """The places that stand out; where none does, all that differ."""
+        places = range(len(self))
+        return list(filter(self.stands_out, places)) or list(filter(self.differs, places))
+
     def times_ns(self, place: int, *, of_baseline: bool) -> tuple[int | None, int | None]:
         """Start, from the earliest of its side, and duration; ``None`` where unknown."""
         pair, part = self.pairs[place], self.parts[self.part[place]]
@@ -257,18 +286,17 @@ class DiffLayout:
     def everything(self, depth: int, *, only_differences: bool) -> Window:
         """All spans, or those that differ with all above them, down to a depth."""
         chosen: set[int] = set()
-        for place in range(len(self)):
-            if self.differs(place) or not only_differences:
-                chosen.update(self._up_from(place, chosen))
+        for place in self._differing() if only_differences else range(len(self)):
+            chosen.update(self._up_from(place, chosen))
         return self._window(place for place in chosen if self.pairs[place].depth < depth)
 
     def window(self, limit: int, *, only_differences: bool = False) -> Window:
         """At most `limit` places that tell most.
 
-        First the tops of what differs with all above them, then the rest of what differs, then, unless
-        `only_differences`, what comes first in display order.
+        First the tops of what stands out with all above them, then the rest of that, then, unless
+        `only_differences`, what else differs and what comes first in display order.
         """
-        differing = list(filter(self.differs, range(len(self))))
+        differing = self._differing()
         tops = [place for place in differing if not self._is_inside(place)]
         chosen: set[int] = set()
         wanted = [*tops, *(place for place in differing if self._is_inside(place))]
@@ -282,7 +310,8 @@ class DiffLayout:
             if len(above) > share:
                 above = [*above[: min(_NEAREST, share - 1)], above[-1]] if share > 1 else above[:1]
             chosen.update(above)
-        for place in () if only_differences else range(len(self)):
+        rest = () if only_differences else sorted(range(len(self)), key=lambda place: not self.differs(place))
+        for place in rest:
             if len(chosen) >= limit:
                 break
             chosen.add(place)

@@ -151,6 +151,7 @@ class TraceDiff(Judged):
         spans: Mapping[str, SpanTable],
         *,
         reviews: Mapping[str, Mapping[str, str]] | None = None,
+        failed: Mapping[str, Container[tuple[str, str]]] | None = None,
         **options: Any,
     ) -> TraceDiff:
         """The comparisons of a run with its baselines.
@@ -162,12 +163,19 @@ class TraceDiff(Judged):
             Test id → all its spans.
         reviews : mapping, optional
             Id of a comparison → ``edit_id`` → state of its review.
+        failed : mapping, optional
+            Test id → trace and span ids of what an expectation failed on: causes there come first.
         **options
             As of the class.
         """
         known = reviews or {}
         parts = [
-            of_comparison(comparison, spans.get(comparison.test_id), known.get(comparison.id, {}))
+            of_comparison(
+                comparison,
+                spans.get(comparison.test_id),
+                known.get(comparison.id, {}),
+                (failed or {}).get(comparison.test_id, ()),
+            )
             for comparison in comparisons
         ]
         return cls(parts, **options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from clnrm_nb.diff.sentences import PLAIN, RICH, cells, clip, short_path, value_pair
+from clnrm_nb.diff.sentences import PLAIN, RICH, cells, clip, is_rekeyed, short_path, value_pair
 from clnrm_nb.report.difflayout import DiffLayout
 from clnrm_nb.report.difftext import (
     cause_lines,
@@ -82,6 +82,7 @@ def _edit_rows(edit: Edit, indent: str, room: int, signs: Signs) -> list[Line]:
         texts = [f"{indent}below {one_line(end)}" for end in ends]
     else:
         key = f"{one_line(edit.key)} = " if edit.key else f"{edit.op} "
+        key = "key " if is_rekeyed(edit) else key
         values = [None if text is None else one_line(text) for text in change_texts(edit)]
         pair = value_pair(values[0], values[1], room - len(indent) - len(key), marks)
         texts = ["" if text is None else f"{indent}{key}{text}" for text in pair]

@@ -70,7 +70,8 @@ def diff_lines(
     from clnrm_nb.report.resulttext import finding_lines
 
     lines: list[Line] = []
-    for compared in diff.comparisons:
+    # What is the same comes last: of a long report the beginning is read.
+    for compared in sorted(diff.comparisons, key=lambda one: one.status == "same"):
         lines += compared_lines(
             compared,
             signs=signs,

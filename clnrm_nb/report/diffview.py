@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from clnrm_nb.diff.sentences import is_rekeyed, sentence, value_pair
+from clnrm_nb.diff.text import footer
 from clnrm_nb.report.difflayout import DiffLayout
 from clnrm_nb.report.difftext import note_text
 from clnrm_nb.report.diffwords import OP_WORDS, change_texts, counts_text, edit_status, pair_name, place_text
@@ -16,7 +18,7 @@ from clnrm_nb.report.signs import UNICODE
 from clnrm_nb.report.text import duration_text, number_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from clnrm_nb.diff.model import Cause, Edit
     from clnrm_nb.report.difflayout import Compared, Window
@@ -43,14 +45,17 @@ _STYLE: Final = """\
 """
 _CLASS: Final = {"added": "a", "missing": "m", "changed": "c", "renamed": "c", "moved": "v"}
 _DEEPEST_INDENTED: Final = 20
+_SAID_BY_SIGN: Final = frozenset({"insert", "delete", "rename"})
 _LONGEST_VALUE: Final = 600
+_LONGEST_WHOLE: Final = 24
 _LONGEST_NAME: Final = 120
-_LONGEST_WHOLE: Final = 32
 _FRAME_BYTES: Final = 1_400
 """Heads and notes of the two tables of a comparison."""
 _FINDINGS_BYTES: Final = 6_000
 _ROWS_HEADER: Final = ("status", "span", "service", "baseline", "current", "when")
-_EDITS_HEADER: Final = ("change", "key", "old → new", "where", "why")
+_EDITS_HEADER: Final = ("change", "old → new, where and why")
+_FACTS_SHOWN: Final = 12
+_LONGEST_FACT: Final = 120
 
 
 def diff_html(diff: TraceDiff, *, budget_bytes: int, rows: int) -> str:
@@ -99,11 +104,22 @@ def compared_html(compared: Compared, *, budget_bytes: int, rows: int, is_open: 
         return ""
     title = f"{status(compared.status)} <bdi>{escape(compared.id)}</bdi> <span class=q>"
     title += f"{escape(counts_text(compared))}</span>"
-    notes = "".join(f"<p class=q>{escape(note)}</p>" for note in compared.diff.notes[:5])
+    facts = footer(compared.diff)
+    notes = "".join(f"<div class=q>{escape(fact)}</div>" for fact in facts[:_FACTS_SHOWN])
+    notes = f"<p>{_legend(compared.diff.totals)}</p>{notes}"
     budget_bytes -= len(title.encode()) + len(notes.encode()) + _FRAME_BYTES
     edits = _edits(compared, budget_bytes // 2)
     tree = _tree(compared, budget_bytes - len(edits.encode()), rows)
-    return details(title, edits + tree + notes, is_open=is_open)
+    return details(title, notes + edits + tree, is_open=is_open)
+
+
+def _legend(totals: Mapping[str, int]) -> str:
+    """What the signs mean, with the number of spans of each."""
+    return " · ".join(
+        f"<span aria-hidden=true>{UNICODE.status[word]}</span> {number_text(number)} {word}"
+        for word, number in totals.items()
+        if number
+    )
 
 
 def _summary(diff: TraceDiff) -> str:
@@ -163,7 +179,7 @@ def _edit_rows(edits: Sequence[Edit], causes: dict[str, Cause], compared: Compar
         if cause is not None and edit.cause_id != told and len(cause.edits) > 1:
             size = f"{number_text(len(cause.edits), 'edit')}, cost {cause.cost}"
             title = (
-                f"<tr><th scope=colgroup colspan=5 dir=auto><b>{escape(cause.message)}</b> "
+                f"<tr><th scope=colgroup colspan=2 dir=auto><b>{escape(cause.message)}</b> "
                 f"<span class=q>{size}, {escape(cause.cause_id)}</span></th></tr>"
             )
         told = edit.cause_id
@@ -175,21 +191,22 @@ def _edit_row(edit: Edit, review: str | None) -> str:
     beside = "" if edit.counted else f"<br><span class=q>not counted ({escape(edit.rule)})</span>"
     if review:
         beside += f"<br><span class=q>{escape(review)}</span>"
-    sign, key = UNICODE.status[word], edit.key or ""
-    whole = " class=w" if len(key) <= _LONGEST_WHOLE else ""
+    key = f"<code>{escape(edit.key)}</code> " if edit.key and not is_rekeyed(edit) else ""
+    # Old and new value of a move are its places.
+    place = "" if edit.op == "move" else f"{escape(place_text(edit))}<br>"
     return (
-        f"<tr class={_CLASS.get(word, 's')}><td><span aria-hidden=true>{sign}</span> "
-        f"{escape(OP_WORDS.get(edit.op, edit.op))}{beside}<td{whole} dir=auto><code>{escape(key)}</code>"
-        f"<td dir=auto>{_change(edit)}<td dir=auto>{escape(place_text(edit))}"
-        f"<td class=q dir=auto>{escape(edit.reason)}<br>edit {escape(edit.edit_id)}\n"
+        f"<tr class={_CLASS.get(word, 's')}><td><span aria-hidden=true>{UNICODE.status[word]}</span> "
+        f"{escape(OP_WORDS.get(edit.op, edit.op))}{beside}<td dir=auto>{key}{_change(edit)}"
+        f"<div class=q>{place}{escape(edit.reason)} · edit {escape(edit.edit_id)}</div>\n"
     )
 
 
 def _change(edit: Edit) -> str:
     old, new = change_texts(edit)
-    left = "<i>nothing</i>" if old is None else f"<del>{escape(old, _LONGEST_VALUE)}</del>"
-    right = "<i>nothing</i>" if new is None else f"<ins>{escape(new, _LONGEST_VALUE)}</ins>"
-    return f"{left} → {right}"
+    old, new = value_pair(old, new, _LONGEST_VALUE)
+    left = "" if old is None else f"<del>{escape(old, _LONGEST_VALUE)}</del>"
+    right = "" if new is None else f"<ins>{escape(new, _LONGEST_VALUE)}</ins>"
+    return " → ".join(filter(None, (left, right)))
 
 
 # --------------------------------------------------------------------------------------------------- tree
@@ -228,13 +245,28 @@ def _span_row(layout: DiffLayout, place: int, indent: str) -> str:
     name = escape(pair_name(pair), _LONGEST_NAME)
     old = layout.times_ns(place, of_baseline=True)
     new = layout.times_ns(place, of_baseline=False)
-    edits = f" <span class=q>({number_text(len(pair.edits), 'edit')})</span>" if pair.edits else ""
+    edits = _told(layout, place, indent) if pair.edits else ""
+    whole = " class=w" if len(pair.service) <= _LONGEST_WHOLE else ""
     return (
         f"<tr class={_CLASS.get(word, 's')}><td><span aria-hidden=true>{UNICODE.status[word]}</span> {word}"
-        f"<th scope=row dir=auto>{indent}{name}{edits}<td dir=auto>{escape(pair.service, 60)}"
+        f"<th scope=row dir=auto>{indent}{name}{edits}<td{whole} dir=auto>{escape(pair.service, 60)}"
         f"<td>{_duration(old, is_there=pair.baseline is not None)}"
         f"<td>{_duration(new, is_there=pair.current is not None)}<td>{_bars(layout, place, old, new)}\n"
     )
+
+
+def _told(layout: DiffLayout, place: int, indent: str) -> str:
+    """What the edits of a span say, where its sign, its name or the list of edits do not say it already."""
+    by_id = layout.parts[layout.part[place]].by_id
+    known = (by_id.get(name) for name in layout.pairs[place].edits)
+    sentences = [
+        sentence(edit)
+        for edit in known
+        if edit is not None and edit.op not in _SAID_BY_SIGN and not edit.is_shared
+    ]
+    if not sentences:
+        return ""
+    return f"<div class=q>{indent}{escape('; '.join(sentences), _LONGEST_FACT)}</div>"
 
 
 def _duration(times: tuple[int | None, int | None], *, is_there: bool) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from clnrm_nb.diff.sentences import is_rekeyed, short_path
 from clnrm_nb.report.text import number_text, value_text
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ def change_texts(edit: Edit) -> tuple[str | None, str | None]:
         return f"×{value_text(edit.baseline)}", f"×{value_text(edit.current)}"
     if edit.op == "move":
         return edit.baseline_path, edit.path
+    if is_rekeyed(edit):
+        return edit.baseline["key"], edit.current["key"]
     has_old = edit.op not in {"insert", "wrap"} and not edit.op.endswith("+")
     has_new = edit.op not in {"delete", "unwrap"} and not edit.op.endswith("-")
     old, new = (_value(edit.op, value) for value in (edit.baseline, edit.current))
@@ -118,13 +121,15 @@ def _subtree(value: Any) -> str:
 def edit_text(edit: Edit, arrow: str = "→") -> str:
     """``attribute changed http.status: 200 → 500``; of what is on one side only, that side's value."""
     texts = [text for text in change_texts(edit) if text is not None]
+    if is_rekeyed(edit):
+        return f"attribute renamed: {f' {arrow} '.join(texts)}"
     key = f" {edit.key}" if edit.key else ""
     return f"{OP_WORDS.get(edit.op, edit.op)}{key}: {f' {arrow} '.join(texts)}"
 
 
 def _end(path: str | None) -> str | None:
-    """Of a very long path the end, where the span is."""
-    return path if path is None or len(path) <= _LONGEST_PATH else f"…{path[-_LONGEST_PATH:]}"
+    """Of a very long path the root and the end, where the span is."""
+    return path if path is None or len(path) <= _LONGEST_PATH else short_path(path, _LONGEST_PATH)
 
 
 def place_text(edit: Edit, arrow: str = "→") -> str:

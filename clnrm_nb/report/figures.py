@@ -191,7 +191,12 @@ def evolution_figure(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
                 name=status,
                 marker={
                     "color": LIGHT[status],
-                    "pattern": {"shape": HATCHINGS.get(status, ""), "fgcolor": GROUNDS[False]},
+                    "pattern": {
+                        "shape": HATCHINGS.get(status, ""),
+                        "fillmode": "overlay",
+                        "fgcolor": GROUNDS[False],
+                        "fgopacity": 0.7,
+                    },
                 },
                 hovertext=hover,
                 hoverinfo="text+y+name",
@@ -208,6 +213,7 @@ def evolution_figure(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
         hoverinfo="text+y+name",
     )
     lost = sum(row["spans"] is None for row in shown)
+    heights = [sum(row[status] or 0 for status in _CHANGES) for row in shown]
     title = f"{plain(str(shown[0]['scenario_id']))}: {number_text(len(shown), 'version')}" if shown else ""
     if len(shown) < len(rows):
         title += f" (the last of {number_text(len(rows))})"
@@ -219,9 +225,10 @@ def evolution_figure(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
         bargap=0.5,
         legend={"orientation": "h", "y": -0.2},
         margin={"l": 60, "r": 60, "t": 40, "b": 40},
-        yaxis={"title": "spans that changed", "rangemode": "tozero"},
+        yaxis={"title": "spans that changed", "rangemode": "tozero", **_whole(heights)},
         yaxis2={
             "title": "spans in all",
+            **_whole([row["spans"] or 0 for row in shown]),
             "overlaying": "y",
             "side": "right",
             "rangemode": "tozero",
@@ -231,6 +238,16 @@ def evolution_figure(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
         xaxis={"tickvals": places, "ticktext": [f"v{row['version']}" for row in shown]},
     )
     return figure
+
+
+def _whole(numbers: Sequence[int]) -> dict[str, Any]:
+    """Ticks of an axis that counts: there is no half a span."""
+    if max(numbers, default=0) <= _FEW:
+        return {"tickmode": "linear", "tick0": 0, "dtick": 1}
+    return {"tickmode": "auto", "tickformat": ",d"}
+
+
+_FEW: Final = 8
 
 
 def _version_hover(row: Mapping[str, Any]) -> str:

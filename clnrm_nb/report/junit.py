@@ -146,7 +146,8 @@ def _case(suite: ET.Element, case: Case, *, lets_not_evaluated: bool) -> str | N
         classname=_legal(case.test),
         time=_seconds(case.duration_ms),
     )
-    _properties(element, {**({"cached": "true"} if case.is_cached else {}), **case.properties})
+    facts = {**({"cached": "true"} if case.is_cached else {}), **case.properties}
+    _properties(element, {**facts, **{f"quieted.{rule}": str(n) for rule, n in case.quieted.items()}})
     verdict = _verdict(element, case, lets_not_evaluated=lets_not_evaluated)
     if case.is_flaky and verdict is None:
         flaky = ET.SubElement(element, "flakyFailure", message=_legal(case.message or "passed in a retry"))
@@ -184,7 +185,7 @@ def _properties(parent: ET.Element, facts: Mapping[str, str]) -> None:
         return
     properties = ET.SubElement(parent, "properties")
     for name, value in facts.items():
-        ET.SubElement(properties, "property", name=name, value=_legal(value))
+        ET.SubElement(properties, "property", name=_legal(name), value=_legal(value))
 
 
 def _legal(text: str) -> str:

@@ -77,6 +77,8 @@ def _block(case: Case) -> list[str]:
         facts["cached"] = True
     if case.is_flaky:
         facts["flaky"] = True
+    if case.quieted:
+        facts["quieted"] = dict(case.quieted)
     if case.duration_ms:
         facts["duration_ms"] = round(case.duration_ms, 3)
     if case.detail and case.outcome != "passed":

@@ -127,6 +127,11 @@ class Trace:
         from clnrm_nb.report.documents import trace_document
 
         layout = self.layout
+        data: dict[str, Any] = {"trace": trace_document(layout, range(len(layout)))}
+        loading: list[dict[str, Any]] = []
+        if self.loading is not None:
+            data["loading"] = json_ready(self.loading.to_json(), self._mask)
+            loading = [json_ready(finding.to_json(), self._mask) for finding in self.loading.diagnostics]
         return {
             "format": "clnrm-report/1",
             "command": self._command,
@@ -135,8 +140,8 @@ class Trace:
             "started_at": None,
             "duration_ms": 0.0,
             "summary": {"spans": len(self)},
-            "diagnostics": self._findings,
-            "data": {"trace": trace_document(layout, range(len(layout)))},
+            "diagnostics": [*self._findings, *loading],
+            "data": data,
         }
 
     @property
@@ -224,8 +229,7 @@ class Trace:
         findings = [
             text for finding in self._findings for text in finding_lines(finding, signs=signs, width=width)
         ]
-        remarks = self.loading.remarks if self.loading is not None else []
-        said = [[(f"note: {remark}", "dim")] for remark in remarks]
+        said = [[(f"note: {remark}", "dim")] for remark in self._remarks]
         return [[(heading(layout), "bold")], *tree, *findings, *said]
 
     def waterfall(self, *, rows: int = 1_400) -> Any:
@@ -258,12 +262,21 @@ class Trace:
 
     def html(self, *, budget_bytes: int = _HTML_BYTES, rows: int = ROWS_IN_HTML) -> str:
         """The trace as a table, without a frame around it."""
+        from html import escape
+
         from clnrm_nb.report.traceview import trace_html
 
         layout = self.layout
         places = layout.window(min(rows, self._max_rows))
         rest = "(all of them: .frame)"
-        return trace_html(layout, places, budget_bytes=budget_bytes, rest=rest, details=self._shown)
+        notes = "".join(f"<p class=q>note: {escape(remark)}</p>" for remark in self._remarks)
+        budget_bytes -= len(notes.encode())
+        return trace_html(layout, places, budget_bytes=budget_bytes, rest=rest, details=self._shown) + notes
+
+    @property
+    def _remarks(self) -> list[str]:
+        """What there is to say about the file the spans come from."""
+        return self.loading.remarks if self.loading is not None else []
 
     def document(self, rows: int = ROWS_IN_DOCUMENT) -> dict[str, Any]:
         """The MIME document of the spans a view shows: at most `rows`, fewer where their texts are long."""

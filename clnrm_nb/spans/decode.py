@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf.message import DecodeError
-from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
@@ -39,6 +39,7 @@ _SCOPE_SPANS: Final = (2, 1000)
 
 _SPANS: Final = 2
 _HEAD: Final = 1
+_SCHEMA_URL: Final = 3
 """Numbers of fields: in a request, in a scope's block, and of what heads a block."""
 
 _PAIR_BYTES: Final = 96
@@ -95,8 +96,8 @@ class _Reading:
             resource = shared.resource(dict(_key_and_value(pair, shared) for pair in message.attributes))
             self._intake.dropped += message.dropped_attributes_count
             for scope_first, scope_end in self._blocks(first, end, _SCOPE_SPANS):
-                head, parts = self._scope(scope_first, scope_end)
-                scope = self._intake.shared.scope(head.name, head.version)
+                head, schema_url, parts = self._scope(scope_first, scope_end)
+                scope = self._intake.shared.scope(head.name, head.version, schema_url)
                 for spans in parts:
                     yield from self._spans(spans, resource, scope)
 
@@ -118,12 +119,18 @@ class _Reading:
         ]
         return found[0] if len(found) == 1 else b"".join(found)
 
-    def _scope(self, first: int, end: int) -> tuple[Any, Iterable[Any]]:
-        """The scope of a block, and its spans in parts."""
+    def _scope(self, first: int, end: int) -> tuple[Any, str, Iterable[Any]]:
+        """The scope of a block, its schema, and its spans in parts."""
         if end - first <= _RUN_BYTES:
             whole = ScopeSpans.FromString(self._data[first:end])
-            return whole.scope, (whole.spans,)
-        return InstrumentationScope.FromString(self._head(first, end, _HEAD)), self._runs(first, end)
+            return whole.scope, whole.schema_url, (whole.spans,)
+        parts = [
+            self._data[begin:finish]
+            for number, begin, _, finish in fields(self._data, first, end)
+            if number in (_HEAD, _SCHEMA_URL)
+        ]
+        head = ScopeSpans.FromString(b"".join(parts))
+        return head.scope, head.schema_url, self._runs(first, end)
 
     def _runs(self, first: int, end: int) -> Iterator[Any]:
         for run in runs(self._data, first, end, _SPANS, _RUN_BYTES):

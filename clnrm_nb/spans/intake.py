@@ -65,7 +65,7 @@ class Shared:
         self.pairs: dict[bytes, tuple[str, Any]] = {}
         """Attributes by their protobuf messages."""
         self._resources: dict[str, Resource] = {}
-        self._scopes: dict[tuple[str, str], Scope] = {}
+        self._scopes: dict[tuple[str, str, str], Scope] = {}
 
     def note(self, n_bytes: int) -> None:
         """Count the bytes of a document that is about to be read."""
@@ -89,11 +89,12 @@ class Shared:
             known = self._resources[key] = Resource(attributes)
         return known
 
-    def scope(self, name: str, version: str) -> Scope:
-        """The one scope of this name and version."""
-        known = self._scopes.get((name, version))
+    def scope(self, name: str, version: str, schema_url: str = "") -> Scope:
+        """The one scope of this name, version and schema."""
+        key = (name, version, schema_url)
+        known = self._scopes.get(key)
         if known is None:
-            known = self._scopes[name, version] = Scope(name, version)
+            known = self._scopes[key] = Scope(*key)
         return known
 
 

@@ -47,7 +47,7 @@ _FIELDS: Final = {
         "repeated bytes status 15",
         "fixed32 flags 16",
     ),
-    "ScopeSpans": ("Scope scope 1", "repeated Span spans 2"),
+    "ScopeSpans": ("Scope scope 1", "repeated Span spans 2", "string schema_url 3"),
 }
 
 

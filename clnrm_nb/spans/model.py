@@ -49,10 +49,11 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The instrumentation scope."""
+    """The instrumentation scope, and the schema its spans say they follow; only the name is compared."""
 
     name: str = ""
     version: str = ""
+    schema_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

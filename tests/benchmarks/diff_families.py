@@ -23,12 +23,17 @@ VERBS = ("GET", "PUT", "query")
 NOUNS = ("cart", "user", "stock")
 
 
+def origin(number: int) -> str:
+    """The span id of a number; all zeros are no id."""
+    return f"{number + 1:016x}"
+
+
 def span(number: int, name: str, parent: str | None, **values) -> Span:
     """A span of one millisecond, `number` milliseconds after the first."""
     values.setdefault("scope", Scope("lib", "1.0"))
     start = 1_700_000_000_000_000_000 + number * MS
     return Span(
-        TRACE, f"{number:016x}", name, parent_span_id=parent, start_ns=start, end_ns=start + MS, **values
+        TRACE, origin(number), name, parent_span_id=parent, start_ns=start, end_ns=start + MS, **values
     )
 
 
@@ -154,7 +159,7 @@ def chain(rng: random.Random, size: int) -> Spans:
         span(
             level,
             "recurse",
-            f"{level - 1:016x}" if level else None,
+            origin(level - 1) if level else None,
             resource=resource,
             attributes={"level.mod": level % 7, "node": f"n{rng.randrange(30)}"},
         )
@@ -169,7 +174,7 @@ def plain_chain(rng: random.Random, size: int) -> Spans:
         span(
             level,
             "step",
-            f"{level - 1:016x}" if level else None,
+            origin(level - 1) if level else None,
             resource=resource,
             attributes={"depth.class": "odd" if rng.random() < 0.125 else "even", "unit": "u1", "ok": True},
         )

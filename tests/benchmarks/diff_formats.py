@@ -220,14 +220,96 @@ def frames(spans: Sequence[Span], draw: random.Random) -> bytes:
     return b"".join(len(message).to_bytes(4) + message for message in made)
 
 
+def jaeger(spans: Sequence[Span], draw: random.Random) -> bytes:
+    """A query answer of Jaeger: kinds, scopes and statuses as tags, one process or several a resource."""
+    processes: dict[tuple[int, int], str] = {}
+    said = []
+    for one in spans:
+        process = processes.setdefault((id(one.resource), draw.randrange(2)), f"p{len(processes) + 1}")
+        tags = dict(one.attributes) | {
+            "otel.scope.name": one.scope.name,
+            "otel.scope.version": one.scope.version,
+        }
+        if one.kind != "unspecified":
+            tags["span.kind"] = one.kind
+        if one.status_code != "unset":
+            tags["otel.status_code"] = one.status_code.upper()
+        if one.status_code == "error":
+            tags["error"] = True
+        if one.status_message:
+            tags["otel.status_description"] = one.status_message
+        parents = [{"refType": "CHILD_OF", "traceID": one.trace_id, "spanID": one.parent_span_id}]
+        said.append(
+            {
+                "traceID": one.trace_id,
+                "spanID": one.span_id.lstrip("0"),
+                "operationName": one.name,
+                "references": parents if one.parent_span_id else [],
+                "startTime": (one.start_ns or 0) // 1_000,
+                "duration": ((one.end_ns or 0) - (one.start_ns or 0)) // 1_000,
+                "tags": _tags(tags, draw),
+                "logs": [
+                    {
+                        "timestamp": (event.time_ns or 0) // 1_000,
+                        "fields": _tags({"event": event.name, **event.attributes}, draw),
+                    }
+                    for event in one.events
+                ],
+                "processID": process,
+            }
+        )
+    by_process = {
+        name: next(one for one in spans if id(one.resource) == key[0]) for key, name in processes.items()
+    }
+    trace = {
+        "traceID": spans[0].trace_id,
+        "spans": said,
+        "processes": {
+            name: {
+                "serviceName": one.resource.attributes["service.name"],
+                "tags": _tags(
+                    {k: v for k, v in one.resource.attributes.items() if k != "service.name"}, draw
+                ),
+            }
+            for name, one in by_process.items()
+        },
+    }
+    return _text({"data": [trace]} if draw.random() < 0.7 else trace, draw)
+
+
+def _tags(values: dict[str, Any], draw: random.Random) -> list[dict[str, Any]]:
+    types = {str: "string", bool: "bool", int: "int64", float: "float64"}
+    found = [{"key": key, "type": types[type(value)], "value": value} for key, value in values.items()]
+    draw.shuffle(found)
+    return found
+
+
 WRITERS: dict[str, Writer] = {
     "otlp-json": otlp_json,
     "json-lines": json_lines,
     "protobuf": protobuf,
     "frames": frames,
     "flat": flat,
+    "jaeger": jaeger,
 }
-"""What carries all a span says; flat spans have no bytes and no odd floats."""
+"""The first four carry all that a span says."""
+
+
+def carriers(spans: Sequence[Span]) -> list[str]:
+    """The forms that carry what these spans say.
+
+    Plain objects have no bytes and no odd floats; Jaeger has neither lists nor maps, and links without attributes.
+    """
+    values = [value for one in spans for held in (one, *one.events) for value in held.attributes.values()]
+    is_plain = not any(
+        isinstance(value, bytes) or (isinstance(value, float) and not math.isfinite(value))
+        for value in values
+    )
+    is_tagged = is_plain and all(isinstance(value, str | int | float) for value in values)
+    lost = ([] if is_plain else ["flat"]) + (
+        [] if is_tagged and not any(one.links for one in spans) else ["jaeger"]
+    )
+    return [form for form in WRITERS if form not in lost]
 
 
 def written(spans: Sequence[Span], form: str, draw: random.Random) -> bytes:

@@ -7,7 +7,6 @@ writes it (:mod:`diff_formats`), read by the product's own loader.
 
 from __future__ import annotations
 
-import math
 import random
 import re
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from diff_families import MS, Spans
-from diff_formats import WRITERS, written
+from diff_formats import carriers, written
 
 from clnrm_nb.spans.loaders import load
 from clnrm_nb.spans.model import Event, Resource, Scope, Span
@@ -98,13 +97,8 @@ def noisy(spans: Spans, rng: random.Random, form: str | None = None) -> tuple[Sp
 
 
 def forms_for(spans: Spans) -> list[str]:
-    """The forms that carry what these spans say: plain objects have no bytes and no odd floats."""
-    values = (value for one in spans.values() for value in one.attributes.values())
-    is_plain = not any(
-        isinstance(value, bytes) or (isinstance(value, float) and not math.isfinite(value))
-        for value in values
-    )
-    return ["memory", *(form for form in WRITERS if form != "flat" or is_plain)]
+    """Those of :func:`diff_formats.carriers`, and none at all."""
+    return ["memory", *carriers(list(spans.values()))]
 
 
 def _attributes(attributes: Mapping[str, Any], rng: random.Random) -> dict[str, Any]:

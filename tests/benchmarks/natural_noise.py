@@ -92,9 +92,7 @@ def family(seed: int, *, places: tuple[int, int] = (2, 4)) -> Family:
     rng = random.Random(f"family {seed}")
     n_services = rng.randrange(3, 6)
     calls = rng.sample(CALLS, rng.randrange(4, 7))
-    parts: list[Call] = []
-    for name in calls:
-        parts.append(_call(rng, name, n_services))
+    parts = [_call(rng, name, n_services) for name in calls]
     varying = rng.sample(sorted(VARYING), rng.randrange(3, 6))
     for key in varying:
         for place in rng.sample(range(len(parts)), min(rng.randint(*places), len(parts))):

@@ -273,6 +273,89 @@ def test_a_full_disk_leaves_file_log_and_review_as_they_were(tmp_path, monkeypat
     assert accept(tmp_path)[0].changed
 
 
+_ON_A_SMALL_DISK = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+sys.path.insert(0, sys.argv[1])
+from test_baseline_faults import accept
+from clnrm_nb.errors import ClnrmError
+from pathlib import Path
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
+try:
+    accept(Path(sys.argv[2]))
+except ClnrmError as error:
+    sys.exit(f"{error.code} {error.hint}")
+"""
+
+
+@pytest.mark.parametrize("most", [0, 600, 1_200, 2_600])
+def test_a_disk_that_takes_no_more_loses_nothing_and_says_so(tmp_path, most):
+    run(tmp_path, trace(rows=1), 1)
+    accept(tmp_path)
+    run(tmp_path, trace(**{f"row_{number}": number for number in range(30)}), 2)
+    before = stored(tmp_path)
+
+    done = subprocess.run(
+        [sys.executable, "-c", _ON_A_SMALL_DISK, str(Path(__file__).parent), str(tmp_path), str(most)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr.strip().splitlines()[-1][:6]) == (1, "CLN001"), done.stderr
+    assert "Traceback" not in done.stderr
+    assert stored(tmp_path) == before
+    (decided,) = accept(tmp_path)
+    assert decided.changed
+    assert review_of(tmp_path).verify() == []
+
+
+def test_a_log_that_cannot_be_read_is_no_empty_log(tmp_path):
+    run(tmp_path, trace(rows=1), 1)
+    accept(tmp_path)
+    run(tmp_path, trace(rows=2), 2)
+    log = review_of(tmp_path).store.log_directory
+    log.rename(log.with_name("elsewhere"))
+    log.write_bytes(b"")
+    before = stored(tmp_path)
+
+    with pytest.raises(ClnrmError, match="cannot be read") as caught:
+        accept(tmp_path)
+
+    assert caught.value.code == "CLN001"
+    assert stored(tmp_path) == before
+
+
+def test_baselines_behind_symbolic_links_are_read_and_replaced_where_the_checkout_has_them(tmp_path):
+    run(tmp_path, trace(rows=1), 1)
+    accept(tmp_path)
+    path = review_of(tmp_path).store.path(ID)
+    elsewhere = tmp_path / "elsewhere.json"
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+    kept = elsewhere.read_bytes()
+
+    assert run(tmp_path, trace(rows=1), 2)[0].status == "same"
+    run(tmp_path, trace(rows=2), 3)
+    accept(tmp_path)
+
+    assert not path.is_symlink()
+    assert elsewhere.read_bytes() == kept
+    assert run(tmp_path, trace(rows=2), 4)[0].status == "same"
+
+
+@pytest.mark.parametrize("target", ["nowhere.json", "itself"])
+def test_a_link_to_nothing_is_a_missing_baseline_or_one_message(tmp_path, target):
+    run(tmp_path, trace(rows=1), 1)
+    path = review_of(tmp_path).store.path(ID)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(path.name if target == "itself" else target)
+
+    (comparison,) = run(tmp_path, trace(rows=1), 2)
+
+    assert comparison.code == ("CLN001" if target == "itself" else "CLN701")
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere: run the tests as another user")
 def test_a_read_only_checkout_can_be_compared(tmp_path):
     run(tmp_path, trace(rows=1), 1)

@@ -265,3 +265,34 @@ def test_the_report_files_of_a_test_tell_what_differs(project):
     assert "renamed" in (project / "r.json").read_text()
     assert "renamed" in (project / "r.md").read_text()
     assert "renamed" in (project / "r.html").read_text()
+
+
+def test_a_test_is_accepted_with_all_that_is_undecided_of_it(project):
+    text = (project / FILE).read_text(encoding="utf-8")
+    (_, scenario), rest = text.split("[[scenario]]"), text.index("[[expect.span]]")
+    again = scenario[: scenario.index("[[expect.span]]")].replace('"prints"', '"says"')
+    again = again.replace("0af7651916", "1af7651916")
+    once = text[:rest] + f"[[scenario]]{again}" + text[rest:].replace("spans_total = 2", "spans_total = 4")
+    (project / FILE).write_text(once, encoding="utf-8")
+    run(baseline=False)
+
+    done = api.baseline_accept(FILE, message="both", by="ada")
+
+    assert done.frame["scenario_id"].tolist() == [ID, f"{FILE}::says"]
+    assert {one.status for one in run().diff.comparisons} == {"same"}
+
+
+def test_a_stored_trace_of_a_failed_test_is_compared_and_not_accepted_as_if_it_had_passed(project):
+    accepted(project)
+    text = (project / FILE).read_text(encoding="utf-8")
+    (project / FILE).write_text(f'{text}\n[[expect.span]]\nname = "never"\n', encoding="utf-8")
+    run(baseline=False, vars={"root": "other"})
+    failed_run = api.history().frame["run"][0]
+
+    compared = api.diff(FILE, run_when="never")
+
+    assert compared.comparisons[0].status == "changed"
+    with pytest.raises(UsageError, match="not passed"):
+        api.baseline_accept(ID)
+    api.baseline_accept(ID, force=True)
+    assert api.baseline_history(ID).raw["data"]["decisions"][-1]["run"] == failed_run

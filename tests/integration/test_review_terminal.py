@@ -1,6 +1,7 @@
 """``clnrm review`` at a real terminal: keys decide, undo restores, what nobody decided still waits."""
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -15,6 +16,7 @@ from importlib import resources
 import pytest
 
 import clnrm_nb
+from clnrm_nb import api
 
 FILE = "green.clnrm.toml.tera"
 PATIENCE_S = 60.0
@@ -176,3 +178,100 @@ def test_under_ci_and_on_request_it_only_lists_with_exit_status_1(project, flag)
     assert "prints" in terminal.seen
     assert "q quit" not in terminal.seen
     assert baseline(project) == before
+
+
+def test_a_rule_is_chosen_by_number_and_undo_takes_it_out_again(project):
+    rules = project / ".clnrm" / "baselines" / "rules.toml"
+
+    with Terminal("review", "--by", "ada") as terminal:
+        terminal.await_text("q quit")
+        terminal.press("m")
+        offered = terminal.await_text("m no rule")
+        terminal.press("1")
+        done = terminal.await_text(r"Nothing is pending[\s\S]*q quit")
+        written = rules.read_text()
+        terminal.press("u")
+        undone = terminal.await_text("q quit")
+        is_gone = not rules.exists()
+        terminal.press("q")
+        exit_code = terminal.exit_code()
+
+    assert "checkout may be called other" in offered
+    assert "tried on" in offered
+    assert "rule" in done
+    assert 'alias = "other"' in written
+    assert 'by = "ada"' in written
+    assert "pending" in undone
+    assert is_gone
+    assert exit_code == 1
+
+
+def test_escape_and_m_let_the_rules_go_and_the_review_goes_on(project):
+    with Terminal("review") as terminal:
+        terminal.await_text("q quit")
+        terminal.press("m")
+        terminal.await_text("written to baselines/rules.toml")
+        terminal.press("f")
+        turned = terminal.await_text("m no rule")
+        terminal.press("\x1b")
+        terminal.await_text("q quit")
+        terminal.press("m")
+        terminal.await_text("m no rule")
+        terminal.press("m")
+        terminal.await_text("q quit")
+        terminal.press("q")
+        exit_code = terminal.exit_code()
+
+    assert "the end of the scenario file" in turned
+    assert exit_code == 1
+    assert not (project / ".clnrm" / "baselines" / "rules.toml").exists()
+
+
+def test_rules_of_learning_are_agreed_to_one_by_one_at_a_terminal(project):
+    file = project / FILE
+    counter = project / "counter"
+    program = (
+        f"import json, pathlib; p = pathlib.Path({str(counter)!r}); "
+        "n = int(p.read_text()) + 1 if p.exists() else 1; p.write_text(str(n)); "
+        "print(json.dumps(dict(name='a', trace_id='1' * 32, span_id='2' * 16, "
+        "attributes=dict(rows=n * n, ok=n % 2 == 0))))"
+    )
+    head = file.read_text().partition("[[scenario]]")[0]
+    step = f'[[scenario]]\nname = "prints"\nrun = [{{ command = [{json.dumps(sys.executable)}, "-c", {json.dumps(program)}] }}]\n'
+    file.write_text(f'{head}{step}\n[[expect.span]]\nname = "a"\n')
+
+    with Terminal("baseline", "learn", f"{FILE}::prints", "--backend", "process", "--by", "ada") as terminal:
+        terminal.await_text("q quit")
+        terminal.press("y")
+        terminal.await_text("q quit")
+        terminal.press("n")
+        exit_code = terminal.exit_code()
+
+    rules = (project / ".clnrm" / "baselines" / "rules.toml").read_text()
+    assert rules.count("[[tolerance]]") == 1
+    assert 'by = "ada"' in rules
+    assert exit_code == 0
+
+
+def test_one_edit_of_a_cause_can_be_accepted_by_key(project):
+    text = (project / FILE).read_text(encoding="utf-8")
+    build = '"attributes": {"build": "{{ build | default(value=1) }}"} }'
+    (project / FILE).write_text(text.replace('"status": "ok"}', f'"status": "ok", {build}'), encoding="utf-8")
+    run(update_baseline=True)
+    (cause,) = run(vars={"build": 2}).diff.comparisons[0].causes
+    assert len(cause.edits) == 2
+
+    with Terminal("review") as terminal:
+        terminal.await_text("q quit")
+        terminal.press("e")
+        terminal.await_text(r"checkout/reserve[\s\S]*q quit")
+        terminal.press("c")
+        terminal.await_text("q quit")
+        terminal.press("g")
+        terminal.await_text("q quit")
+        terminal.press("q")
+        assert terminal.exit_code() == 1
+
+    decision = api.baseline_history(f"{FILE}::prints").raw["data"]["decisions"][-1]
+    assert (decision["action"], len(decision["edits"]), decision["causes"]) == ("accept", 1, [])
+    assert run(vars={"build": 2}).diff.frame["key"].tolist() == ["build"]

@@ -188,7 +188,24 @@ def test_diff_knows_the_rules_and_tells_how_much_each_quiets(project, run_when):
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 edit quieted by ids" in done.stdout
-    assert "not counted (ids): " in done.stdout
+    assert "quieted by ids: " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        ("junit", '<property name="quieted.ids" value="1" />'),
+        ("tap", 'quieted: {"'),
+        ("json", '"rule":"ids"'),
+    ],
+)
+def test_reports_for_machines_tell_what_is_quieted(project, form, told):
+    accept()
+    write_rules(project)
+
+    done = clnrm("diff", FILE, "--backend", "process", "-m", "id=req-2", "-f", form)
+
+    assert told.replace(" ", "") in done.stdout.replace(" ", "")
 
 
 def test_two_trace_files_are_compared_by_the_rules_that_name_no_scenario(project):
@@ -216,16 +233,17 @@ def test_analyze_compares_stored_spans_by_the_rules(project):
     assert n_runs(project) == before
 
 
-def test_a_review_goes_by_the_rules_of_its_run(project):
+def test_a_review_goes_by_the_rules_of_the_project_as_they_are_now(project):
     accept()
     write_rules(project)
     run({"id": "session-2", "gets": 3})
+
+    ruled = api.review().frame
     (project / ".clnrm" / "baselines" / "rules.toml").unlink()
 
-    frame = api.review().frame
-
-    assert frame["edits"].tolist() == [1]
-    assert "session-2" in frame["causes"][0]
+    assert ruled["edits"].tolist() == [1]
+    assert "session-2" in ruled["causes"][0]
+    assert api.review().frame["edits"].tolist() == [3]
 
 
 def test_quieted_edits_leave_digests_alone(project):
@@ -426,3 +444,51 @@ def test_rules_are_added_and_taken_out_without_touching_the_rest(project):
 
     assert added.startswith(before)
     assert path.read_bytes() == before
+
+
+def test_a_redact_rule_is_in_use_as_long_as_it_hides_something(project):
+    """Both sides hold the mark, so no edit is left to be quieted."""
+    write_rules(project, REDACT)
+    accept()
+
+    for _ in range(20):
+        found = run()
+
+    assert "CLN708" not in codes(found)
+
+
+# -------------------------------------------------------------------------------------------- redaction
+
+REDACT = '[[tolerance]]\nid = "pii"\nreason = "whose it is"\nselect = { key = "id" }\nredact = "req-[0-9]+"\n'
+
+
+def test_what_a_redact_rule_matches_is_neither_shown_nor_stored(project):
+    text = (project / FILE).read_text()
+    text = text.replace('id = "req-1"', 'id = "1"').replace('"id":"{{ id }}"', '"id":"req-{{ id }}47"')
+    (project / FILE).write_text(text + REDACT)
+
+    accept()
+    result = run({"id": "2"})
+
+    assert result.ok
+    shown = json.dumps(result.raw) + str(result.spans.frame.to_dict())
+    written = [path.read_text() for path in (project / ".clnrm" / "artifacts").rglob("*") if path.is_file()]
+    assert "<redacted:pii>" in shown
+    assert any("<redacted:pii>" in text for text in written)
+    assert "req-247" not in shown + "".join(written)
+    baseline = next((project / ".clnrm" / "baselines").glob("*.json")).read_text()
+    assert "<redacted:pii>" in baseline
+    assert "req-147" not in baseline
+    assert result.diff.frame.empty
+
+
+def test_spans_stored_before_the_rule_are_shown_without_what_it_hides(project):
+    accept()
+    write_rules(project, REDACT)
+
+    result = run()
+
+    assert result.raw["data"]["tests"][0]["status"] == "cached"
+    (edit,) = result.diff.frame.itertuples()
+    assert (edit.counted, edit.baseline, edit.current) == (False, "<redacted:pii>", "<redacted:pii>")
+    assert "req-1" not in result.spans.frame["attributes"].astype(str).str.cat()

@@ -329,6 +329,32 @@ def test_a_baseline_that_is_accepted_elsewhere_judges_again_without_running(proj
     assert {part.status for part in result.diff.comparisons} == {"same"}
 
 
+def test_a_tolerance_rule_that_is_saved_judges_again_without_running_and_a_broken_one_is_told(project):
+    with resources.as_file(resources.files("clnrm_nb.self_test")) as source:
+        shutil.copy(source / GREEN, project / GREEN)
+    api.run(GREEN, backend="process", baseline=True, update_baseline=True, vars={"root": "other"})
+    rules = project / ".clnrm" / "baselines" / "rules.toml"
+    alias = '[[tolerance]]\nid = "r"\nreason = "renamed"\nselect = { span = "other" }\nalias = "checkout"\n'
+    watched = Watched(settle=20, baseline=True)
+    try:
+        watched.until(lambda said: said and said[-1].event == "watch.result")
+        _, with_rule = watched.after(lambda: rules.write_text(alias))
+        since = len(watched.events)
+        rules.write_text(alias.replace("alias", "aliases"))
+        watched.until(lambda said: any(one.event == "watch.note" for one in said), since)
+        (told,) = watched.notes()
+        _, mended = watched.after(lambda: rules.write_text(alias))
+        ran = [one.test for one in watched.events if one.event == "test.start"]
+    finally:
+        watched.handle.stop(PATIENCE_S)
+
+    assert (with_rule, mended) == ({GREEN: "cached"}, {GREEN: "cached"})
+    assert "CLN325" in told
+    assert ".clnrm/baselines/rules.toml:1:1" in told
+    assert "watching goes on" in told
+    assert ran == [GREEN]
+
+
 def test_accepting_makes_what_is_there_the_baseline_and_judges_again(project, write):
     with resources.as_file(resources.files("clnrm_nb.self_test")) as source:
         shutil.copy(source / GREEN, project / GREEN)

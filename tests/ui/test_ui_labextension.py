@@ -398,6 +398,64 @@ def test_ten_thousand_spans_are_few_nodes_and_fast(open_file, page):
     assert panel.locator(".clnrm-View *").count() <= MAX_NODES
 
 
+def large_diff(count: int) -> dict[str, object]:
+    """:func:`diff_document` with `count` rows, every hundredth of them changed."""
+    document = diff_document()
+    rows = range(count)
+    of_rows = {
+        "diff": (0 for _ in rows),
+        "status": (int(row % 100 == 99) for row in rows),
+        "depth": (min(row, 1) for row in rows),
+        "parent": (-1 if row == 0 else 0 for row in rows),
+        "name": (min(row, 1) for row in rows),
+        "baseline_name": (min(row, 1) for row in rows),
+        "service": (0 for _ in rows),
+        "start_us": (row * 10 for row in rows),
+        "duration_us": (10 for _ in rows),
+        "baseline_start_us": (row * 10 for row in rows),
+        "baseline_duration_us": (20 for _ in rows),
+        "left_out": (0 for _ in rows),
+        "edits": ("0" if row % 100 == 99 else "-" for row in rows),
+    }
+    columns = {name: " ".join(map(str, values)) for name, values in of_rows.items()}
+    return {**document, "rows": {name: columns[name] for name in document["rows"]}}
+
+
+@pytest.mark.parametrize(
+    ("count", "most_ms"), [(1_000, 300), (10_000, 500), (100_000, 1_500)], ids=["1000", "10000", "100000"]
+)
+def test_a_diff_is_painted_soon_and_in_few_nodes_however_large_it_is(open_file, page, count, most_ms):
+    panel = open_file("diff.ipynb")
+    expect(panel.get_by_role("treegrid", name="Diff")).to_be_visible(timeout=OPEN_MS)
+
+    paints = page.evaluate(
+        """async document_ => {
+          const mime = 'application/vnd.clnrm.diff.v1+json';
+          const registry = window.jupyterapp.shell.currentWidget.content.rendermime;
+          const times = [];
+          for (let i = 0; i < 3; i++) {
+            const renderer = registry.createRenderer(mime);
+            document.body.append(renderer.node);
+            const model = registry.createModel({ data: { [mime]: document_ } });
+            const start = performance.now();
+            await renderer.renderModel(model);
+            while (renderer.node.querySelectorAll('.clnrm-Row').length < 5) {
+              await new Promise(requestAnimationFrame);
+            }
+            times.push([performance.now() - start, renderer.node.querySelectorAll('*').length]);
+            renderer.node.remove();
+            renderer.dispose();
+          }
+          return times;
+        }""",
+        large_diff(count),
+    )
+
+    print(f"first paint of a diff of {count:,} spans, ms: {[round(each) for each, _ in paints]}")
+    assert min(each for each, _ in paints) <= most_ms
+    assert max(nodes for _, nodes in paints) <= MAX_NODES
+
+
 def test_diff_shows_differences_first_and_the_rest_on_demand(open_file, in_both_themes, visit):
     panel = open_file("diff.ipynb")
     expect(panel.get_by_role("treegrid", name="Diff")).to_be_visible(timeout=OPEN_MS)

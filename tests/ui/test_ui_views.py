@@ -46,6 +46,19 @@ SHOP_CELLS = {
     "review": "%clnrm review",
     "again": f"{SHOP_RUN} --baseline",
 }
+RULE_CELLS = {
+    **{name: SHOP_CELLS[name] for name in ("load", "first", "plant", "changed", "review", "again")},
+    "versions": (
+        "from clnrm_nb import api as clnrm\n"
+        "text = shop.read_text().replace('currency', 'charge.currency')\n"
+        "for words in (('charge card', 'charge account'), ('SELECT stock', 'SELECT stock and price')):\n"
+        "    text = text.replace(*words)\n"
+        "    shop.write_text(text)\n"
+        "    clnrm.run('shop.clnrm.toml', backend='process', update_baseline=True, baseline=True)\n"
+    ),
+    "history": "history = %clnrm baseline history shop.clnrm.toml::buys\nhistory",
+    "plot": "history.plot()",
+}
 SAVE_RUN = "%clnrm run green.clnrm.toml.tera --backend process --no-raise"
 SAVE_CELLS = {
     "load": "%load_ext clnrm_nb",
@@ -443,6 +456,59 @@ def test_planted_change_is_reviewed_by_keyboard_alone_and_the_next_run_is_green(
     assert visit.own_errors() == []
 
 
+def test_a_rule_is_made_by_key_and_its_versions_are_drawn(visit, axe):
+    work = visit.directory
+    (work / ".clnrm").mkdir()
+    (work / "shop.clnrm.toml").write_text(_shop_file())
+    notebook = Notebook(visit, RULE_CELLS, theme="light")
+    page = visit.page
+    for name in ("load", "first", "plant", "changed"):
+        notebook.run(name)
+
+    # The rules stand below the buttons, each with what it would have done.
+    cell = notebook.run("review")
+    bars(cell).first.wait_for(state="attached", timeout=60_000)
+    page.wait_for_function("document.activeElement.title === 'differences'")
+    page.keyboard.press("m")
+    offered = cell.locator("ol li")
+    offered.first.wait_for()
+    cell.locator("button:has-text('No rule (m)')").scroll_into_view_if_needed()
+    visit.picture("rules-1-offered")
+    assert re.search(r"db\.rows may be from 2 to 3", offered.first.inner_text())
+    assert "of 50 edits injected" in offered.first.inner_text()
+    assert not is_cut_off(cell)
+    assert violations(page, axe) == []
+    page.keyboard.press("f")
+    cell.locator("text=the end of the scenario file").wait_for()
+    page.keyboard.press("f")
+    page.keyboard.press("1")
+    cell.locator("text=1 rule").first.wait_for()
+    visit.picture("rules-2-made")
+    rules = work / ".clnrm" / "baselines" / "rules.toml"
+    assert "range = [2, 3]" in rules.read_text()
+    page.keyboard.press("u")
+    cell.locator("text=1 pending").first.wait_for()
+    assert not rules.exists()
+    # The same by mouse.
+    cell.locator("button:has-text('Make rule (m)')").click()
+    offered.first.wait_for()
+    cell.locator("button:has-text('Rule 1 (1)')").click()
+    cell.locator("text=1 rule").first.wait_for()
+    cell = notebook.run("again")
+    cell.locator("text=1 test: 1 cached").first.wait_for()
+
+    # What was accepted over time, in words and as a figure.
+    notebook.run("versions")
+    cell = notebook.run("history")
+    cell.locator("text=version 2").first.wait_for()
+    cell = notebook.run("plot")
+    bars(cell).first.wait_for(state="attached", timeout=60_000)
+    cell.scroll_into_view_if_needed()
+    visit.picture("rules-3-versions")
+    assert "spans in all" in cell.inner_text()
+    assert visit.own_errors() == []
+
+
 def _switch_the_theme(visit, notebook, cell) -> None:
     """The figure takes the colours of the other theme over while it is looked at."""
     amber, yellow = "rgb(199, 119, 0)", "rgb(235, 213, 58)"
@@ -464,7 +530,9 @@ def _press_every_key(notebook, cell) -> None:
     notebook.press("?")
     cell.locator("text=Refuse this trace").first.wait_for()
     notebook.press("?", "m")
-    cell.locator("text=cannot make rules yet").first.wait_for()
+    cell.locator("text=Rules that would allow this cause").wait_for()
+    notebook.press("m")
+    cell.locator("text=Rules that would allow this cause").wait_for(state="detached")
     notebook.press("1")
     cell.locator("button:has-text('✓ Old only (1)')").wait_for()
     notebook.press("2")

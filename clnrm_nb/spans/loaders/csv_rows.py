@@ -92,9 +92,9 @@ class Columns:
         self._others = [(name, place) for place, name in enumerate(names) if place not in taken and name]
 
     @property
-    def has_attributes(self) -> bool:
-        """Whether a column is none of those that are known."""
-        return bool(self._others)
+    def carried(self) -> set[str]:
+        """The parts of a span that are not in every such file and are in this one."""
+        return {*self.places} | ({"attributes"} if self._others else set())
 
     @property
     def resolution(self) -> str:

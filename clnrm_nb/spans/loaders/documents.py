@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from clnrm_nb.spans.loaders import console, flat, jaeger, otlp_json, queries, signoz, zipkin
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.spans.intake import Intake
 
-__all__ = ["SPAN_MARKS", "AmbiguousError", "Form", "blocks", "form_of", "read"]
+__all__ = ["FORMS", "SPAN_MARKS", "AmbiguousError", "Form", "blocks", "form_of", "read"]
 
 Form = Literal["otlp-json", "tempo", "jaeger", "signoz", "console", "zipkin", "flat"]
 
@@ -27,6 +27,8 @@ SPAN_MARKS: Final = (
     b'"spanID"',
 )
 """A text without any of these holds no span of a known form: other JSON is passed over without parsing."""
+
+FORMS: Final[tuple[Form, ...]] = get_args(Form)
 
 _TESTS: Final[dict[Form, Callable[[Any], bool]]] = {
     "otlp-json": otlp_json.is_otlp,

@@ -63,8 +63,12 @@ def _unpacked(
         yield offset, frame or None, trouble
         return
     troubles: list[str] = [trouble] if trouble else []
+
+    def note(_: int, reason: str) -> None:
+        troubles.append(reason)
+
     try:
-        content = unpack(Stream("frame", iter((frame,))), troubles.append).all()
+        content = unpack(Stream("frame", iter((frame,))), note).all()
     except ClnrmError:
         yield offset, None, "a frame that unpacks to too much"
         return

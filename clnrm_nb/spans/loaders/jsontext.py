@@ -53,8 +53,10 @@ def parse(text: bytes) -> Any:
         return Fault(error.msg.lower(), error.pos, is_end=_breaks_off(text, error, strict))
     except RecursionError:
         return Fault("nested too deeply", 0)
-    except (ValueError, UnicodeError):
-        return Fault(strict.msg.lower(), strict.pos)
+    except UnicodeError:
+        return Fault("not UTF-8", strict.pos)
+    except ValueError:
+        return Fault("a number with too many digits", strict.pos)
 
 
 def _breaks_off(text: bytes, error: json.JSONDecodeError, strict: orjson.JSONDecodeError) -> bool:

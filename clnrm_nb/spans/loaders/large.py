@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from clnrm_nb.spans.loaders import documents, otlp_json
+from clnrm_nb.spans.loaders.jsontext import Fault, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from clnrm_nb.spans.intake import Intake
 
@@ -28,6 +29,9 @@ MIN_BYTES: Final = 8 * 1024 * 1024
 """Smaller documents are parsed as a whole."""
 
 _BATCH_BYTES: Final = 1024 * 1024
+
+MAX_SPAN_BYTES: Final = 64 * 1024 * 1024
+"""Of one span: it is parsed as a whole, which takes a multiple of that."""
 
 _MAX_GUESSES: Final = 4
 _MAX_GUESSED_BYTES: Final = 4 * 1024 * 1024
@@ -98,9 +102,27 @@ class Document:
             return
         for start, end in self._arrays[number[0]]:
             try:
-                yield orjson.loads(b"[" + self._data[start:end] + b"]")
-            except orjson.JSONDecodeError as error:
-                lost(start, f"not valid JSON: {error}")
+                if end - start > MAX_SPAN_BYTES:
+                    yield self._one_by_one(start, end, lost)
+                else:
+                    yield orjson.loads(b"[" + self._data[start:end] + b"]")
+            except orjson.JSONDecodeError:
+                yield self._one_by_one(start, end, lost)
+
+    def _one_by_one(self, start: int, end: int, lost: Callable[[int, str], None]) -> list[Any]:
+        """The elements of a batch that can be read; what cannot costs only itself."""
+        values: list[Any] = []
+        for first, last in _elements(self._data, start, end):
+            if last - first > MAX_SPAN_BYTES:
+                lost(first, f"a span of more than {MAX_SPAN_BYTES} bytes")
+                continue
+            text = self._data[first:last]
+            value = parse(text)
+            if isinstance(value, Fault):
+                lost(value.place(text, 0, first)[1], f"not valid JSON: {value.reason}")
+            else:
+                values.append(value)
+        return values
 
 
 def split(data: bytes) -> Document | None:
@@ -167,6 +189,21 @@ def _cut(data: bytes, start: int) -> tuple[_Batches, int | None]:
         if following is None:
             return batches, end
         first = following
+
+
+def _elements(data: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Begin and end of the elements of a batch, which are told apart by the commas between their brackets."""
+    depth, first = 0, start
+    for found in _BRACKET.finditer(data, start, end):
+        if found[1] is None:
+            break
+        depth += 1 if found[1] in _OPENING else -1
+        comma = None if depth else _COMMA.match(data, found.end(), end)
+        if comma is not None:
+            yield first, found.end()
+            first = comma.end()
+    if data[first:end].strip():
+        yield first, end
 
 
 def _next_like(data: bytes, start: int) -> re.Pattern[bytes] | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.errors import ClnrmError, UsageError
 from clnrm_nb.spans.bulk import without_collector
 from clnrm_nb.spans.identity import Identities
 from clnrm_nb.spans.intake import Intake
-from clnrm_nb.spans.loaders import documents, pieces, sources
+from clnrm_nb.spans.loaders import pieces, sources
+from clnrm_nb.spans.loaders.carried import lacks_of
 from clnrm_nb.spans.loaders.reading import Reader
 from clnrm_nb.spans.loaders.report import LoadReport
 from clnrm_nb.spans.loaders.sources import Stream
@@ -34,8 +35,6 @@ INPUT_FORMATS: Final = (
     "csv",
 )
 """Words of ``--input-format``."""
-
-assert set(INPUT_FORMATS) == {*get_args(documents.Form), "otlp-proto", "csv"}
 
 
 def load(
@@ -88,6 +87,7 @@ def load(
     report.take_identities(identities)
     parents, cycles = tree_parents(table)
     report.take_counts(intake, table, parents, cycles)
+    report.lacks = lacks_of(report.format.split("+"), table, report.columns)
     if strict and report.is_partial:
         finding = report.partial
         raise ClnrmError(f"`{report.source}` is only partly readable: {finding}", "CLN607")

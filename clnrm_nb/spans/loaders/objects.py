@@ -60,6 +60,10 @@ class Objects:
         """Byte offset of the first text that may still be part of an object."""
         return self._offset
 
+    def skip(self, n_bytes: int) -> None:
+        """Count bytes that are not fed, at a place that no object spans."""
+        self._offset += n_bytes
+
     def feed(self, data: bytes) -> list[tuple[int, bytes, Any]]:
         """The objects that are whole now; `data` may begin and end anywhere.
 

@@ -236,7 +236,8 @@ def _resource(block: dict[str, Any], intake: Intake) -> Resource:
 def _scope(block: dict[str, Any], intake: Intake) -> Scope:
     scope = _get(block, "scope", "instrumentationLibrary", "instrumentation_library")
     scope = scope if isinstance(scope, dict) else {}
-    return intake.shared.scope(_text(scope.get("name")), _text(scope.get("version")))
+    schema_url = _text(_get(block, "schemaUrl", "schema_url"))
+    return intake.shared.scope(_text(scope.get("name")), _text(scope.get("version")), schema_url)
 
 
 def _scope_blocks(block: dict[str, Any]) -> list[dict[str, Any]]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.spans.intake import Intake
-from clnrm_nb.spans.loaders import csv_rows, documents, frames, jaeger, large, sources
+from clnrm_nb.spans.loaders import csv_rows, documents, frames, jaeger, large, lines, sources
 from clnrm_nb.spans.loaders.jsontext import Fault, parse
 from clnrm_nb.spans.loaders.objects import Objects
 from clnrm_nb.spans.loaders.report import LoadReport
@@ -25,12 +25,10 @@ _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 _HELD_BYTES: Final = 64 * 1024 * 1024
 """A source up to this is read as a whole: it may be one document. Of a longer one the first line decides."""
 
-MAX_LINE_BYTES: Final = 256 * 1024 * 1024
-"""Of one line, or one object spread over lines."""
-
-_TOO_LONG: Final = f"a line of more than {MAX_LINE_BYTES} bytes"
+_NO_JSON: Final = b'"\n'
 _TORN: Final = "the document ends too early; what was whole is read"
 
+_FIRST_TEXT: Final = re.compile(rb"[^\s\xef\xbb\xbf]")
 _JS_CONSOLE: Final = re.compile(rb"(?m)^\s*traceId: ['\"]")
 _JS_HINT: Final = (
     "it is console output of the JavaScript SDK, which is no JSON; let the program send OTLP/HTTP instead"
@@ -85,9 +83,9 @@ class Reader:
         for reason, number in self.intake.refused_at[n_refused:]:
             self.report.note_record(number, reason)
 
-    def _note_archive(self, trouble: str) -> None:
-        self.report.skip(line=0, offset=0, reason=trouble)
-        self._said = self._said or trouble
+    def _note_archive(self, offset: int, trouble: str) -> None:
+        self.report.skip(offset=offset, reason=trouble)
+        self._said = self._said or f"byte {offset} of what it unpacks to: {trouble}"
 
     # ------------------------------------------------------------------------------------------ binary
 
@@ -118,11 +116,12 @@ class Reader:
     def _read_table(self, stream: Stream, columns: csv_rows.Columns) -> None:
         self.forms.add("csv")
         self.report.time_resolution = columns.resolution
+        self.report.columns = columns.carried
         rows = csv_rows.Lines(columns)
         is_header = True
-        for line, offset, content in self._lines(stream):
+        for line, offset, content in lines.numbered(stream):
             if content is None:
-                self.report.skip(line=line, offset=offset, reason=_TOO_LONG)
+                self.report.skip(line=line, offset=offset, reason=lines.too_long())
             elif is_header and content.removeprefix(_BOM).strip():
                 is_header = False
             elif content.strip(b"\r\n"):
@@ -136,33 +135,17 @@ class Reader:
             if reason is not None:
                 self.report.skip(line=line, offset=offset, reason=reason)
 
-    def _lines(self, stream: Stream) -> Iterator[tuple[int, int, bytes | None]]:
-        """Lines with number and offset; ``None`` for one that is too long."""
-        rest, line, offset = b"", 1, 0
-        for piece in stream:
-            *whole, rest = (rest + piece).split(b"\n")
-            for content in whole:
-                yield line, offset, content if len(content) <= MAX_LINE_BYTES else None
-                line += 1
-                offset += len(content) + 1
-            if len(rest) > MAX_LINE_BYTES:
-                # What is kept of it is enough to know that it is too long.
-                offset += len(rest) - MAX_LINE_BYTES - 1
-                rest = rest[: MAX_LINE_BYTES + 1]
-        if rest:
-            yield line, offset, rest
-
     # -------------------------------------------------------------------------------------------- text
 
     def _read_text(self, stream: Stream) -> None:
         held = stream.peek(_HELD_BYTES)
         if len(held) < _HELD_BYTES or not _begins_with_a_line(held):
-            data = stream.all().removeprefix(_BOM)
+            data = _without_mark(stream.all())
             if data[: sources.LOOK_BYTES].lstrip()[:1] in (b"{", b"[") and self._read_whole(data):
                 return
-            stream = sources.Stream(self.name, iter((data,)))
-            del data
-        self._read_stream(stream)
+            self._read_stream(iter((data,)))
+        else:
+            self._read_stream(map(_without_mark, stream))
 
     def _read_whole(self, data: bytes) -> bool:
         """Read it as one document; whether it is one."""
@@ -208,32 +191,40 @@ class Reader:
 
     @property
     def _form(self) -> documents.Form | None:
-        return cast("documents.Form | None", self._format)
+        """What JSON is to be read as; frames of protobuf may hold JSON of any form."""
+        return self._format if self._format in documents.FORMS else None
 
     def _note(self, forms: set[documents.Form]) -> None:
         self.forms |= forms
         for form in forms:
             self.report.time_resolution = _TIME_RESOLUTIONS.get(form, self.report.time_resolution)
 
-    def _read_stream(self, stream: Stream) -> None:
+    def _read_stream(self, stream: Iterator[bytes]) -> None:
         """Objects among any text, one or many on a line, or spread over lines."""
-        gaps = _Gaps(self.report)
-        objects = Objects(MAX_LINE_BYTES)
-        is_first = True
-        for piece in stream:
-            data = piece.removeprefix(_BOM) if is_first else piece
-            is_first = False
-            gaps.text += data
+        gaps, objects = lines.Gaps(self.report), Objects(lines.MAX_LINE_BYTES)
+        for text in lines.whole_lines(stream):
+            if isinstance(text, int):
+                # A lone quote in its place: no object can span it.
+                at = gaps.end
+                self._feed(_NO_JSON, objects, gaps)
+                self.report.skip(line=gaps.line - 1, offset=at, reason=lines.too_long(), count=0)
+                objects.skip(text - len(_NO_JSON))
+                gaps.offset += text - len(_NO_JSON)
+                continue
             # In small steps: what one of them gives is parsed before it is read.
-            for first in range(0, len(data), _PIECE_BYTES):
-                self._take(objects.feed(data[first : first + _PIECE_BYTES]), gaps)
-            gaps.pass_over(objects.undecided, is_whole=False)
+            for first in range(0, len(text), _PIECE_BYTES):
+                self._feed(text[first : first + _PIECE_BYTES], objects, gaps)
         self._take(objects.end(), gaps)
-        gaps.pass_over(gaps.offset + len(gaps.text), is_whole=True)
+        gaps.pass_over(gaps.end)
 
-    def _take(self, found: list[tuple[int, bytes, Any]], gaps: _Gaps) -> None:
+    def _feed(self, text: bytes, objects: Objects, gaps: lines.Gaps) -> None:
+        gaps.text += text
+        self._take(objects.feed(text), gaps)
+        gaps.pass_over(objects.undecided)
+
+    def _take(self, found: list[tuple[int, bytes, Any]], gaps: lines.Gaps) -> None:
         for offset, text, document in found:
-            gaps.pass_over(offset, is_whole=True)
+            gaps.pass_over(offset)
             if document is None:
                 self._read_object(text, gaps.line, offset)
             else:
@@ -289,7 +280,8 @@ class Reader:
             reasons = ", ".join(
                 f"{reason} ({count})" for reason, count in sorted(self.intake.refused.items())
             )
-            return f"all its span-like records were refused: {reasons}"
+            first = f"; the first is record {self.intake.refused_at[0][1]}"
+            return f"all its span-like records were refused: {reasons}{first}"
         if _JS_CONSOLE.search(head):
             return _JS_HINT
         return (
@@ -307,7 +299,7 @@ class Reader:
 
 _PIECE_BYTES: Final = 1024 * 1024
 _EMPTY_LIST: Final = "the list of spans is empty"
-_UNKNOWN: Final = "its content is of no known form"
+_UNKNOWN: Final = "line 1, byte 0: its content is of no known form"
 _EMPTY: Final = {
     "jaeger": "it is an answer of Jaeger without any span",
     "tempo": "it is an answer of Tempo or Jaeger without any span",
@@ -316,71 +308,15 @@ _EMPTY: Final = {
 }
 
 
+def _without_mark(data: bytes) -> bytes:
+    """Blanks for a byte order mark, so that offsets stay what they are."""
+    return b"   " + data[len(_BOM) :] if data.startswith(_BOM) else data
+
+
 def _begins_with_a_line(data: bytes) -> bool:
     """Whether the first line is a JSON value by itself, with more behind it."""
-    start = len(data) - len(data.removeprefix(_BOM).lstrip())
-    end = data.find(b"\n", start)
-    if end < 0 or not data[end:].strip():
+    start = _FIRST_TEXT.search(data)
+    end = data.find(b"\n", start.start()) if start is not None else -1
+    if start is None or end < 0 or _FIRST_TEXT.search(data, end) is None:
         return False
-    return not isinstance(parse(data[start:end]), Fault)
-
-
-class _Gaps:
-    """The text between objects: its lines counted, and those noted that look like data.
-
-    Attributes
-    ----------
-    text : bytearray
-        What is neither counted nor read yet.
-    offset, line : int
-        Where it begins.
-    """
-
-    def __init__(self, report: LoadReport) -> None:
-        self._report = report
-        self._is_long = False
-        self.text = bytearray()
-        self.offset = 0
-        self.line = 1
-
-    def pass_over(self, end: int, *, is_whole: bool) -> None:
-        """Count the text up to an offset; if it may still grow, only whole lines of it."""
-        size = max(0, end - self.offset)
-        if not is_whole:
-            cut = self.text.rfind(b"\n", 0, size) + 1
-            if size - cut > MAX_LINE_BYTES // 2 and not self._is_long:
-                # Given up by what looks for objects: a line that is too long and goes on.
-                self._is_long = True
-                self._report.skip(
-                    line=self.line + self.text.count(b"\n", 0, cut),
-                    offset=self.offset + cut,
-                    reason=_TOO_LONG,
-                )
-            size = size if self._is_long else cut
-        lines = bytes(self.text[:size]).split(b"\n")
-        for number, content in enumerate(lines):
-            if self._is_long:
-                self._is_long = number == len(lines) - 1
-            elif content.strip():
-                looks_json = content.lstrip().startswith((b"{", b"\xff"))
-                self._report.skip(
-                    line=self.line,
-                    offset=self.offset,
-                    reason=_reason(content) if looks_json else None,
-                )
-            self.offset += len(content) + 1
-            self.line += 1
-        self.offset -= 1
-        self.line -= 1
-        del self.text[:size]
-
-    def leave_out(self, text: bytes) -> None:
-        """Go on behind an object that was read."""
-        self.line += text.count(b"\n")
-        self.offset += len(text)
-        del self.text[: len(text)]
-
-
-def _reason(content: bytes) -> str:
-    fault = parse(content)
-    return f"not valid JSON: {fault.reason}" if isinstance(fault, Fault) else "not valid JSON"
+    return not isinstance(parse(data[start.start() : end]), Fault)

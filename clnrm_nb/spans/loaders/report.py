@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -79,6 +80,10 @@ class LoadReport:
         Spans whose resource has no ``service.name``.
     time_resolution : str
         ``ns``, ``us``, ``ms`` or ``s``.
+    columns : set of str
+        Of a CSV file: which parts of a span it has.
+    lacks : frozenset of str
+        What the form cannot say, see :mod:`clnrm_nb.spans.loaders.carried`.
     """
 
     source: str
@@ -106,6 +111,8 @@ class LoadReport:
     unknown_times: int = 0
     unnamed: int = 0
     time_resolution: str = "ns"
+    columns: set[str] = field(default_factory=set)
+    lacks: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, reports: Sequence[LoadReport]) -> LoadReport:
@@ -121,6 +128,7 @@ class LoadReport:
             skipped=sum(report.skipped for report in reports),
             refused_lines=[line for report in reports for line in report.refused_lines][:_MAX_LINES],
             time_resolution=coarse[-1] if coarse else "ns",
+            columns=set().union(*(report.columns for report in reports)),
         )
 
     def skip(self, *, line: int = 0, offset: int = 0, reason: str | None = None, count: int = 1) -> None:
@@ -197,7 +205,11 @@ class LoadReport:
             (self.unnamed, "spans without a service.name, shown as unknown_service"),
             *((count, f"documents of {signal}") for signal, count in sorted(self.other_signals.items())),
         )
-        said = [f"{count} {text}" for count, text in counted if count]
+        said = [
+            f"{count} {text if count > 1 else _SINGULAR.sub(_without_s, text)}"
+            for count, text in counted
+            if count
+        ]
         if self.time_resolution != "ns":
             said.append(f"times are whole {_RESOLUTIONS[self.time_resolution]}")
         return said
@@ -279,7 +291,16 @@ class LoadReport:
             "unknown_times": self.unknown_times,
             "unnamed": self.unnamed,
             "time_resolution": self.time_resolution,
+            "lacks": sorted(self.lacks),
         }
+
+
+_SINGULAR = re.compile(r"^(?:span-like )?\w+s\b(?: or documents| or links)?|^attributes, events or links")
+
+
+def _without_s(found: re.Match[str]) -> str:
+    """The subject of a sentence in the singular."""
+    return re.sub(r"s\b", "", found[0])
 
 
 def _reasons(reasons: Counter[str]) -> str:

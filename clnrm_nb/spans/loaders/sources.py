@@ -35,6 +35,11 @@ class Stream:
         For messages.
     pieces : iterator of bytes
         Of any size.
+
+    Attributes
+    ----------
+    n_bytes : int
+        How many have come so far.
     """
 
     def __init__(self, name: str, pieces: Iterator[bytes]) -> None:
@@ -42,7 +47,7 @@ class Stream:
         self._pieces = pieces
         self._held: list[bytes] = []
         self._n_held = 0
-        self._n_bytes = 0
+        self.n_bytes = 0
 
     def peek(self, n_bytes: int) -> bytes:
         """The first bytes that were not taken yet; fewer if the source ends before."""
@@ -50,8 +55,8 @@ class Stream:
             piece = next(self._pieces, None)
             if piece is None:
                 break
-            self._n_bytes += len(piece)
-            if self._n_bytes > MAX_BYTES:
+            self.n_bytes += len(piece)
+            if self.n_bytes > MAX_BYTES:
                 raise ClnrmError(
                     f"`{self.name}` holds more than {MAX_BYTES} bytes, the limit for a source of spans",
                     "CLN607",
@@ -120,13 +125,21 @@ def _unreadable(name: str, error: OSError | ValueError) -> ClnrmError:
     return ClnrmError(f"cannot read `{name}`: {reason}", "CLN001")
 
 
-def unpack(stream: Stream, trouble: Callable[[str], None]) -> Stream:
-    """The stream of what it holds, if it is packed; `trouble` hears what is wrong with its end."""
+def unpack(stream: Stream, trouble: Callable[[int, str], None]) -> Stream:
+    """The stream of what it holds, if it is packed.
+
+    `trouble` hears what is wrong with its end, and how many bytes came out of it before.
+    """
     for _ in range(_MAX_LAYERS):
         if not is_packed(stream.peek(LOOK_BYTES)):
             return stream
-        stream = Stream(stream.name, unpacked(stream, trouble))
+        stream = _unpacked(stream, trouble)
     return stream
+
+
+def _unpacked(stream: Stream, trouble: Callable[[int, str], None]) -> Stream:
+    inner = Stream(stream.name, unpacked(stream, lambda reason: trouble(inner.n_bytes, reason)))
+    return inner
 
 
 def is_binary(head: bytes) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
 from datetime import UTC, datetime
@@ -302,6 +303,28 @@ def test_a_given_trace_file_serves_scenarios_without_a_file_of_their_own(place):
     assert (same.status, same.from_trace_file) == ("same", True)
     assert changed.code == "CLN704"
     assert (own.status, own.from_trace_file) == ("same", False)
+
+
+def test_a_given_trace_file_of_another_form_is_compared_in_what_both_can_say(place):
+    spans = [
+        {
+            "traceId": span.trace_id,
+            "id": span.span_id,
+            "name": span.name.lower(),
+            "localEndpoint": {"serviceName": "api"},
+            "tags": {key: str(value) for key, value in span.attributes.items()},
+        }
+        | ({"parentId": span.parent_span_id} if span.parent_span_id else {})
+        for span in trace().spans()
+    ]
+    (place.root / "trace.json").write_text(json.dumps(spans))
+    given = {"diff.baseline_path": "trace.json"}
+
+    same, changed = (only(place.run(trace(rows=rows), overrides=given)) for rows in (2, 3))
+
+    assert same.status == "same"
+    assert "baseline is zipkin: values are compared as text" in same.diff.notes
+    assert [edit.key for edit in changed.diff.counted] == ["rows"]
 
 
 def test_a_trace_file_without_spans_is_told(place):

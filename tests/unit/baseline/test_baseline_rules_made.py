@@ -11,7 +11,7 @@ from clnrm_nb.baseline import BaselineReview, compare_run, rulefile
 from clnrm_nb.baseline.backtest import RUNS
 from clnrm_nb.config.project import Project
 from clnrm_nb.config.settings import load_settings
-from clnrm_nb.errors import UsageError
+from clnrm_nb.errors import ClnrmError, UsageError
 from clnrm_nb.executor.outcome import ScenarioOutcome, TestOutcome
 from clnrm_nb.spans.loaders import write_otlp_json
 from clnrm_nb.spans.model import Resource, Span
@@ -211,7 +211,7 @@ def test_undo_leaves_a_rule_alone_that_was_edited(place):
     edited = path.read_bytes().replace(b"range = [2, 3]", b"range = [1, 9]")
     path.write_bytes(edited)
 
-    with pytest.raises(UsageError, match="not in .* as it was written"):
+    with pytest.raises(UsageError, match="as it was written"):
         review.undo(ID)
     assert path.read_bytes() == edited
 
@@ -276,7 +276,7 @@ def test_a_damaged_rules_file_is_told_and_left(place):
     rule, path = chosen(review, "range").rule, review.store.rules_path
     path.write_bytes(b"[[tolerance]\n")
 
-    with pytest.raises(Exception, match="expected|TOML|tolerance") as caught:
+    with pytest.raises(ClnrmError) as caught:
         review.make_rule(ID, rule)
     assert caught.value.code == "CLN325"
     assert path.read_bytes() == b"[[tolerance]\n"
@@ -305,7 +305,7 @@ def test_a_rule_that_hides_what_was_rejected_names_it_and_is_confirmed_twice(pla
     place.run(trace(rows=3))
     offer = chosen(rejected, "range")
 
-    with pytest.raises(UsageError, match="rejected on .* by bob: too many"):
+    with pytest.raises(UsageError, match="by bob: too many"):
         rejected.make_rule(ID, offer.rule)
     decided = rejected.make_rule(ID, offer.rule, confirmed=True)
 

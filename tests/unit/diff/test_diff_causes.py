@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from clnrm_nb.diff import compare
+from clnrm_nb.diff.causes import failed_first
 from clnrm_nb.spans.model import Event, Resource, Scope, Span
 from clnrm_nb.spans.table import SpanTable
 
@@ -220,3 +221,17 @@ def test_a_cause_can_be_decided_by_its_id():
     (cause,) = found.causes
 
     assert {edit.edit_id for edit in found.closure([cause.cause_id])} == set(cause.edits)
+
+
+def test_what_differs_where_an_expectation_failed_comes_first():
+    after = with_attributes(shop(), db="b")
+    after["90"] = span(90, "late", 1)
+    found = compare(SpanTable(list(shop().values())), SpanTable(list(after.values())))
+    (late,) = (edit for edit in found.edits if edit.op == "insert")
+
+    first = failed_first(found, {late.edit_id})
+
+    assert [cause.cause_id for cause in first.causes] == [cause.cause_id for cause in found.causes][::-1]
+    assert first.edits[0] == late
+    assert len(first.edits) == len(found.edits)
+    assert failed_first(found, set()) == found

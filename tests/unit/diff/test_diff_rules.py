@@ -241,6 +241,19 @@ def test_redact_quiets_as_a_template_and_shows_nothing_of_it():
     assert not any(secret in shown for secret in ("req-1", "req-2", "ada", "bob"))
 
 
+def test_volatile_values_that_count_by_settings_can_be_quieted_one_by_one():
+    old, new = (Resource({"service.name": "db", "process.pid": n, "host.name": f"h{n}"}) for n in (1, 2))
+    before, after = (changed(shop(), "3", resource=one) for one in (old, new))
+
+    assert counted(before, after) == []
+    assert counted(before, after, volatile_defaults=False) == [
+        ("resource~", "host.name"),
+        ("resource~", "process.pid"),
+    ]
+    kept = rule("ignore", key="process.*")
+    assert counted(before, after, kept, volatile_defaults=False) == [("resource~", "host.name")]
+
+
 def test_redacted_text_is_equal_to_what_it_stands_for():
     """A baseline accepted before the rule holds the text, the run no more."""
     after = with_attributes(shop(), "1", **{"http.id": "<redacted:r7> ok"})

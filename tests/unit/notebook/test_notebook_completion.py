@@ -1,9 +1,10 @@
-"""TAB on a ``%clnrm`` line: commands, flags, and the ids of tests that are known."""
+"""TAB on a ``%clnrm`` line: commands, flags, and the ids of tests and baselines that are known."""
 
 import pytest
 
 from clnrm_nb.notebook.completion import complete
 from clnrm_nb.state import State
+from clnrm_nb.state.reviews import PendingReview, Reviews
 
 
 @pytest.fixture(autouse=True)
@@ -13,6 +14,22 @@ def project(tmp_path, monkeypatch):
     tests = [{"id": f"tests/{name}.clnrm.toml", "status": "passed"} for name in ("api", "db")]
     with State.open(tmp_path / ".clnrm") as state:
         state.save_run({"started_at": "2026-01-01T00:00:00Z", "data": {"tests": tests}}, {})
+        waiting = (
+            "tests/db.clnrm.toml::pay",
+            "tests/db.clnrm.toml",
+            "pay",
+            "01",
+            "2026",
+            "",
+            "",
+            1,
+            "passed",
+            True,
+        )
+        Reviews(state).put(PendingReview(*waiting))
+    accepted = tmp_path / ".clnrm" / "baselines" / "x.json"
+    accepted.parent.mkdir()
+    accepted.write_text('{"clnrm":{"id":"tests/api.clnrm.toml::checkout"},\n', encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -24,6 +41,8 @@ def project(tmp_path, monkeypatch):
         ("why ", ["tests/api.clnrm.toml", "tests/db.clnrm.toml"]),
         ("cache why tests/a", ["tests/api.clnrm.toml"]),
         ("history tests/api.clnrm.toml tests/d", ["tests/db.clnrm.toml"]),
+        ("baseline blame ", ["tests/api.clnrm.toml::checkout", "tests/db.clnrm.toml::pay"]),
+        ("baseline accept tests/d", ["tests/db.clnrm.toml::pay"]),
         ("run --back", ["--backend"]),
         ("nothing of the kind ", []),
     ],

@@ -3,6 +3,10 @@
 import pytest
 
 from clnrm_nb.api.reviewqueue import ReviewQueue
+from clnrm_nb.baseline.backtest import BackTest, Hidden
+from clnrm_nb.baseline.offers import Offer
+from clnrm_nb.baseline.proposals import Proposal
+from clnrm_nb.diff.rules import Rule
 from clnrm_nb.errors import UsageError
 
 
@@ -28,6 +32,20 @@ class FakeDesk:
 
     def undo(self, review_id):
         self._note("undo", review_id)
+
+    def offers(self, review_id, cause):
+        self._note("offers", review_id, cause)
+        return [offer("narrow"), offer("wide", hides=True)]
+
+    def make_rule(self, review_id, offer, place, *, confirmed):
+        self._note("rule", review_id, offer.rule.id, place, confirmed)
+        return self.left
+
+
+def offer(name, *, hides=False):
+    rule = Rule(name, "why", {}, "ignore")
+    hidden = (Hidden("01", "2025-01-01", "bob", ""),) if hides else ()
+    return Offer(Proposal(rule, name), BackTest(1, 1, 1, 1, 0, 1, hidden))
 
 
 @pytest.fixture
@@ -229,3 +247,103 @@ def test_next_and_previous_go_round(desk):
     assert queue.current.id == "c"
     queue.next()
     assert queue.current.id == "a"
+
+
+# --------------------------------------------------------------------------------------------- rules
+
+
+def offered(desk):
+    queue = ReviewQueue("ab", desk)
+    queue.offer("c1")
+    desk.said.clear()
+    return queue
+
+
+def test_a_chosen_rule_is_written_and_settles_the_item(desk):
+    queue = offered(desk)
+
+    queue.choose(1)
+
+    assert desk.said == [("rule", "a", "narrow", "project", False)]
+    assert states(queue) == ["rule", "pending"]
+    assert queue.current.id == "b"
+    assert queue.offered is None
+
+
+def test_a_rule_that_hides_what_was_rejected_is_chosen_twice(desk):
+    queue = offered(desk)
+
+    queue.choose(2)
+    before = list(desk.said)
+    queue.choose(2)
+
+    assert before == []
+    assert desk.said == [("rule", "a", "wide", "project", True)]
+
+
+def test_choosing_another_rule_in_between_is_no_second_yes(desk):
+    queue = offered(desk)
+
+    queue.choose(2)
+    queue.turn_place()
+    queue.choose(2)
+
+    assert desk.said == []
+
+
+def test_the_file_can_be_turned_before_choosing(desk):
+    queue = offered(desk)
+
+    queue.turn_place()
+    queue.choose(1)
+
+    assert desk.said == [("rule", "a", "narrow", "scenario", False)]
+
+
+@pytest.mark.parametrize("number", [0, 3, 9])
+def test_a_number_without_a_rule_does_nothing(desk, number):
+    queue = offered(desk)
+
+    queue.choose(number)
+
+    assert desk.said == []
+    assert queue.offered is not None
+
+
+def test_a_rule_that_leaves_edits_open_leaves_the_item_pending():
+    desk = FakeDesk(left=2)
+    queue = offered(desk)
+
+    queue.choose(1)
+
+    assert states(queue) == ["pending", "pending"]
+    assert queue.current.taken == [("narrow",)]
+
+
+def test_undo_takes_a_rule_back_and_returns(desk):
+    queue = offered(desk)
+    queue.choose(1)
+
+    queue.undo()
+
+    assert desk.said[-1] == ("undo", "a")
+    assert states(queue) == ["pending", "pending"]
+    assert (queue.current.id, queue.current.taken) == ("a", [])
+
+
+@pytest.mark.parametrize("act", ["next", "withdraw", "accept", "reject", "skip"])
+def test_whatever_else_is_done_lets_the_rules_go(desk, act):
+    queue = offered(desk)
+
+    getattr(queue, act)()
+
+    assert queue.offered is None
+
+
+def test_what_the_desk_refuses_is_told_and_nothing_is_offered():
+    queue = ReviewQueue("a", FakeDesk(refuses="a"))
+
+    queue.offer("c1")
+
+    assert queue.offered is None
+    assert "incomplete" in str(queue.problem)

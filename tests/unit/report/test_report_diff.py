@@ -631,7 +631,7 @@ def test_a_run_with_a_diff_shows_it_fails_with_it_and_keeps_its_weight(
     assert [case.outcome for case in run.cases(run.tests[0])].count("failed") == 7
     assert [finding["code"] for finding in run.raw["diagnostics"]] == ["CLN704"]
     assert "%0A- renamed: template.old" in render_report(run, "github")
-    assert "✏️ **http.status: 200 → 500**" in render_report(run, "markdown")
+    assert "| ✏️ **http.status: 200 → 500** |" in render_report(run, "markdown")
     assert saved_bytes(bundle) <= 150_000
 
 
@@ -696,7 +696,7 @@ def test_the_id_of_an_edit_is_not_taken_for_the_candidate_of_its_reason(diff: Tr
     page = diff.html()
 
     for edit in diff.comparisons[0].diff.edits:  # type: ignore[union-attr]  # the first one was compared
-        assert f"<br>edit {edit.edit_id}" in page
+        assert f" · edit {edit.edit_id}" in page
 
 
 def test_spans_below_an_own_span_are_roots_and_no_orphans() -> None:
@@ -709,3 +709,33 @@ def test_spans_below_an_own_span_are_roots_and_no_orphans() -> None:
     found = of_scenario(table, None)
 
     assert dict(zip(found.name, found.parent_span_id, strict=True)) == {"checkout": None, "charge": "99"}
+
+
+def test_a_renamed_service_does_not_hide_what_else_changed_in_a_window() -> None:
+    def trace(service: str, value: int) -> SpanTable:
+        resource = Resource({"service.name": service})
+        spans = [Span("t", str(i), f"span {i}", "0" if i else None, resource=resource) for i in range(400)]
+        spans[399] = replace(spans[399], attributes={"x": value})
+        return SpanTable(spans)
+
+    old, new = trace("a", 1), trace("b", 2)
+    diff = TraceDiff.of_tables(compare(old, new), old, new, names=("a", "b"))
+    layout = diff.layout
+
+    window = layout.window(10, only_differences=True)
+
+    assert [layout.pairs[place].name for place in window.places] == ["span 0", "span 399"]
+    assert "span 399" in Page(diff.html(rows=20)).text
+    assert "span 399" in diff.side_by_side()
+
+
+def test_a_renamed_key_is_said_by_its_two_names_in_every_form() -> None:
+    old, new = (
+        SpanTable([Span("t", str(i), f"s{i}", attributes={key: f"v{i}"}) for i in range(3)])
+        for key in ("http.method", "http.request.method")
+    )
+    diff = TraceDiff.of_tables(compare(old, new), old, new, names=("a", "b"))
+    texts = [diff.tree(), diff.side_by_side(), Page(diff.html()).text, render_report(diff, "markdown")]
+
+    assert edit_text(diff.comparisons[0].edits[0]) == "attribute renamed: http.method → http.request.method"
+    assert all("http.request.method" in text and '{"key"' not in text for text in texts)

@@ -185,7 +185,7 @@ def test_of_a_repeated_attribute_the_last_counts_and_it_is_said():
     table, report = read(otlp(one(attributes=pairs)))
 
     assert table.attributes == [{"k": 2}]
-    assert report.remarks[0] == "1 attributes given twice; the last one counts"
+    assert report.remarks[0] == "1 attribute given twice; the last one counts"
 
 
 def test_opaque_ids_of_other_products_stay_as_they_are():

@@ -12,8 +12,10 @@ from clnrm_nb.executor.backends.dask.clock import moved
 from clnrm_nb.executor.backends.dask.files import extract
 from clnrm_nb.executor.backends.dask.payload import outcome_of, read_spans
 from clnrm_nb.executor.judge import status_of_findings
+from clnrm_nb.executor.masking import mask_outcome
 from clnrm_nb.executor.outcome import TestOutcome
 from clnrm_nb.executor.scenarios import ScenarioRun, scenarios_of
+from clnrm_nb.secrets import Masker
 from clnrm_nb.spans.table import SpanTable
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ async def arrived(errand: Errand, reply: Reply, findings: Sequence[Diagnostic], 
     if reply.spans:
         outcome.spans = context.tables[plan.id] = moved(read_spans(reply.spans), ahead_ns)
         _joined(outcome.spans, context, reply, ahead_ns)
+        if context.redact is not None:
+            mask_outcome(outcome, Masker(context.redact(plan.id, outcome.spans)))
     if outcome.status != "interrupted":
         await _keep_artifacts(errand, outcome, reply)
     return outcome
