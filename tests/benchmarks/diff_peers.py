@@ -152,6 +152,6 @@ PEERS: dict[str, tuple[Peer, int]] = {
     "path + index (re-implemented)": (path_index, 10**6),
     "apted": (apted, 100),
     "zss": (zss, 90),
-    "deepdiff": (deepdiff, 40),
+    "deepdiff": (deepdiff, 25),
 }
 """Each with the most spans it is asked about: what some seconds allow."""

@@ -77,9 +77,9 @@ def sees_all_and_no_more(found: dict[tuple[str, str], list[tuple[int, float]]]) 
 
 @pytest.mark.bench
 def test_beside_its_peers_it_sees_every_edit_and_raises_no_alarm():
-    sees_all_and_no_more(beside_peers((25,), 6))
+    sees_all_and_no_more(beside_peers((12,), 6))
 
 
 @pytest.mark.bench_full
 def test_beside_its_peers_it_sees_every_edit_in_many_cases():
-    sees_all_and_no_more(beside_peers((25, 40, 90), 24))
+    sees_all_and_no_more(beside_peers((16, 25, 40, 90), 18))
