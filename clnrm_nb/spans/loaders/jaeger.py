@@ -202,7 +202,7 @@ def _tags(tags: Any, intake: Intake) -> dict[str, Any]:
     table: dict[str, Any] = {}
     known = intake.shared.values
     for tag in _objects(tags):
-        key, value, kind = str(tag.get("key", "")), tag.get("value"), tag.get("type")
+        key, value, kind = str(tag.get("key", "")), tag.get("value"), str(tag.get("type"))
         if (type(value), kind) not in _AS_THEY_ARE:
             value = _value(value, kind)
         elif type(value) is str and len(value) <= SHARED_LENGTH and len(known) < SHARED_LIMIT:
@@ -213,11 +213,11 @@ def _tags(tags: Any, intake: Intake) -> dict[str, Any]:
     return table
 
 
-def _value(value: Any, kind: Any) -> Any:
+def _value(value: Any, kind: str) -> Any:
     """The value of a tag, of the type it says it has; where it has not, it stays what it is."""
     if kind in _FLOATS and type(value) is int:
         return float(value)
-    convert = _FROM_TEXT.get(str(kind))
+    convert = _FROM_TEXT.get(kind)
     if convert is None or not isinstance(value, str):
         return plain_value(value)
     try:

@@ -478,6 +478,12 @@ def test_tags_are_of_the_type_they_say():
     assert isinstance(values["f"], float)
 
 
+@pytest.mark.parametrize("kind", [{}, [], None, 5])
+def test_fuzz_a_tag_whose_type_is_no_word_keeps_its_value(kind):
+    """A type that is an object was an error of the program instead of an attribute."""
+    assert read(jaeger(jspan(tags=[tag("k", "5", kind)])))[0].attributes == [{"k": "5"}]
+
+
 def test_of_a_tag_given_twice_the_last_counts_and_it_is_said():
     table, report = read(jaeger(jspan(tags=[tag("k", "a"), tag("k", "b")])))
 
