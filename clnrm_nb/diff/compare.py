@@ -156,9 +156,8 @@ def _script(
     tree_1 = grow(first, numbers, aliases or None)
     tree_2 = grow(second, numbers, aliases or None)
     if pairing is None:
-        matching = match(
-            tree_1, tree_2, Prices((tree_1, tree_2), (first, second), contents), repaired=repaired
-        )
+        prices = Prices((tree_1, tree_2), (first, second), contents)
+        matching = match(tree_1, tree_2, prices, repaired=repaired)
         pairing = Pairing(matching.forth, matching.back, matching.why, matching.proved)
         if flipped:
             pairing = pairing.inverse

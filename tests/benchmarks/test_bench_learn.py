@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import natural_noise
 import pytest
 from diff_edits import EDITS
-from test_bench_diff import wilson
+from diff_measure import wilson
 
 from clnrm_nb.baseline import BaselineReview
 from clnrm_nb.baseline.backtest import BackTests
