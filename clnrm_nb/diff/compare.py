@@ -26,6 +26,7 @@ from clnrm_nb.diff.pricing import Prices
 from clnrm_nb.diff.quieting import Quieting
 from clnrm_nb.diff.reading import from_table
 from clnrm_nb.diff.side import Side
+from clnrm_nb.diff.structure import structure_of
 from clnrm_nb.diff.trees import Numbers, grow
 from clnrm_nb.spans.bulk import without_collector
 from clnrm_nb.spans.table import SpanTable
@@ -155,21 +156,26 @@ def _script(
     tree_1 = grow(first, numbers, aliases or None)
     tree_2 = grow(second, numbers, aliases or None)
     if pairing is None:
-        matching = match(
-            tree_1, tree_2, Prices((tree_1, tree_2), (first, second), contents), repaired=repaired
-        )
-        pairing = Pairing(matching.forth, matching.back, matching.why)
+        prices = Prices((tree_1, tree_2), (first, second), contents)
+        matching = match(tree_1, tree_2, prices, repaired=repaired)
+        pairing = Pairing(matching.forth, matching.back, matching.why, matching.proved)
         if flipped:
-            why = {matching.forth[number]: why for number, why in matching.why.items()}
-            pairing = Pairing(matching.back, matching.forth, why)
+            pairing = pairing.inverse
     if flipped:
         aliases = _inverse(aliases)
-    trees = (tree_2, tree_1) if flipped else (tree_1, tree_2)
-    drafts = derive(a, b, pairing, trees, aliases)
+
+    def drafts_of(pairing: Pairing) -> list[Draft]:
+        mates = (pairing.back, pairing.forth) if flipped else (pairing.forth, pairing.back)
+        read = structure_of(*mates, tree_1, tree_2)
+        structure = read.inverse if flipped else read
+        trees = (tree_2, tree_1) if flipped else (tree_1, tree_2)
+        return derive(a, b, pairing, trees, structure=structure, aliases=aliases)
+
+    drafts = drafts_of(pairing)
     if not is_given and sum(draft.cost for draft in drafts) > _cost_of_all(a) + _cost_of_all(b):
         # Estimates leave out what whole traces share; nothing may cost more than starting anew.
         pairing = Pairing([-1] * a.n + [b.n], [-1] * b.n + [a.n], {})
-        drafts = derive(a, b, pairing, trees, aliases)
+        drafts = drafts_of(pairing)
     return pairing, drafts
 
 

@@ -8,14 +8,15 @@ make up a component.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.diff.model import COSTS
 from clnrm_nb.diff.pricing import COST
-from clnrm_nb.diff.structure import unpaired
+from clnrm_nb.diff.structure import structure_of, unpaired
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from clnrm_nb.diff.matching import Matching
     from clnrm_nb.diff.pricing import Prices
@@ -26,8 +27,12 @@ _MAX_GROUP: Final = 64
 """Conflicted spans of one label, or below one parent, that are compared with each other."""
 
 _MAX_CHILDREN: Final = 64
+_LEVELS_UP: Final = 2
 _MOVE: Final = COSTS["move"] * COST
-_ALONE: Final = (COSTS["insert"] + 2) * COST
+_JOINED: Final = 2 * COST
+_ALONE: Final = COSTS["insert"] * COST + _JOINED
+_ADJACENT: Final = 4 * COST
+"""What deciding a span together with its parent may gain."""
 
 
 class Conflicts:
@@ -40,7 +45,8 @@ class Conflicts:
         self.matching, self.prices = matching, prices
         self.first_b = matching.a.n + 1
         self.atom_of: dict[int, int] = {}
-        self.near: dict[int, set[int]] = {}
+        self.near: dict[int, dict[int, int]] = {}
+        """For each atom those near it, and how much may be gained by deciding them together."""
         self._cost: dict[int, int] = {}
         self._find()
         self._relate()
@@ -48,17 +54,18 @@ class Conflicts:
     def _find(self) -> None:
         a, b, forth, back = self.matching.a, self.matching.b, self.matching.forth, self.matching.back
         spots: list[int] = []
+        moves = set(structure_of(forth, back, a, b).moves)
         for i, j in enumerate(forth[:-1]):
             if j < 0:
                 spots.append(i)
-                self._cost[i] = _ALONE
-            elif a.own[i] != b.own[j] or forth[a.parent[i]] != b.parent[j]:
+                self._cost[i] = _ALONE if forth[a.parent[i]] >= 0 else _JOINED
+            elif a.own[i] != b.own[j] or (i, j) in moves:
                 spots += [i, self.first_b + j]
-                cost = self.prices.pair(i, j) + _MOVE * (forth[a.parent[i]] != b.parent[j])
+                cost = self.prices.pair(i, j) + _MOVE * ((i, j) in moves)
                 self._cost[i] = self._cost[self.first_b + j] = cost
         for j in unpaired(back):
             spots.append(self.first_b + j)
-            self._cost[self.first_b + j] = _ALONE
+            self._cost[self.first_b + j] = _ALONE if back[b.parent[j]] >= 0 else _JOINED
         self.atom_of = {spot: spot for spot in spots}
         for spot in spots:
             if spot < self.first_b:
@@ -93,14 +100,14 @@ class Conflicts:
 
     def _relate(self) -> None:
         """Which atoms are near each other."""
-        self.near = {atom: set() for atom in self.atom_of.values()}
+        self.near = {atom: {} for atom in self.atom_of.values()}
         groups: dict[tuple[object, ...], tuple[list[int], list[int]]] = {}
         a, b, back = self.matching.a, self.matching.b, self.matching.back
         for spot in self.atom_of:
             is_b = spot >= self.first_b
             tree, own_spot = (b, spot - self.first_b) if is_b else (a, spot)
             above = tree.parent[own_spot]
-            self._bring_near(spot, above + self.first_b * is_b)
+            self._bring_near(spot, above + self.first_b * is_b, _ADJACENT)
             group_above = back[above] if is_b else above
             keys: list[tuple[object, ...]] = [("label", tree.label[own_spot])]
             if group_above >= 0:
@@ -114,22 +121,19 @@ class Conflicts:
             if len(here) <= _MAX_GROUP and len(there) <= _MAX_GROUP:
                 for i in here:
                     for j in there:
-                        if self._is_tempting(i, j):
-                            self._bring_near(i, self.first_b + j)
+                        self._bring_near(i, self.first_b + j, self._gain(i, j))
 
-    def _bring_near(self, one: int, other: int) -> None:
+    def _bring_near(self, one: int, other: int, gain: int) -> None:
         mine, theirs = self.atom_of.get(one), self.atom_of.get(other)
-        if mine is not None and theirs is not None and mine != theirs:
-            self.near[mine].add(theirs)
-            self.near[theirs].add(mine)
+        if gain > 0 and mine is not None and theirs is not None and mine != theirs:
+            most = max(gain, self.near[mine].get(theirs, 0))
+            self.near[mine][theirs] = self.near[theirs][mine] = most
 
-    def _is_tempting(self, i: int, j: int) -> bool:
-        """Whether two spans cost less as a pair than they both do now."""
+    def _gain(self, i: int, j: int) -> int:
+        """How much less two spans cost as a pair than they both do now."""
         a, b, forth = self.matching.a, self.matching.b, self.matching.forth
-        if forth[i] == j:
-            return False
         cost = self.prices.pair(i, j) + _MOVE * (forth[a.parent[i]] != b.parent[j])
-        return cost < self._cost[i] + self._cost[self.first_b + j]
+        return self._cost[i] + self._cost[self.first_b + j] - cost
 
 
 @dataclass(slots=True)
@@ -146,37 +150,57 @@ class Component:
         """Of both sides."""
         return sum(len(self.members[atom]) for atom in self.atoms)
 
-    @property
-    def spans(self) -> tuple[list[int], list[int]]:
-        """Spans of both sides, with as many of those below them as an exact search can take."""
-        return self._grown(self.atoms, self._limit)
-
-    _limit: int = 12
-
     def is_small(self, limit: int) -> bool:
         """Whether no side has more spans than `limit`."""
-        return max(map(len, self._split(self.atoms))) <= limit
+        return self._fits(self.atoms, limit)
 
-    def windows(self, limit: int) -> Iterator[tuple[list[int], list[int]]]:
-        """Overlapping parts of it: each atom with those near it, as many as fit."""
-        for atom in self.atoms:
-            chosen = [atom]
-            for other in self._nearest(atom):
-                here, there = self._split([*chosen, other])
-                if len(here) <= limit and len(there) <= limit:
-                    chosen.append(other)
-            if max(map(len, self._split(chosen))) <= limit:
-                yield self._grown(chosen, limit)
+    @property
+    def is_alone(self) -> bool:
+        """Whether there is nothing to decide: one atom with no two spans that are not each other's."""
+        return len(self.atoms) == 1
 
-    def _nearest(self, atom: int) -> Iterable[int]:
-        """Atoms by distance in steps, near ones first."""
+    def surroundings(self, atoms: Sequence[int], limit: int) -> Iterator[tuple[list[int], list[int]]]:
+        """The spans of atoms with what fits of those below; then from one and two levels higher up."""
+        here, there = self._split(atoms)
+        seen: set[tuple[int, ...]] = set()
+        for _ in range(_LEVELS_UP + 1):
+            grown = self._with_below(here, there, limit)
+            key = (*grown[0], -1, *grown[1])
+            if key not in seen:
+                seen.add(key)
+                yield grown
+            here, there = self._with_above(here, there)
+            if len(here) > limit or len(there) > limit:
+                return
+
+    def windows(self, limit: int) -> Iterator[list[int]]:
+        """Overlapping groups of atoms: each with those that promise most, as many as fit."""
         near = self.conflicts.near
-        seen = {atom}
-        ring = [atom]
-        while ring:
-            ring = sorted({other for one in ring for other in near[one]} - seen)
-            seen.update(ring)
-            yield from ring
+        seen: set[tuple[int, ...]] = set()
+        for atom in self.atoms:
+            chosen, left = {atom}, [(-gain, other) for other, gain in near[atom].items()]
+            heapify(left)
+            while left:
+                _, other = heappop(left)
+                if other not in chosen and self._fits([*chosen, other], limit):
+                    chosen.add(other)
+                    for another, gain in near[other].items():
+                        heappush(left, (-gain, another))
+            window = tuple(sorted(chosen))
+            if window not in seen and self._fits(window, limit):
+                seen.add(window)
+                yield list(window)
+
+    def _fits(self, atoms: Iterable[int], limit: int) -> bool:
+        first_b, members = self.conflicts.first_b, self.members
+        n_here = n_there = 0
+        for atom in atoms:
+            for spot in members[atom]:
+                if spot < first_b:
+                    n_here += 1
+                else:
+                    n_there += 1
+        return n_here <= limit and n_there <= limit
 
     def _split(self, atoms: Iterable[int]) -> tuple[list[int], list[int]]:
         first_b = self.conflicts.first_b
@@ -185,25 +209,35 @@ class Component:
             spot - first_b for spot in spots if spot >= first_b
         ]
 
-    def _grown(self, atoms: Iterable[int], limit: int) -> tuple[list[int], list[int]]:
-        """The spans of atoms and what is below them, level by level, as long as it fits."""
+    def _with_above(self, here: Sequence[int], there: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Spans with the paired ones right above them."""
         matching = self.conflicts.matching
         a, b, forth, back = matching.a, matching.b, matching.forth, matching.back
-        here, there = map(set, self._split(atoms))
-        level, level_b = sorted(here), sorted(there)
+        above = {a.parent[i] for i in here} - {a.n}
+        above |= {back[b.parent[j]] for j in there} - {a.n, -1}
+        pairs = [(i, forth[i]) for i in above if forth[i] >= 0 and len(a.children[i]) <= _MAX_CHILDREN]
+        return sorted({*here, *(i for i, _ in pairs)}), sorted({*there, *(j for _, j in pairs)})
+
+    def _with_below(
+        self, here: Sequence[int], there: Sequence[int], limit: int
+    ) -> tuple[list[int], list[int]]:
+        """Spans and what is below them, level by level, as long as it fits."""
+        matching = self.conflicts.matching
+        a, b, forth, back = matching.a, matching.b, matching.forth, matching.back
+        one, other = set(here), set(there)
+        level, level_b = list(here), list(there)
         while level or level_b:
             below = [c for i in level if len(a.children[i]) <= _MAX_CHILDREN for c in a.children[i]]
             below_b = [d for j in level_b if len(b.children[j]) <= _MAX_CHILDREN for d in b.children[j]]
             level, level_b = [], []
-            pairs = {(c, forth[c]) for c in below} | {(back[d], d) for d in below_b}
-            for c, d in sorted(pairs):
-                more, more_b = {c} - here - {-1}, {d} - there - {-1}
-                if len(here) + len(more) <= limit and len(there) + len(more_b) <= limit:
-                    here |= more
-                    there |= more_b
+            for c, d in sorted({(c, forth[c]) for c in below} | {(back[d], d) for d in below_b}):
+                more, more_b = {c} - one - {-1}, {d} - other - {-1}
+                if len(one) + len(more) <= limit and len(other) + len(more_b) <= limit:
+                    one |= more
+                    other |= more_b
                     level += more
                     level_b += more_b
-        return sorted(here), sorted(there)
+        return sorted(one), sorted(other)
 
 
 def conflicts(matching: Matching, prices: Prices) -> Conflicts:
@@ -211,7 +245,7 @@ def conflicts(matching: Matching, prices: Prices) -> Conflicts:
     return Conflicts(matching, prices)
 
 
-def components(found: Conflicts, limit: int) -> list[Component]:
+def components(found: Conflicts) -> list[Component]:
     """Connected components, in the order of their first span."""
     members: dict[int, list[int]] = {}
     for spot in sorted(found.atom_of):
@@ -224,8 +258,8 @@ def components(found: Conflicts, limit: int) -> list[Component]:
         seen.add(atom)
         atoms = [atom]
         for one in atoms:  # Grows while it is walked.
-            fresh = sorted(found.near[one] - seen)
+            fresh = sorted(found.near[one].keys() - seen)
             seen.update(fresh)
             atoms.extend(fresh)
-        made.append(Component(found, sorted(atoms), members, limit))
+        made.append(Component(found, sorted(atoms), members))
     return made

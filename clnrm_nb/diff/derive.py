@@ -7,14 +7,13 @@ subtree of any size is one, a retry more is one. Every edit gets the patch that 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.diff.drafts import Draft, because
 from clnrm_nb.diff.links import translation
 from clnrm_nb.diff.model import COSTS, Patch
 from clnrm_nb.diff.shared import Shared
 from clnrm_nb.diff.structural import structural
-from clnrm_nb.diff.structure import structure_of
 from clnrm_nb.spans.content import canonical_json
 
 if TYPE_CHECKING:
@@ -24,21 +23,33 @@ if TYPE_CHECKING:
     from clnrm_nb.diff.links import Translation
     from clnrm_nb.diff.shared import Pair
     from clnrm_nb.diff.side import Side
+    from clnrm_nb.diff.structure import Structure
     from clnrm_nb.diff.trees import Tree
 
 __all__ = ["derive"]
 
 
+_PROVED: Final = "; proved to cost the least"
+
+
 def derive(
-    baseline: Side, current: Side, pairing: Pairing, trees: tuple[Tree, Tree], aliases: Aliases
+    baseline: Side,
+    current: Side,
+    pairing: Pairing,
+    trees: tuple[Tree, Tree],
+    *,
+    structure: Structure,
+    aliases: Aliases,
 ) -> list[Draft]:
-    """The script of a matching."""
-    structure = structure_of(pairing.forth, pairing.back, *trees)
+    """The script of a matching, whose structure was read off it."""
     drafts = structural(baseline, current, pairing, structure)
     moved = None
     if baseline.linked and (structure.n_items or aliases or _has_new_labels(pairing, *trees)):
         moved = translation(baseline, current, pairing.forth)
     drafts.extend(_Contents(baseline, current, pairing, aliases, moved).drafts())
+    for draft in drafts:
+        if pairing.is_proved(draft.spans, draft.spans_b):
+            draft.reason += _PROVED
     return drafts
 
 

@@ -17,11 +17,25 @@ __all__ = ["Draft", "Pairing", "because"]
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """Who is who: partners of the spans of both sides (-1: nobody), and why, by number in the baseline."""
+    """Who is who: partners of the spans of both sides (-1: nobody), and why, by number in the baseline.
+
+    ``proved`` names the spans of both sides that no other pairing of theirs describes for less.
+    """
 
     forth: Sequence[int]
     back: Sequence[int]
     why: dict[int, Why]
+    proved: tuple[set[int], set[int]] = field(default_factory=lambda: (set(), set()))
+
+    @property
+    def inverse(self) -> Pairing:
+        """Seen from the other side."""
+        why = {self.forth[number]: why for number, why in self.why.items()}
+        return Pairing(self.back, self.forth, why, (self.proved[1], self.proved[0]))
+
+    def is_proved(self, spans: Sequence[int], spans_b: Sequence[int]) -> bool:
+        """Whether that was proved of all spans of an edit."""
+        return self.proved[0].issuperset(spans) and self.proved[1].issuperset(spans_b)
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from clnrm_nb.diff.pricing import Prices, SharedPrice
     from clnrm_nb.diff.trees import Tree
 
-__all__ = ["Window", "solve", "window_of"]
+__all__ = ["Window", "price_within", "solve", "window_of"]
 
 _MOVE: Final = COSTS["move"] * COST + ITEM
 _ALONE: Final = 2 * COST
@@ -136,10 +136,13 @@ class _Search:
         *,
         whole: bool,
     ) -> None:
+        self._matching = matching
         self._a, self._b = matching.a, matching.b
         self._forth, self._back = matching.forth, matching.back
         self._prices, self._shared, self._window, self._whole = prices, shared, window, whole
         self._max_steps = max_steps
+        around = len(window.edge) + len(window.alone[0]) + len(window.alone[1])
+        self._leaf_steps = _LEAF_STEPS + around // 8
         self.steps = 0
         here, there = window.here, window.there
         self._in_a, self._in_b = set(here), set(there)
@@ -508,31 +511,31 @@ class _Search:
         return more
 
     def _finish(self) -> None:
-        self.steps += _LEAF_STEPS
+        self.steps += self._leaf_steps
         price = self._price()
         if price < self._best:
             self._best = price
             self._found = {i: self._forth[i] for i in self._window.here}
 
     def _price(self) -> int:
-        """The price of the window as it is."""
-        window, forth, back = self._window, self._forth, self._back
-        pairs = self._pairs()
-        price = sum(self._prices.pair(i, j) for i, j in pairs)
-        self._shared.add(pairs)
-        price += self._shared.price
-        self._shared.add(pairs, -1)
-        alone = [*window.alone[0], *(i for i in window.here if forth[i] < 0)]
-        alone_b = [*window.alone[1], *(j for j in window.there if back[j] < 0)]
-        alone.sort()
-        alone_b.sort()
-        trees = (self._a, self._b)
-        price += priced(
-            structure_within(forth, back, trees, sorted([*pairs, *window.edge]), (alone, alone_b))
-        )
-        if self._whole:
-            price += self._prices.followed(forth)
-        return price
+        """The price of the window as it is; the shared price is without its pairs."""
+        price = price_within(self._matching, self._prices, self._shared, self._window)
+        return price + self._prices.followed(self._forth) if self._whole else price
+
+
+def price_within(matching: Matching, prices: Prices, shared: SharedPrice, window: Window) -> int:
+    """What a window adds to the price of a matching; `shared` is without its pairs."""
+    forth, back = matching.forth, matching.back
+    pairs = [(i, forth[i]) for i in window.here if forth[i] >= 0]
+    price = sum(prices.pair(i, j) for i, j in pairs)
+    shared.add(pairs)
+    price += shared.price
+    shared.add(pairs, -1)
+    alone = sorted([*window.alone[0], *(i for i in window.here if forth[i] < 0)])
+    alone_b = sorted([*window.alone[1], *(j for j in window.there if back[j] < 0)])
+    trees = (matching.a, matching.b)
+    pairs_around = sorted([*pairs, *window.edge])
+    return price + priced(structure_within(forth, back, trees, pairs_around, (alone, alone_b)))
 
 
 def _shares(

@@ -13,6 +13,7 @@ from clnrm_nb.diff.conflicts import components, conflicts
 from clnrm_nb.diff.exact import solve, window_of
 from clnrm_nb.diff.matching import Why
 from clnrm_nb.diff.pricing import SharedPrice
+from clnrm_nb.diff.rematch import rematch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,11 +30,12 @@ MAX_SPANS: Final = 12
 _MAX_STEPS: Final = 20_000
 """For one small component: nearly all take less than a tenth of it."""
 
-_WINDOW_STEPS: Final = 1_500
-_STEPS_PER_SPAN: Final = 500
+_WINDOW_SPANS: Final = 8
+_WINDOW_STEPS: Final = 400
+_STEPS_PER_SPAN: Final = 200
 _MAX_ROUNDS: Final = 4
-_MAX_EDGE: Final = 256
-"""A window whose price hangs on more pairs around it is left as it is."""
+_MAX_AROUND: Final = 256
+"""A window whose price hangs on more spans around it is left as it is."""
 
 
 def repair(matching: Matching, prices: Prices) -> None:
@@ -53,6 +55,7 @@ class _Repair:
         self._matching, self._prices = matching, prices
         self._shared = SharedPrice(prices, matching.forth)
         self._before = matching.forth[:]
+        self._solved: dict[tuple[tuple[int, ...], ...], bool] = {}
 
     def run(self) -> None:
         a, b = self._matching.a, self._matching.b
@@ -62,7 +65,8 @@ class _Repair:
         else:
             for _ in range(_MAX_ROUNDS):
                 before = self._matching.forth[:]
-                for component in components(conflicts(self._matching, self._prices), MAX_SPANS):
+                rematch(self._matching, self._prices, self._shared, conflicts(self._matching, self._prices))
+                for component in components(conflicts(self._matching, self._prices)):
                     self._component(component)
                 if self._matching.forth == before:
                     break
@@ -70,17 +74,22 @@ class _Repair:
 
     def _component(self, component: Component) -> None:
         if component.is_small(MAX_SPANS):
-            here, there = component.spans
-            if self._solve(here, there, _MAX_STEPS)[0]:
+            proved = True
+            for spans in component.surroundings(component.atoms, MAX_SPANS):
+                here, there = self._mates(*spans)
+                if len(here) <= MAX_SPANS and len(there) <= MAX_SPANS:
+                    proved &= self._solve(here, there, _MAX_STEPS)[0]
+            if proved:
                 self._prove(here, there)
             return
         left = _STEPS_PER_SPAN * component.n_spans
-        for window in component.windows(MAX_SPANS):
-            if left <= 0:
-                return
-            here, there = self._mates(*window)
-            if len(here) <= MAX_SPANS and len(there) <= MAX_SPANS:
-                left -= self._solve(here, there, min(left, _WINDOW_STEPS))[1]
+        for window in component.windows(_WINDOW_SPANS):
+            for spans in component.surroundings(window, _WINDOW_SPANS):
+                if left <= 0:
+                    return
+                here, there = self._mates(*spans)
+                if len(here) <= MAX_SPANS and len(there) <= MAX_SPANS:
+                    left -= self._solve(here, there, min(left, _WINDOW_STEPS))[1]
 
     def _mates(self, here: Iterable[int], there: Iterable[int]) -> tuple[list[int], list[int]]:
         """Some spans with the partners they have by now."""
@@ -93,10 +102,20 @@ class _Repair:
     def _solve(
         self, here: Sequence[int], there: Sequence[int], max_steps: int, *, whole: bool = False
     ) -> tuple[bool, int]:
+        known = self._solved.get(self._key(here, there))
+        if known is not None:
+            return known, 1
         window = window_of(self._matching, here, there)
-        if len(window.edge) > _MAX_EDGE:
+        if len(window.edge) + len(window.alone[0]) + len(window.alone[1]) > _MAX_AROUND:
             return False, 0
-        return solve(self._matching, self._prices, self._shared, window, max_steps, whole=whole)
+        proved, steps = solve(self._matching, self._prices, self._shared, window, max_steps, whole=whole)
+        # Solved once, the same spans with the same partners need not be looked at again.
+        self._solved[self._key(here, there)] = proved
+        return proved, steps
+
+    def _key(self, here: Sequence[int], there: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+        forth, back = self._matching.forth, self._matching.back
+        return tuple(here), tuple(forth[i] for i in here), tuple(there), tuple(back[j] for j in there)
 
     def _prove(self, here: Iterable[int], there: Iterable[int]) -> None:
         self._matching.proved[0].update(here)
@@ -105,11 +124,10 @@ class _Repair:
     def _explain(self) -> None:
         """Give new pairs their reason."""
         matching = self._matching
+        b = matching.b
         for i, j in enumerate(matching.forth[:-1]):
-            if j != self._before[i]:
-                if j < 0:
-                    matching.why.pop(i, None)
-                else:
-                    matching.why[i] = Why(
-                        "repair", matching.scores(i, j, matching.b.children[matching.b.parent[j]][:MAX_SPANS])
-                    )
+            if j < 0:
+                matching.why.pop(i, None)
+            elif j != self._before[i] or i not in matching.why:
+                others = b.children[b.parent[j]][:MAX_SPANS]
+                matching.why[i] = Why("repair", matching.scores(i, j, others))

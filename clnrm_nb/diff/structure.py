@@ -60,6 +60,19 @@ class Structure:
     """Pairs that stay in place below a wrap or an unwrap."""
 
     @property
+    def inverse(self) -> Structure:
+        """The structure of the inverse script."""
+        return Structure(
+            inserts=self.deletes,
+            deletes=self.inserts,
+            wraps=self.unwraps,
+            unwraps=self.wraps,
+            moves=tuple(sorted((j, i) for i, j in self.moves)),
+            repeats=tuple(Repeat(one.parent_b, one.parent, one.m, one.n, one.roots) for one in self.repeats),
+            held=tuple(sorted((j, i) for i, j in self.held)),
+        )
+
+    @property
     def n_items(self) -> int:
         """Number of edits."""
         return sum(map(len, (self.inserts, self.deletes, self.wraps, self.unwraps, self.moves, self.repeats)))

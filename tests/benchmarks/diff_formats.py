@@ -298,14 +298,16 @@ WRITERS: dict[str, Writer] = {
 def carriers(spans: Sequence[Span]) -> list[str]:
     """The forms that carry what these spans say.
 
-    Plain objects have no bytes and no odd floats; Jaeger has neither lists nor maps, and links without attributes.
+    Plain objects have no bytes and no odd floats; Jaeger has neither lists nor maps, its links no
+    attributes, and every process a service.
     """
     values = [value for one in spans for held in (one, *one.events) for value in held.attributes.values()]
+    said = [*values, *(value for one in spans for value in one.resource.attributes.values())]
     is_plain = not any(
-        isinstance(value, bytes) or (isinstance(value, float) and not math.isfinite(value))
-        for value in values
+        isinstance(value, bytes) or (isinstance(value, float) and not math.isfinite(value)) for value in said
     )
-    is_tagged = is_plain and all(isinstance(value, str | int | float) for value in values)
+    has_services = all("service.name" in one.resource.attributes for one in spans)
+    is_tagged = is_plain and has_services and all(isinstance(value, str | int | float) for value in said)
     lost = ([] if is_plain else ["flat"]) + (
         [] if is_tagged and not any(one.links for one in spans) else ["jaeger"]
     )

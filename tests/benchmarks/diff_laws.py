@@ -27,10 +27,12 @@ def described(diff: Diff, *, inverse: bool = False) -> Counter[str]:
     """The counted edits, or what their inverses would say."""
     found: Counter[str] = Counter()
     for edit in diff.counted:
-        said = [edit.op, edit.baseline_path, edit.path, edit.key, edit.baseline, edit.current, edit.cost]
+        # What many spans share stands at the service they had before.
+        before, after = ("", "") if edit.rule == "shared" else (edit.baseline_path, edit.path)
+        said = [edit.op, before, after, edit.key, edit.baseline, edit.current, edit.cost]
         if inverse:
             key = " → ".join(reversed(edit.key.split(" → "))) if edit.key else edit.key
-            said = [INVERSE.get(edit.op, edit.op), edit.path, edit.baseline_path, key]
+            said = [INVERSE.get(edit.op, edit.op), after, before, key]
             said += [edit.current, edit.baseline, edit.cost]
         found[json.dumps(said, sort_keys=True)] += 1
     return found

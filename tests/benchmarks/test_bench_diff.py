@@ -7,17 +7,22 @@ story than the truth stands beside it.
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import random
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
+import diff_corpus
 import diff_laws
 import diff_measure as measure
 import pytest
-from diff_mutations import ALIKE, EDITS, FAMILIES, make_case, noisy, to_table
+from diff_edits import apply_edits
+from diff_families import Spans
+from diff_mutations import ALIKE, EDITS, FAMILIES, judge, make_case, noisy, to_table
 from diff_noise import forms_for
 
 from clnrm_nb.diff import compare
@@ -141,34 +146,80 @@ def mixed(k: int, n: int, sites: str) -> measure.Figures:
     return found
 
 
+EXACT = {2: 0.97, 3: 0.97}
+CASES = {2: 3_000, 3: 3_000, 5: 1_500, 10: 1_000}
+
+
 def as_asked(k: int, n: int, sites: str) -> None:
-    """Goals 3, 4 and 6."""
+    """Goals 3, 4 and 6. At any sites many edits overlap, which has other stories: there only costs are asked."""
     found = mixed(k, n, sites)
     worse = "\n".join(one.text for one in found.judged if one.kind == "worse")
+    assert measure.quantile(found.cost_ratios, 0.95) <= 1.10, worse
+    if k > 3 and sites == "unrestricted":
+        return
     assert found.exact >= EXACT.get(k, 0.0), worse
     least = 0.97 if k > 3 else 0.99
     assert found.precision >= least, worse
     assert found.recall >= least, worse
     assert found.worse <= 0.01 or k > 3, worse
-    assert measure.quantile(found.cost_ratios, 0.95) <= 1.10, worse
     assert found.items_shown <= 1.05, worse
-
-
-EXACT = {2: 0.97, 3: 0.97}
 
 
 @pytest.mark.bench
 @pytest.mark.parametrize("sites", SITES)
-@pytest.mark.parametrize("k", [3, 10])
-def test_mixed_edits_are_found_in_a_few_hundred_cases(k, sites):
-    as_asked(k, 240, sites)
+@pytest.mark.parametrize(("k", "n"), [(3, 200), (10, 66)])
+def test_mixed_edits_are_found_in_some_hundred_cases(k, n, sites):
+    as_asked(k, n, sites)
 
 
 @pytest.mark.bench_full
 @pytest.mark.parametrize("sites", SITES)
-@pytest.mark.parametrize("k", [2, 3, 5, 10])
-def test_mixed_edits_are_found_in_3000_cases(k, sites):
-    as_asked(k, 3_000, sites)
+@pytest.mark.parametrize("k", CASES)
+def test_mixed_edits_are_found_in_thousands_of_cases(k, sites):
+    as_asked(k, CASES[k], sites)
+
+
+# Real traces.
+
+
+def real_case(task: tuple[str, str, int]) -> tuple[str, str]:
+    """How one edit of a real trace comes out, or noise alone."""
+    name, edit, seed = task
+    rng = random.Random(f"real {name} {edit} {seed}")
+    base = real_bases()[name]
+    if edit == "noise only":
+        return edit, "alarm" if compare(to_table(base), noisy(base, rng)[0]) else "exact"
+    edited = apply_edits([edit], base, rng, disjoint=True)
+    return edit, "no site" if edited is None else judge(base, edited.spans, rng).kind
+
+
+@functools.cache
+def real_bases() -> dict[str, Spans]:
+    return diff_corpus.bases()
+
+
+def real_traces(n: int) -> None:
+    tasks = [
+        (name, edit, seed) for name in real_bases() for edit in ("noise only", *EDITS) for seed in range(n)
+    ]
+    found = Counter(measure.on_all_cores(real_case, tasks))
+    judged = sum(count for (_, kind), count in found.items() if kind in {"exact", "alarm", "tied", "worse"})
+    exact = sum(count for (_, kind), count in found.items() if kind == "exact")
+    others = {key: count for key, count in found.items() if key[1] not in {"exact", "no site"}}
+    print(
+        f"\n{len(real_bases())} real traces, noise or one edit: exact {measure.wilson(exact, judged)}, {others}"
+    )
+    assert not any(kind in {"alarm", "worse"} for _, kind in found)
+
+
+@pytest.mark.bench
+def test_real_traces_raise_no_alarm_and_one_edit_costs_no_more_than_the_truth():
+    real_traces(1)
+
+
+@pytest.mark.bench_full
+def test_real_traces_raise_no_alarm_and_one_edit_costs_no_more_than_the_truth_in_many_cases():
+    real_traces(20)
 
 
 # Laws.

@@ -960,6 +960,19 @@ def test_two_different_spans_with_one_id_are_named_both_and_make_a_diff_unreliab
     assert "one id for `b` and `a`" in report.unreliable
 
 
+def test_one_id_in_two_services_is_a_collision_too():
+    _, report = read([flat(1, service="a", endTimeUnixNano=5), flat(1, service="b", endTimeUnixNano=6)])
+
+    assert report.collisions == [("n1 b unspecified", "n1 a unspecified")]
+
+
+def test_two_versions_of_one_span_are_no_collision():
+    _, report = read([flat(1, endTimeUnixNano=5), flat(1, endTimeUnixNano=6)])
+
+    assert (report.conflicts, report.collisions) == (1, [])
+    assert report.unreliable == ""
+
+
 def test_a_circle_of_parents_is_cut_and_said():
     _, report = read([flat(1, parentSpanId=f"{2:016x}"), flat(2, parentSpanId=f"{1:016x}"), flat(3)])
 
