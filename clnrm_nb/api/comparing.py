@@ -76,7 +76,10 @@ def diff(
     here = context_of(context, options)
     refuse_unknown("diff", options)
     chosen = paths_of(paths)
+    is_three_way = view == "three-way" or main is not None
     if any(_is_trace_file(path) for path in chosen):
+        if is_three_way:
+            raise UsageError("a three-way view needs a baseline, and two trace files have none")
         found = _between_files(*_two(chosen), here, view, input_format)
     elif run_when == "never":
         found = _of_stored_runs(chosen, here, options)
@@ -84,7 +87,7 @@ def diff(
         asked = {**options, "force": True} if run_when == "always" else options
         found = _of_a_run(chosen, here, listener, asked)
     found.view = view
-    if view == "three-way" or main is not None:
+    if is_three_way:
         with_three_way(found, _beside_main(found, here, main))
     if output is not None:
         form = _form(view, Path(output))

@@ -207,8 +207,12 @@ def _sentence(one: Decided, *, dry_run: bool) -> str:
     if not one.changed:
         return f"{one.id}: nothing to do, version {one.version} is the same"
     would = "would be " if dry_run else ""
+    if one.action == "reject":
+        return f"{one.id}: {would}rejected; an equal trace fails from now on"
     open_now = "edit is" if one.left == 1 else "edits are"
     left = f"; {one.left} {open_now} still open" if one.left else ""
+    if one.version is None:
+        return f"{one.id}: {would}{_DONE[one.action]}, nothing is accepted: there is no {one.file}"
     return f"{one.id}: {would}{_DONE[one.action]}, {one.file} is version {one.version}{left}"
 
 

@@ -210,7 +210,7 @@ class _Lesson:
         lesson = learn(
             tables, baseline.table if baseline else None, options=options, scenario=scenario or baseline_id
         )
-        tests = review.back_tests(baseline_id, options)
+        tests = review.back_tests(baseline_id, options, reference=tables[0])
         offers = [Offer(one.proposal, tests.of(one.proposal.rule)) for one in lesson.learnt]
         return Taught(
             baseline_id,

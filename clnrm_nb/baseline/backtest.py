@@ -177,6 +177,8 @@ class BackTests:
         What counts, and the rules that hold already.
     limit : int
         Stored runs to look at, newest first.
+    reference : SpanTable, optional
+        What runs are held against where nothing was ever accepted.
     """
 
     def __init__(
@@ -187,7 +189,9 @@ class BackTests:
         options: DiffOptions,
         *,
         limit: int = RUNS,
+        reference: SpanTable | None = None,
     ) -> None:
+        self._reference = reference
         self._baselines = baselines
         self._id = baseline_id
         self._options = options
@@ -276,7 +280,11 @@ class BackTests:
                     return None
                 self._sides[digest] = self._prepared(baseline)
             return self._sides[digest]
-        return None if self._current is None else self._prepared(self._current)
+        if self._current is not None:
+            return self._prepared(self._current)
+        if self._reference is not None and "" not in self._sides:
+            self._sides[""] = prepare(self._reference)
+        return self._sides.get("")
 
     def _prepared(self, baseline: Baseline) -> Side:
         if baseline.digest not in self._sides:

@@ -7,33 +7,27 @@ of its own. A decision that was undone made nothing. After a merge of two branch
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
-
-import orjson
+from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.baseline.difference import difference
+from clnrm_nb.baseline.facts import Facts
 from clnrm_nb.baseline.files import header_of, parse, write
 from clnrm_nb.diff import DiffOptions
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.spans.canonical import canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from clnrm_nb.baseline.decisions import Decision, DecisionLog
+    from clnrm_nb.baseline.facts import Fact, Kind
     from clnrm_nb.baseline.versions import Origin
     from clnrm_nb.diff import Edit
 
 __all__ = ["Blamed", "blame"]
 
 FILE_ACTIONS: Final = frozenset({"accept", "restore"})
-_LINE: Final = re.compile(rb'\{"(traceId|resource|scope)":')
-
-Kind = Literal["header", "resource", "scope", "span"]
-Fact = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,82 +105,6 @@ def blame(
     return _Blame(content, baseline_id, log, after).rows()
 
 
-class _Text:
-    """One version, line by line: what it says, as facts that can be found again in another version."""
-
-    def __init__(self, content: bytes) -> None:
-        self.content = content
-        self.lines: list[tuple[int, Kind, str, str | None, list[tuple[str, Fact]]]] = []
-        self.facts: dict[Fact, bytes] = {}
-        names: dict[str, tuple[str, str | None]] = {}
-        service = scope = ""
-        for number, raw in enumerate(content.split(b"\n"), 1):
-            found = _LINE.match(raw)
-            if found is None:
-                continue
-            word = found[1].decode()
-            if word == "traceId":
-                span = orjson.loads(raw.rstrip(b","))
-                names[span["spanId"]] = span["name"], span.get("parentSpanId")
-                self._span(number, span, service, scope)
-            elif word == "resource":
-                service = _service(orjson.loads(raw + b"]}")["resource"])
-                self._line(number, "resource", service, None, [("", ("resource", raw), b"")])
-            else:
-                scope = orjson.loads(raw + b"]}")["scope"].get("name", "")
-                self._line(number, "scope", scope, None, [("", ("scope", service, scope), b"")])
-        self._names = names
-
-    def path(self, span_id: str) -> str:
-        """Names from the root down."""
-        found: list[str] = []
-        seen: set[str] = set()
-        own: str | None = span_id
-        while own in self._names and own not in seen:
-            seen.add(own)
-            name, own = self._names[own]
-            found.append(name)
-        return "/".join(reversed(found))
-
-    def _line(
-        self,
-        number: int,
-        kind: Kind,
-        path: str,
-        span_id: str | None,
-        facts: Sequence[tuple[str, Fact, bytes]],
-    ) -> None:
-        self.facts.update((fact, value) for _, fact, value in facts)
-        self.lines.append((number, kind, path, span_id, [(part, fact) for part, fact, _ in facts]))
-
-    def _span(self, number: int, span: Mapping[str, Any], service: str, scope: str) -> None:
-        own = span["spanId"]
-        parts: list[tuple[str, Any, Any]] = [
-            ("", "", None),
-            ("name", "name", span["name"]),
-            ("kind", "kind", span["kind"]),
-            ("parent", "parent", span.get("parentSpanId")),
-            ("status", "status", span.get("status")),
-            ("service", "service", service),
-            ("scope", "scope", scope),
-        ]
-        parts += [(one["key"], ("attribute", one["key"]), one["value"]) for one in span.get("attributes", ())]
-        counts: Counter[bytes] = Counter()
-        for word in ("events", "links"):
-            for one in span.get(word, ()):
-                text = orjson.dumps(one)
-                counts[text] += 1
-                name = f"event {one['name']}" if word == "events" else "link"
-                parts.append((name, (word, text, counts[text]), None))
-        facts = [(part, ("span", own, key), orjson.dumps(value)) for part, key, value in parts]
-        self._line(number, "span", "", own, facts)
-
-
-def _service(resource: Mapping[str, Any]) -> str:
-    values = {one["key"]: one["value"] for one in resource.get("attributes", ())}
-    return str(values.get("service.name", {}).get("stringValue", ""))
-
-
 class _Graph:
     """Decisions that wrote the file, each with those it came after; what was undone is not among them."""
 
@@ -236,10 +154,10 @@ class _Blame:
         self._id = baseline_id
         self._after = after
         self._graph = _Graph(log, baseline_id)
-        self._now = _Text(content)
+        self._now = Facts(content)
         header = header_of(content) or {}
         self._digest = header.get("digest")
-        self._texts: dict[str, _Text | None] = {}
+        self._texts: dict[str, Facts | None] = {}
         self._made: dict[Fact, tuple[str | None, bool]] = {}
         self._edits: dict[str, dict[str | None, tuple[Edit, ...]]] = {}
 
@@ -301,7 +219,7 @@ class _Blame:
         decision = self._graph.decision(name)
         return decision is not None and decision.digest == self._digest
 
-    def _text(self, name: str) -> _Text | None:
+    def _text(self, name: str) -> Facts | None:
         if name not in self._texts:
             decision = self._graph.decision(name)
             assert decision is not None
@@ -310,7 +228,7 @@ class _Blame:
                 return self._now
             found = (self._after(decision) or (None,))[0]
             try:
-                self._texts[name] = None if found is None else _Text(found)
+                self._texts[name] = None if found is None else Facts(found)
             except (ValueError, KeyError, TypeError):
                 self._texts[name] = None
         return self._texts[name]

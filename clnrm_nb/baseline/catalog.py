@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from clnrm_nb.baseline.files import Baseline
     from clnrm_nb.config.project import Project
     from clnrm_nb.diff import DiffOptions
+    from clnrm_nb.spans.table import SpanTable
     from clnrm_nb.state import State
     from clnrm_nb.state.reviews import PendingReview, ReviewState
 
@@ -213,9 +214,11 @@ class Baselines:
         own = [rule for rule in kept.rules if rule.origin == "scenario"]
         return replace(kept, rules=Tolerances(read_rules(self._project)).rules_for(review.id, own))
 
-    def back_tests(self, baseline_id: str, options: DiffOptions) -> BackTests:
-        """The stored runs of a scenario, for trying rules on."""
-        return BackTests(self, self._state, baseline_id, options)
+    def back_tests(
+        self, baseline_id: str, options: DiffOptions, *, reference: SpanTable | None = None
+    ) -> BackTests:
+        """The stored runs of a scenario, for trying rules on; without a baseline against a reference."""
+        return BackTests(self, self._state, baseline_id, options, reference=reference)
 
     def history(self, baseline_id: str) -> list[Decision]:
         """Decisions about one id, oldest first."""

@@ -15,8 +15,10 @@ from clnrm_nb.baseline.patterns import ABSENT
 from clnrm_nb.baseline.proposals import Proposal, Site, exactly, sites_of, told, words_of
 from clnrm_nb.diff import compare, prepare
 from clnrm_nb.diff.allowing import allows
+from clnrm_nb.diff.interner import Interner
 from clnrm_nb.diff.items import ABSENT as NO_VALUE
 from clnrm_nb.diff.items import Item
+from clnrm_nb.diff.reading import from_table
 from clnrm_nb.diff.rules import Rule
 from clnrm_nb.diff.siblings import bounds_of
 from clnrm_nb.spans.content import canonical_json
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from clnrm_nb.baseline.patterns import Words
-    from clnrm_nb.diff import Diff, DiffOptions
+    from clnrm_nb.diff import Diff, DiffOptions, Edit
     from clnrm_nb.spans.table import SpanTable
 
 __all__ = ["LEAST_RUNS", "Learnt", "Lesson", "learn"]
@@ -119,18 +121,48 @@ def learn(
     diffs = [compare(side, run, options=options) for run in runs]
     pools: dict[tuple[str, str], _Pool] = {}
     left: dict[str, None] = {}
+    varied: dict[_Label, set[int]] = {}
     for number, diff in enumerate(diffs):
         for edit in diff.counted:
-            sites = sites_of([edit], diff, scenario=scenario)
-            if not sites:
+            labels = _coming_and_going(edit, diff)
+            for label in labels:
+                varied.setdefault(label, set()).add(number)
+            sites = () if labels else sites_of([edit], diff, scenario=scenario)
+            if not labels and not sites:
                 left[next(cause.message for cause in diff.causes if edit.edit_id in cause.edits)] = None
             for site in sites:
                 _pool(pools, site, number)
-    places = _Places(diffs)
-    pooled = places.with_moves(_by_key(pools.values(), len(runs)))
-    made = [_learnt(places.narrowed(pool), len(runs)) for pool in pooled]
+    places = _Places([reference, *runs], own_spans=options.own_spans)
+    counted = [places.pool(label, numbers, scenario) for label, numbers in varied.items()]
+    pooled = [*_by_key(pools.values(), len(runs)), *counted]
+    made = [_learnt(pool, len(runs)) for pool in pooled]
     ordered = sorted(made, key=lambda one: (-one.runs, one.proposal.rule.id))
     return Lesson(len(runs), sum(map(bool, diffs)), tuple(ordered), tuple(left))
+
+
+_SUBTREES: Final = frozenset({"insert", "delete", "wrap", "unwrap", "count", "move"})
+
+
+def _coming_and_going(edit: Edit, diff: Diff) -> set[_Label]:
+    """Labels of spans that one run has and another has not; of anything else none.
+
+    A move is one less here and one more there. With nothing changed a span has one name: another one that is
+    not built alike is another span, whatever the shortest script makes of the two.
+    """
+    if edit.op == "rename":
+        words = words_of(Site("alias", {}, (edit.baseline, edit.current), "", ""))
+        if any(one.word == "template" for one in words):
+            return set()
+    elif edit.op not in _SUBTREES:
+        return set()
+    old, new = set(edit.baseline_spans[:1]), set(edit.current_spans[:1])
+    found: set[_Label] = set()
+    for pair in diff.spans:
+        if pair.baseline in old and pair.baseline_name is not None:
+            found.add((pair.service, pair.baseline_name))
+        if pair.current in new and pair.name is not None:
+            found.add((pair.service, pair.name))
+    return found
 
 
 def _pool(pools: dict[tuple[str, str], _Pool], site: Site, number: int) -> None:
@@ -141,49 +173,53 @@ def _pool(pools: dict[tuple[str, str], _Pool], site: Site, number: int) -> None:
     pool.new.setdefault(number, []).extend(site.seen[1:])
 
 
-class _Places:
-    """Where spans of each service and name stand, in the reference and in the runs."""
-
-    def __init__(self, diffs: Iterable[Diff]) -> None:
-        self._paths: dict[_Label, set[str]] = {}
-        self._scattered: set[_Label] = set()
-        """Those that stand below several parents at once."""
-        for diff in diffs:
-            paths: list[str] = []
-            parent_of: dict[_Label, int | None] = {}
-            for pair in diff.spans:
-                name = pair.name or pair.baseline_name or ""
-                label = pair.service, name
-                paths.append(name if pair.parent is None else f"{paths[pair.parent]}/{name}")
-                self._paths.setdefault(label, set()).add(paths[-1])
-                if parent_of.setdefault(label, pair.parent) != pair.parent:
-                    self._scattered.add(label)
-
-    def narrowed(self, pool: _Pool) -> _Pool:
-        """What is about structure, only where such spans were ever seen: anywhere else one more is news."""
-        paths = self._paths.get(_label(pool))
-        if pool.site.about not in _STRUCTURAL or not paths:
-            return pool
-        globs = {name: exactly(text) for name, text in pool.site.select.items()}
-        globs["path"] = _glob_of(paths)
-        return replace(pool, site=replace(pool.site, select=globs, is_glob=True))
-
-    def with_moves(self, pools: Sequence[_Pool]) -> list[_Pool]:
-        """One more here and one less there may be told as a move, even if no run so far was."""
-        moved = {_label(pool) for pool in pools if pool.site.about == "any_parent"}
-        more = [
-            replace(pool, site=replace(pool.site, about="any_parent", seen=()), old=[], new=dict(pool.new))
-            for pool in pools
-            if pool.site.about == "count" and _label(pool) in self._scattered - moved
-        ]
-        return [*pools, *more]
-
-
 _Label = tuple[str, str]
+"""Service and name."""
 
 
-def _label(pool: _Pool) -> _Label:
-    return pool.site.select.get("service", ""), pool.site.select.get("span", "")
+class _Places:
+    """Where spans stand in the reference and in the runs, and how many of one label below one parent."""
+
+    def __init__(self, tables: Iterable[SpanTable], *, own_spans: bool) -> None:
+        self._sides = [from_table(table, Interner(), own_spans=own_spans) for table in tables]
+        self._paths: list[list[str]] = []
+        for side in self._sides:
+            paths: list[str] = []
+            for number, name in enumerate(side.names):
+                above = side.parent[number]
+                paths.append(name if above == side.n else f"{paths[above]}/{name}")
+            self._paths.append(paths)
+
+    def pool(self, label: _Label, runs: Iterable[int], scenario: str | None) -> _Pool:
+        """How many spans of a label stood below each parent of a kind that ever has some."""
+        service, name = label
+        paths, parents = self._where(label)
+        numbers = [self._numbers(turn, label, parents) for turn in range(len(self._sides))]
+        select = {} if scenario is None else {"scenario": exactly(scenario)}
+        select |= {"service": exactly(service), "span": exactly(name), "path": _glob_of(paths)}
+        site = Site("count", select, (), name, "", is_glob=True)
+        return _Pool(site, numbers[0], {number: numbers[number + 1] for number in runs})
+
+    def _where(self, label: _Label) -> tuple[set[str], set[str]]:
+        """The paths of a label, and those of its parents."""
+        paths: set[str] = set()
+        parents: set[str] = set()
+        for side, known in zip(self._sides, self._paths, strict=True):
+            for number, found in enumerate(zip(side.services, side.names, strict=True)):
+                if found == label:
+                    above = side.parent[number]
+                    paths.add(known[number])
+                    parents.add("" if above == side.n else known[above])
+        return paths, parents
+
+    def _numbers(self, turn: int, label: _Label, parents: set[str]) -> list[int]:
+        side, paths = self._sides[turn], self._paths[turn]
+        labels = list(zip(side.services, side.names, strict=True))
+        return [
+            sum(labels[child] == label for child in side.children[number])
+            for number in range(side.n + 1)
+            if ("" if number == side.n else paths[number]) in parents
+        ]
 
 
 def _glob_of(texts: Iterable[str]) -> str:
@@ -202,9 +238,6 @@ def _common(one: str, other: str) -> str:
     pairs = enumerate(zip(one, other, strict=False))
     end = next((place for place, (mine, theirs) in pairs if mine != theirs), min(len(one), len(other)))
     return one[:end]
-
-
-_STRUCTURAL: Final = frozenset({"count", "any_parent"})
 
 
 def _by_key(pools: Iterable[_Pool], n_runs: int) -> list[_Pool]:

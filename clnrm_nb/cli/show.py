@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Screen"]
 
-_WITH_PROGRESS = frozenset({"run", "diff", "record", "repro", "redgreen"})
+_WITH_PROGRESS = frozenset({"run", "diff", "record", "repro", "redgreen", "baseline learn"})
 _VIEW_FORMS: dict[str, Format] = {"json": "json", "html": "html", "markdown": "markdown"}
 
 

@@ -82,7 +82,7 @@ def _new_words(here: _Owns, there: _Owns, words: _Words) -> set[str]:
 
 
 def _renamed(here: _Owns, there: _Owns, words: _Words) -> dict[str, str]:
-    """Words of one side only that stand at the same spans by more than half, the most alike first."""
+    """Words of one side only that mostly stand at the same spans, those with most in common first."""
     old, new = _new_words(here, there, words), _new_words(there, here, words)
     if not old or not new:
         return {}
@@ -91,7 +91,8 @@ def _renamed(here: _Owns, there: _Owns, words: _Words) -> dict[str, str]:
     for one in sorted(old):
         for other in sorted(new):
             common = (uses_a[one] & uses_b[other]).total()
-            if 2 * common > (uses_a[one] | uses_b[other]).total():
+            # By half of the fewer uses: many spans may have come or gone beside the new word.
+            if common and 2 * common >= min(uses_a[one].total(), uses_b[other].total()):
                 pairs.append((-common, one, other))
     found: dict[str, str] = {}
     for _, one, other in sorted(pairs):

@@ -154,11 +154,6 @@ class Component:
         """Whether no side has more spans than `limit`."""
         return self._fits(self.atoms, limit)
 
-    @property
-    def is_alone(self) -> bool:
-        """Whether there is nothing to decide: one atom with no two spans that are not each other's."""
-        return len(self.atoms) == 1
-
     def surroundings(self, atoms: Sequence[int], limit: int) -> Iterator[tuple[list[int], list[int]]]:
         """The spans of atoms with what fits of those below; then from one and two levels higher up."""
         here, there = self._split(atoms)

@@ -26,6 +26,9 @@ _MIN_TEXT: Final = 6
 _MIN_NEW: Final = 8
 """From here on a new value alone says where it comes from, whatever was there before."""
 
+_LONGEST_READ: Final = 20_000
+"""Characters of a change that is looked at part by part; a whole document is no id."""
+
 _NEW_ALONE: Final = 1
 _PART: Final = re.compile(r"[A-Za-z0-9_-]+")
 _SUBTREES: Final = frozenset({"insert", "delete", "wrap", "unwrap", "count"})
@@ -138,6 +141,8 @@ def _signs(edit: Edit) -> list[tuple[str, ...]]:
     if values is None:
         return []
     old, new = values
+    if len(old) + len(new) > _LONGEST_READ:
+        return []
     part_old, part_new = _changed_part(old, new)
     signs: list[tuple[str, ...]] = []
     if edit.op in {"attr~", "resource~"}:

@@ -76,8 +76,8 @@ def concurrency_notes(baseline: Side, current: Side, forth: Sequence[int]) -> It
     ):
         here = [
             number
-            for number, mate in enumerate(forth)
-            if mate >= 0 and {mine.get(number), theirs.get(mate)} == {True, False} and theirs[mate] is is_now
+            for number, was in mine.items()
+            if theirs.get(forth[number]) is is_now and was is not is_now
         ]
         if here:
             spans = "1 span" if len(here) == 1 else f"{len(here):,} spans"
@@ -91,24 +91,26 @@ def _overlaps(side: Side) -> dict[int, bool]:
     Spans whose children overlap by less than that are left out: they are neither.
     """
     assert side.table is not None
-    starts, ends = side.table.start_ns, side.table.end_ns
-    times = []
-    for number in range(side.n):
-        row = side.row[number]
-        start, end = (None, None) if row is None else (starts[row], ends[row])
-        if start is None or end is None:
-            return {}
-        times.append((start, end, side.parent[number]))
+    rows = [row for row in side.row[:-1] if row is not None]
+    starts, ends = [side.table.start_ns[row] for row in rows], [side.table.end_ns[row] for row in rows]
+    if len(rows) < side.n or None in starts or None in ends:
+        return {}
     found: dict[int, bool] = {}
-    busy_until: dict[int, int] = {}
-    doubtful: set[int] = set()
-    for start, end, parent in sorted(times):
-        until = busy_until.get(parent)
-        if until is None:
-            busy_until[parent] = end
-            continue
-        if until > start:
-            doubtful.add(parent)
-        found[parent] = found.get(parent, False) or 2 * (until - start) > end - start
-        busy_until[parent] = max(until, end)
-    return {parent: at_once for parent, at_once in found.items() if at_once or parent not in doubtful}
+    for parent, children in enumerate(side.children):
+        if len(children) > 1:
+            at_once = _run_at_once(sorted((starts[child] or 0, ends[child] or 0) for child in children))
+            if at_once is not None:
+                found[parent] = at_once
+    return found
+
+
+def _run_at_once(times: Sequence[tuple[int, int]]) -> bool | None:
+    """Whether two of these spans do; ``None`` if they overlap by too little to say."""
+    is_doubtful = False
+    until = times[0][1]
+    for start, end in times[1:]:
+        if 2 * (until - start) > end - start:
+            return True
+        is_doubtful |= until > start
+        until = max(until, end)
+    return None if is_doubtful else False

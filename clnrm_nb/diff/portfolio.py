@@ -7,24 +7,29 @@ on their content alone, so that a diff and its inverse come from the same matchi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.diff.anchors import anchor_spans, anchor_subtrees, vote_containers
 from clnrm_nb.diff.matching import Matching, subtree_cost
+from clnrm_nb.diff.model import COSTS
 from clnrm_nb.diff.moves import pair_between, pair_moves
 from clnrm_nb.diff.pricing import COST, ITEM
 from clnrm_nb.diff.renames import pair_renames
 from clnrm_nb.diff.repair import repair
 from clnrm_nb.diff.rounds import drain, revisit
+from clnrm_nb.diff.structure import structure_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from clnrm_nb.diff.content import Contents
     from clnrm_nb.diff.pricing import Prices
     from clnrm_nb.diff.trees import Tree
 
 __all__ = ["match"]
+
+_MANY: Final = 4
+"""Of fewer changed pairs no subtree costs more than both apart but a leaf."""
 
 
 def match(a: Tree, b: Tree, prices: Prices, *, repaired: bool = True) -> Matching:
@@ -46,9 +51,24 @@ def match(a: Tree, b: Tree, prices: Prices, *, repaired: bool = True) -> Matchin
             # One item that a pass finds is not bettered by another one's.
             break
     assert best is not None
-    if repaired:
+    if least // COST <= _LEAST_COST:
+        _prove_contents(best)
+    elif repaired:
         repair(best, prices)
     return best
+
+
+_LEAST_COST: Final = min(COSTS.values())
+"""No difference costs less: a script of this cost needs no search to be proved the shortest."""
+
+
+def _prove_contents(matching: Matching) -> None:
+    """The one edit there is, which is of a content, is the least."""
+    own, own_b = matching.a.own, matching.b.own
+    for i, j in enumerate(matching.forth):
+        if j >= 0 and own[i] != own_b[j]:
+            matching.proved[0].add(i)
+            matching.proved[1].add(j)
 
 
 def _passes(a: Tree, b: Tree, contents: Contents) -> Iterator[Matching]:
@@ -90,10 +110,50 @@ def _find_the_rest(matching: Matching) -> None:
 
 
 def _part(matching: Matching) -> None:
-    """Leaves that cost more together than apart are two spans."""
-    a, b = matching.a, matching.b
-    for i, j in enumerate(matching.forth[:-1]):
-        if j >= 0 and a.own[i] != b.own[j] and not a.children[i] and not b.children[j]:
-            moved = matching.forth[a.parent[i]] != b.parent[j]
-            if matching.contents.cost(a.own[i], b.own[j]) + 6 * moved > 2 * subtree_cost(1):
-                matching.unpair(i)
+    """Subtrees that cost more together than apart are two: a pair of leaves, and larger ones."""
+    a, b, forth = matching.a, matching.b, matching.forth
+    n_dear = 0
+    for i, j in enumerate(forth[:-1]):
+        if j >= 0 and a.own[i] != b.own[j]:
+            n_dear += 1
+            if not a.children[i] and not b.children[j]:
+                moved = forth[a.parent[i]] != b.parent[j]
+                cost = matching.contents.cost(a.own[i], b.own[j]) + COSTS["move"] * moved
+                if cost > 2 * subtree_cost(1):
+                    matching.unpair(i)
+    if n_dear >= _MANY:
+        _part_subtrees(matching)
+
+
+def _part_subtrees(matching: Matching) -> None:
+    a, b, forth = matching.a, matching.b, matching.forth
+    moved = {i for i, _ in structure_of(forth, matching.back, a, b).moves}
+
+    def cost_of(i: int) -> int:
+        return matching.contents.edits(a.own[i], b.own[forth[i]])[0] + COSTS["move"] * (i in moved)
+
+    inside = _inside(a, forth, cost_of)
+    inside_b = _inside(b, matching.back, lambda _: 0)
+    done = 0
+    for i in range(a.n):
+        j = forth[i]
+        if i < done or j < 0:
+            continue
+        if inside[i] + inside_b[j] > subtree_cost(a.size[i]) + subtree_cost(b.size[j]):
+            done = i + a.size[i]
+            for spot in range(i, done):
+                if j <= forth[spot] < j + b.size[j]:
+                    matching.unpair(spot)
+
+
+def _inside(tree: Tree, mates: Sequence[int], cost_of: Callable[[int], int]) -> list[int]:
+    """About what the edits in each subtree cost; pairs cost what `cost_of` says."""
+    found = [0] * (tree.n + 1)
+    for spot in range(tree.n - 1, -1, -1):
+        above = tree.parent[spot]
+        if mates[spot] >= 0:
+            found[spot] += cost_of(spot)
+        else:
+            found[spot] += 2 + COSTS["insert"] * (mates[above] >= 0)
+        found[above] += found[spot]
+    return found

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from clnrm_nb.diff.content import Contents
-    from clnrm_nb.diff.positions import Label
     from clnrm_nb.diff.side import Side
     from clnrm_nb.diff.structure import Structure
     from clnrm_nb.diff.trees import Tree
@@ -232,14 +231,19 @@ class _Links:
         self._trees, self._contents = trees, contents
         interner = sides[0].interner
         self._positions = interner.positions
-        labels: list[list[Label]] = [list(map(interner.label, tree.own[:-1])) for tree in trees]
         self._at = tuple(
-            self._positions.of(tree.parent, mine, range(tree.n))
-            for tree, mine in zip(trees, labels, strict=True)
+            # Read in the words of the side itself, its positions are known or needed anyway.
+            side.positions
+            if tree.own is side.own
+            else self._positions.of(tree.parent, list(map(interner.label, tree.own[:-1])), range(tree.n))
+            for tree, side in zip(trees, sides, strict=True)
         )
         self._on_both = set(self._at[0]) & set(self._at[1])
-        self._linked = [spot for spot in range(trees[0].n) if contents.of(trees[0].own[spot]).links]
-        self._linked_b = [spot for spot in range(trees[1].n) if contents.of(trees[1].own[spot]).links]
+        # By their texts: to parse all contents for this would be most of the time of a comparison.
+        self._linked, self._linked_b = (
+            [spot for spot, own in enumerate(tree.own[:-1]) if interner.parts[own].links != "[]"]
+            for tree in trees
+        )
         self._known: dict[int, Counter[str]] = {}
 
     def least(self, own: int, own_b: int) -> int:

@@ -11,6 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from clnrm_nb.diff.allowing import TEXT_WORDS, VALUE_WORDS, allows, blanked
+from clnrm_nb.diff.drafts import Draft
 from clnrm_nb.diff.items import Item, equal, is_rekeyed, items_of, leaves_of
 from clnrm_nb.diff.rules import Rule
 from clnrm_nb.diff.selecting import Labels, Selector, matcher
@@ -20,7 +21,6 @@ from clnrm_nb.scenario.tolerance import RENAMED
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from clnrm_nb.diff.drafts import Draft
     from clnrm_nb.diff.options import DiffOptions
     from clnrm_nb.diff.selecting import Spot
     from clnrm_nb.diff.side import Side
@@ -33,6 +33,7 @@ CHECK_WORDS: Final[tuple[CheckWord, ...]] = ("order", "duration")
 """Words that quiet nothing and add a check."""
 
 _SUBTREES: Final = frozenset({"insert", "delete", "count", "wrap", "unwrap"})
+_RETOLD: Final = frozenset({"move", "rename"})
 _ROOT_ONLY: Final = _SUBTREES | {"move"}
 _RENAMED: Final = {"rename": "span", "scope": "scope", "service": "service"}
 
@@ -93,6 +94,7 @@ class Quieting:
         self._hiding = self._of({"redact"})
         self._checks = {word: self._of({word}) for word in CHECK_WORDS}
         self._by_names: dict[tuple[tuple[str, ...], str], list[Selector]] = {}
+        self._baseline, self._current = baseline, current
         self._siblings = Siblings(baseline, current, forth, sides)
         self.matched: Counter[str] = Counter()
 
@@ -110,6 +112,8 @@ class Quieting:
                 self._judge(draft)
             if self._hiding:
                 self._hide(draft)
+        if self._subtrees:
+            self._retell(drafts)
 
     def asks(self, word: CheckWord) -> bool:
         """Whether a rule adds this check to some spans."""
@@ -140,6 +144,38 @@ class Quieting:
         self.matched[rule.id] += 1
         if rule.word == "any_parent" or self._siblings.allowed(rule, draft):
             _quieted(draft, rule)
+
+    def _retell(self, drafts: Sequence[Draft]) -> None:
+        """What moved or got another name may as well be one span that went and one that came, if both may.
+
+        Which of the two is told depends on what else the run did; what may come and go does not.
+        """
+        for draft in drafts:
+            if not draft.counted or draft.op not in _RETOLD or draft.at is None or draft.at_b is None:
+                continue
+            ends = (
+                (Draft("delete", draft.at, None, 0), (draft.at, None)),
+                (Draft("insert", None, draft.at_b, 0), (None, draft.at_b)),
+            )
+            rules = [self._allowing(end, spot) for end, spot in ends]
+            known = [rule for rule in rules if rule is not None]
+            if len(known) == len(ends):
+                self._quiet_all(drafts, draft.at, draft.at_b, known)
+
+    def _allowing(self, draft: Draft, spot: Spot) -> Rule | None:
+        rule = next((one.rule for one in self._subtrees if one.has(spot)), None)
+        return rule if rule is not None and self._siblings.allowed(rule, draft) else None
+
+    def _quiet_all(self, drafts: Sequence[Draft], at: int, at_b: int, rules: Sequence[Rule]) -> None:
+        """Everything that is told of two subtrees and of nothing else."""
+        old, new = self._baseline.subtree(at), self._current.subtree(at_b)
+        for draft in drafts:
+            is_inside = all(spot in old for spot in draft.spans) and all(
+                spot in new for spot in draft.spans_b
+            )
+            if draft.counted and (draft.spans or draft.spans_b) and is_inside:
+                self.matched.update({rule.id: 1 for rule in rules})
+                _quieted(draft, *dict.fromkeys(rules))
 
     # ----------------------------------------------------------------------------------------- renames
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from clnrm_nb.diff.assign import MAX_GROUP
 from clnrm_nb.diff.exact import price_within, window_of
 from clnrm_nb.diff.matching import Why
+from clnrm_nb.diff.model import COSTS
 from clnrm_nb.diff.rounds import drain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from clnrm_nb.diff.conflicts import Conflicts
     from clnrm_nb.diff.exact import Window
@@ -65,6 +67,12 @@ def _candidates(matching: Matching, found: Conflicts) -> list[tuple[int, int]]:
         groups.setdefault((above, a.label[i]), ([], []))[0].append(i)
         if forth[i] < 0 <= above:
             groups.setdefault((-1, a.label[i]), ([], []))[0].append(i)
+    # A pair whose labels differ may be wrong as a whole.
+    for i, j in ((i, forth[i]) for i in dirty if forth[i] >= 0 and a.label[i] != b.label[forth[i]]):
+        groups.setdefault((forth[a.parent[i]], b.label[j]), ([], []))[0].append(i)
+        for other in dirty:
+            if a.parent[other] == a.parent[i] and other != i:
+                groups.setdefault((forth[a.parent[i]], b.label[j]), ([], []))[0].append(other)
     for j in dirty_b:
         above = b.parent[j] if back[b.parent[j]] >= 0 else -1
         groups.setdefault((above, b.label[j]), ([], []))[1].append(j)
@@ -116,12 +124,41 @@ def _try(matching: Matching, prices: Prices, shared: SharedPrice, i: int, j: int
         if forth[above] >= 0:
             matching.queue.append((above, forth[above]))
     drain(matching)
+    _pair_leftovers(matching, window)
     if not _is_within(window, (forth, kept), (back, kept_b)) or (
         price_within(matching, prices, shared, window) >= before
     ):
         forth[:], back[:] = kept, kept_b
         matching.why.update(why)
     shared.add([(spot, forth[spot]) for spot in window.here if forth[spot] >= 0])
+
+
+def _pair_leftovers(matching: Matching, window: Window) -> None:
+    """Pair what is left of a window wherever it stands: equal subtrees, then spans of one label."""
+    a, b = matching.a, matching.b
+    for equal, others in _alike(matching, window, a.full, b.full):
+        for i in equal:
+            j = next((j for j in others if matching.back[j] < 0 and matching.free_b(j)), -1)
+            if j >= 0 and matching.forth[i] < 0 and matching.free(i):
+                matching.pair_equal(i, j, Why("moved"))
+    for mine, theirs in _alike(matching, window, a.label, b.label):
+        if len(mine) <= MAX_GROUP and len(theirs) <= MAX_GROUP:
+            matching.pair_cheapest(mine, theirs, "moved by label", COSTS["move"])
+    drain(matching)
+
+
+def _alike(
+    matching: Matching, window: Window, column: Sequence[int], column_b: Sequence[int]
+) -> list[tuple[list[int], list[int]]]:
+    """Unpaired spans of a window that carry the same number, on both sides."""
+    groups: dict[int, tuple[list[int], list[int]]] = {}
+    for i in window.here:
+        if matching.forth[i] < 0:
+            groups.setdefault(column[i], ([], []))[0].append(i)
+    for j in window.there:
+        if matching.back[j] < 0 and column_b[j] in groups:
+            groups[column_b[j]][1].append(j)
+    return [group for group in groups.values() if group[1]]
 
 
 def _is_within(window: Window, *columns: tuple[list[int], list[int]]) -> bool:

@@ -37,6 +37,9 @@ _CONTEXT: Final = 10
 
 _BLOCK: Final = 4096
 
+_MOST_PER_CELL: Final = 4
+"""Characters a cell may be made of; values have up to a gigabyte and are not measured to the end."""
+
 _WIDENS: Final = "\ufe0f"
 _MOST_INNER: Final = 4
 _SHORTEST: Final = 8
@@ -81,7 +84,7 @@ def cells(text: str) -> int:
 
 def clip(text: str, room: int, dots: str = "…") -> str:
     """A printable text cut to a number of terminal cells."""
-    if len(text) <= room // 2 or cells(text) <= room:
+    if len(text) <= room // 2 or (len(text) <= _MOST_PER_CELL * room and cells(text) <= room):
         return text
     room, kept = max(room - len(dots), 0), 0
     for place, character in enumerate(text):
@@ -168,7 +171,7 @@ def value_pair(
     """Two values that stand in columns of `room` cells each, cut around the place where they differ."""
     if before is None or after is None:
         return before, after
-    if cells(before) <= room and cells(after) <= room:
+    if clip(before, room) == before and clip(after, room) == after:
         return before, after
     return _from_difference(before, after, marks.dots)
 
@@ -176,10 +179,12 @@ def value_pair(
 def _cut(before: str, after: str, room: int, dots: str) -> tuple[str, str]:
     """Two texts in so many cells together, cut where they are alike."""
     # Each character takes two cells at most, so that short texts need not be measured.
-    if 2 * (len(before) + len(after)) <= room or cells(before) + cells(after) <= room:
+    length = len(before) + len(after)
+    if 2 * length <= room or (length <= _MOST_PER_CELL * room and cells(before) + cells(after) <= room):
         return before, after
     one, other = _from_difference(before, after, dots)
-    longest = max(room // 2, room - min(cells(one), cells(other)), _SHORTEST)
+    short = min(cells(one[:room]), cells(other[:room]))
+    longest = max(room // 2, room - short, _SHORTEST)
     return clip(one, longest, dots), clip(other, longest, dots)
 
 

@@ -3,7 +3,7 @@
 The limits count *unpacked* bytes and are checked every 256 KiB of them, so that 300 kB that stand for 10 GB
 cost no more than that beyond what is allowed. Encodings inside encodings (``gzip, gzip``) are refused like
 every encoding that is not known: each level would multiply what the one above it may do. zstd is not taken
-either: SDKs do not send it unless told to, and it would need one more compiled package.
+either: SDKs do not send it unless told to.
 """
 
 from __future__ import annotations

@@ -114,6 +114,15 @@ def test_a_decision_can_be_taken_back(project):
     assert file.read_bytes() == first
 
 
+def test_undoing_the_first_decision_says_that_nothing_is_accepted_any_more(project):
+    file = accepted(project)
+
+    undone = api.baseline_undo(ID)
+
+    assert not file.exists()
+    assert "nothing is accepted: there is no" in undone.notes[0]
+
+
 def test_an_older_version_can_be_brought_back(project):
     accepted(project)
     run(vars={"root": "other"})

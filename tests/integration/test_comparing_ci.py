@@ -313,6 +313,9 @@ def test_a_trace_of_main_can_be_named_in_a_three_way_view(project):
     assert found.three_way().frame["standing"].tolist() == ["already on main"]
     assert found.raw["data"]["diffs"][0]["three_way"]["counts"]["already on main"] == 1
     assert "already on main" in repr(found)
+    for name in ("mine.md", "mine.html", "mine.json", "mine.txt"):
+        api.diff(FILE, run_when="never", view="three-way", main="main.json", output=name)
+        assert "already on main" in (project / name).read_text(encoding="utf-8"), name
 
 
 @pytest.mark.parametrize(
@@ -323,8 +326,9 @@ def test_a_trace_of_main_can_be_named_in_a_three_way_view(project):
         (("a.json", "nothing.json"), "CLN001 cannot read `nothing.json`"),
         (("a.json", FILE), f"a.json is a trace file and {FILE} is not"),
         (("-", "-"), "standard input can be one of the two traces only"),
+        (("a.json", "a.json", "--view", "three-way"), "two trace files have none"),
     ],
-    ids=["one", "three", "no-file", "mixed", "twice-stdin"],
+    ids=["one", "three", "no-file", "mixed", "twice-stdin", "three-way"],
 )
 def test_what_is_no_pair_of_traces_is_one_sentence(project, words, says):
     span = {"name": "a", "trace_id": "1" * 32, "span_id": "1" * 16}

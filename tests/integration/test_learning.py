@@ -113,7 +113,8 @@ def test_without_a_baseline_the_first_run_is_what_others_are_held_against(projec
 
     (scenario,) = learned.raw["data"]["scenarios"]
     assert (scenario["has_baseline"], scenario["runs"], scenario["compared"]) == (False, 4, 3)
-    assert len(learned.frame)
+    assert learned.frame["runs"].tolist() == [4] * len(learned.frame)
+    assert (learned.frame["injected"] > 0).all()
 
 
 def test_stored_runs_are_learnt_from_without_a_run(project):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from base64 import b64decode
 from typing import TYPE_CHECKING, Any, Final
 
-from clnrm_nb.spans.intake import status_of
+from clnrm_nb.spans.intake import SHARED_LENGTH, SHARED_LIMIT, status_of
 from clnrm_nb.spans.loaders import tags as told_by
 from clnrm_nb.spans.loaders.ids import SPAN_DIGITS, TRACE_DIGITS, read_id, time_of
 from clnrm_nb.spans.loaders.values import NestingError, plain_value
@@ -25,6 +25,7 @@ __all__ = ["Trace", "is_jaeger", "traces", "why_nothing"]
 _US: Final = 1_000
 _ERROR: Final = 2
 _FLOATS: Final = ("float64", "FLOAT64")
+_AS_THEY_ARE: Final = {(str, "string"), (int, "int64"), (bool, "bool"), (float, "float64")}
 _FROM_TEXT: Final[dict[str, Callable[[str], Any]]] = {
     "int64": int,
     "INT64": int,
@@ -198,18 +199,25 @@ def _tags(tags: Any, intake: Intake) -> dict[str, Any]:
         return {}
     if isinstance(tags, dict):  # As some stores keep them.
         return told_by.collected(((key, plain_value(value)) for key, value in tags.items()), intake)
-    return told_by.collected(
-        ((str(tag.get("key", "")), _value(tag)) for tag in _objects(tags)),
-        intake,
-    )
+    table: dict[str, Any] = {}
+    known = intake.shared.values
+    for tag in _objects(tags):
+        key, value, kind = str(tag.get("key", "")), tag.get("value"), str(tag.get("type"))
+        if (type(value), kind) not in _AS_THEY_ARE:
+            value = _value(value, kind)
+        elif type(value) is str and len(value) <= SHARED_LENGTH and len(known) < SHARED_LIMIT:
+            value = known.setdefault(value, value)
+        if key in table and table[key] != value:
+            intake.repeated_keys += 1
+        table[known.setdefault(key, key)] = value
+    return table
 
 
-def _value(tag: dict[str, Any]) -> Any:
+def _value(value: Any, kind: str) -> Any:
     """The value of a tag, of the type it says it has; where it has not, it stays what it is."""
-    value, kind = tag.get("value"), tag.get("type")
     if kind in _FLOATS and type(value) is int:
         return float(value)
-    convert = _FROM_TEXT.get(str(kind))
+    convert = _FROM_TEXT.get(kind)
     if convert is None or not isinstance(value, str):
         return plain_value(value)
     try:

@@ -10,6 +10,7 @@ import orjson
 
 __all__ = ["Fault", "parse"]
 
+_MORE: Final = "content after document"
 _END: Final = ("unexpected end of data", "unterminated string", "unterminated")
 
 
@@ -46,6 +47,13 @@ def parse(text: bytes) -> Any:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
         strict = error
+    if _MORE in strict.msg:
+        # The slower parser would say the same, after making a text of all the bytes.
+        return Fault("more behind the end of the value", strict.pos)
+    return _parse_slowly(text, strict)
+
+
+def _parse_slowly(text: bytes, strict: orjson.JSONDecodeError) -> Any:
     try:
         # Lone surrogates become U+FFFD: nothing that comes later could encode them.
         return _without_surrogates(json.loads(text))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from clnrm_nb.spans.loaders import documents, otlp_json
+from clnrm_nb.spans.loaders import documents
 from clnrm_nb.spans.loaders.jsontext import Fault, parse
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ _MAX_GUESSES: Final = 4
 _MAX_GUESSED_BYTES: Final = 4 * 1024 * 1024
 """A guess is parsed as a whole."""
 
-_BLOCK_KEYS: Final = frozenset({"resourceSpans", "resource_spans"})
-_BLOCKS: Final = re.compile(rb'\s*\{\s*"(?:resourceSpans|resource_spans)"\s*:\s*\[')
+_BLOCK_KEYS: Final = ("resourceSpans", "resource_spans", "batches", "data")
+_BLOCKS: Final = re.compile(rb'\s*\{\s*"(?:resourceSpans|resource_spans|batches|data)"\s*:\s*\[')
 _SPANS: Final = re.compile(rb'"spans"\s*:\s*\[')
 _STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _BRACKET: Final = re.compile(rb'(?:[^"\[\]{}]++|' + _STRING + rb")*+(?:([\[\]{}])|.|\Z)", re.DOTALL)
@@ -46,6 +46,7 @@ _BRACKET: Final = re.compile(rb'(?:[^"\[\]{}]++|' + _STRING + rb")*+(?:([\[\]{}]
 
 _OPENING: Final = frozenset({b"[", b"{"})
 _FIRST_KEY: Final = re.compile(rb"\s*\{\s*(" + _STRING + rb")\s*:", re.DOTALL)
+_AFTER: Final = "content after document"
 _COMMA: Final = re.compile(rb"\s*,")
 
 _Batches = list[tuple[int, int]]
@@ -76,21 +77,17 @@ class Document:
 
         `lost(offset, reason)` hears of batches that are no JSON.
         """
+        forms: set[documents.Form] = set()
         if isinstance(self._frame, dict):
-            found = documents.form_of(self._frame, form)
-            if found == "otlp-json":
-                for key, listed in self._frame.items():
-                    for blocks in self._batches(listed, lost):
-                        otlp_json.read({key: blocks}, intake, ours=True)
+            for key in _BLOCK_KEYS:
+                for blocks in self._batches(self._frame.get(key), lost):
+                    forms |= documents.read({key: blocks}, intake, form=form, ours=True)
+            found = None if forms else documents.form_of(self._frame, form)
             if found is not None:
-                for key in _BLOCK_KEYS & self._frame.keys():
-                    for blocks in self._batches(self._frame[key], lost):
-                        documents.read({key: blocks}, intake, form=form, ours=True)
                 for listed, take in documents.blocks(self._frame, found, intake, ours=True):
                     for spans in self._batches(listed, lost):
                         take(spans)
                 return {found}
-        forms: set[documents.Form] = set()
         listed = self._frame.get("spans") if isinstance(self._frame, dict) else self._frame
         for items in self._batches(listed, lost):
             forms |= documents.read(items, intake, form=form, ours=True)
@@ -219,9 +216,14 @@ def _guessed(data: bytes, first: int, alike: re.Pattern[bytes] | None) -> tuple[
     last = first + _BATCH_BYTES + _MAX_GUESSED_BYTES
     for guess in islice(alike.finditer(data, first + _BATCH_BYTES, last), _MAX_GUESSES):
         end, following = guess.span(1)
+        text = b"[" + data[first:end] + b"]"
         try:
-            orjson.loads(b"[" + data[first:end] + b"]")
-        except orjson.JSONDecodeError:
+            orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            # The array ended before the guess; the parser's position counts characters.
+            closing = first + error.pos - 2
+            if _AFTER in error.msg and text.isascii() and data[closing : closing + 1] == b"]":
+                return closing, None
             continue
         return end, following
     return None

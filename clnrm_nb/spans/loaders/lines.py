@@ -16,6 +16,8 @@ __all__ = ["MAX_LINE_BYTES", "Gaps", "numbered", "too_long", "whole_lines"]
 MAX_LINE_BYTES: Final = 256 * 1024 * 1024
 """Of one line, or one object spread over lines."""
 
+_STEP_BYTES: Final = 1024 * 1024
+
 
 def too_long() -> str:
     """What is said of a line beyond the limit."""
@@ -25,8 +27,11 @@ def too_long() -> str:
 def whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes | int]:
     """The same text cut behind line breaks; in place of a line that is too long the number of its bytes."""
     rest, n_lost = bytearray(), 0
-    for piece in pieces:
-        rest += piece
+    # In small steps, because each is copied.
+    for part in (
+        piece[at : at + _STEP_BYTES] for piece in pieces for at in range(0, len(piece), _STEP_BYTES)
+    ):
+        rest += part
         if n_lost and (end := rest.find(b"\n") + 1):
             yield n_lost + end
             n_lost = 0

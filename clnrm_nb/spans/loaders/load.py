@@ -100,7 +100,14 @@ def _read(
     before = len(intake.table)
     with sources.opened(source) as stream:
         reader = Reader(name or stream.name, input_format, intake)
-        reader.read(stream)
+        try:
+            reader.read(stream)
+        except MemoryError:
+            raise ClnrmError(
+                f"`{reader.name}` cannot be read: it needs more memory than there is",
+                "CLN607",
+                hint="split it, or leave out what is large in it",
+            ) from None
     if len(intake.table) == before and not allow_empty:
         raise ClnrmError(f"no span was found in `{reader.name}`: {reader.why_nothing()}", "CLN607")
     report = reader.report

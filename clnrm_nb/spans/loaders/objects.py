@@ -22,6 +22,9 @@ _MAX_OBJECT_BYTES: Final = 4 * 1024 * 1024
 _MAX_PARSED_BYTES: Final = 8 * 1024 * 1024
 """Of a line whose value is kept at once; longer ones are for whoever reads them to take apart."""
 
+_MAX_PRINTED_BYTES: Final = 256 * 1024
+"""Of an object over lines whose end is guessed."""
+
 _MAX_DEPTH: Final = 4 * MAX_NESTING
 
 _MAX_SECOND_LOOKS: Final = 4
@@ -44,7 +47,7 @@ class Objects:
         A longer object is taken for text.
     """
 
-    __slots__ = ("_buffer", "_looked_again", "_max_bytes", "_offset", "_open", "_scanned", "_start")
+    __slots__ = ("_buffer", "_looked_again", "_max_bytes", "_offset", "_open", "_scanned", "_start", "_tried")
 
     def __init__(self, max_bytes: int = _MAX_OBJECT_BYTES) -> None:
         self._buffer = bytearray()
@@ -54,6 +57,7 @@ class Objects:
         self._scanned = 0
         self._open = bytearray()
         self._looked_again = 0
+        self._tried = 0
 
     @property
     def undecided(self) -> int:
@@ -98,6 +102,8 @@ class Objects:
                 self._start = self._scanned = opening.end()
                 self._open.clear()
             line_end, value = self._whole_line(stop)
+            if not line_end:
+                line_end, value = self._printed(stop)
             end = line_end or self._scan(stop)
             if end is None and final:
                 end = 0
@@ -127,6 +133,27 @@ class Objects:
         except orjson.JSONDecodeError:
             return 0, None
         return self._start + len(line), value
+
+    def _printed(self, stop: int) -> tuple[int, Any]:
+        """End and value of a candidate printed over lines, its last bracket at the begin of one; else 0.
+
+        As with whole lines the parser is asked first, which is faster; tries are rationed like second looks.
+        """
+        start = self._start
+        assert start is not None
+        if self._scanned != start or self._buffer[start + 1 : start + 2].strip(b"\r\n"):
+            return 0, None
+        closing = b"\n]" if self._buffer[start] == _ARRAY else b"\n}"
+        end = self._buffer.find(closing, start, min(stop, start + _MAX_PRINTED_BYTES)) + len(closing)
+        if end < len(closing):
+            return 0, None
+        self._tried += end - start
+        if self._tried > _FREE_SECOND_LOOKS + _MAX_SECOND_LOOKS * (self._offset + end):
+            return 0, None
+        try:
+            return end, orjson.loads(self._buffer[start:end])
+        except orjson.JSONDecodeError:
+            return 0, None
 
     def _scan(self, stop: int) -> int | None:
         """End of the candidate; 0 if it is none after all, ``None`` if it goes on."""

@@ -285,3 +285,28 @@ def test_rules_learnt_from_runs_let_those_runs_pass():
 
     for run in runs[1:]:
         assert not compare(runs[0].table(), run.table(), options=DiffOptions(rules=rules))
+
+
+def test_one_span_less_and_another_one_more_are_not_learnt_as_a_new_name():
+    """Two things that come and go on their own were once told as one span that moved and was renamed."""
+
+    def run(charges, misses):
+        return Tree("root", Tree("cart", *[leaf("query")] * misses), *[leaf("charge")] * charges)
+
+    runs = [run(2, 0), run(1, 1), run(2, 1), run(1, 0), run(2, 0), run(1, 1)]
+
+    lesson = learnt(*runs)
+
+    rules = tuple(one.proposal.rule for one in lesson.learnt)
+    assert {rule.word for rule in rules} == {"count", "optional"}
+    for seen in (*runs, run(3, 1)):
+        assert not compare(runs[0].table(), seen.table(), options=DiffOptions(rules=rules))
+
+
+def test_what_may_not_come_is_not_let_in_as_a_new_name_of_what_may_go():
+    def run(name):
+        return Tree("root", leaf("a"), *([leaf(name)] if name else []))
+
+    rules = tuple(one.proposal.rule for one in learnt(run("miss"), run(None), run("miss"), run(None)).learnt)
+
+    assert compare(run("miss").table(), run("other").table(), options=DiffOptions(rules=rules))

@@ -217,3 +217,14 @@ def test_arrows_in_the_names_of_spans_survive_ascii_signs():
     old, new = [span(1, "a → b", x=1)], [span(1, "a → b", x=2)]
 
     assert "a → b" in tree(compare(SpanTable(old), SpanTable(new)), ascii_only=True)
+
+
+def test_of_a_value_of_megabytes_the_part_that_differs_is_shown():
+    big = "é" * 2_000_000
+    old, new = (SpanTable([span(1, "a", body=f"{big} {end}")]) for end in ("old", "new"))
+    found = compare(old, new)
+
+    lines = tree(found).splitlines()
+
+    assert "old → …" in lines[2]
+    assert lines[2].endswith("new")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -135,4 +136,4 @@ def test_a_value_of_64_megabytes_is_compared_to_its_end_and_shown_cut():
     assert (edit.op, edit.key) == ("attr~", "body")
     assert edit.current.endswith("x2")
     assert len(diff.causes[0].message) < 200
-    assert 'x1" → ' in diff.causes[0].message
+    assert re.search(r"x1\W.*x2\b", diff.causes[0].message)

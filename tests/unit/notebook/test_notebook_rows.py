@@ -30,8 +30,8 @@ def current():
         [
             Span("t", "1", "top", start_ns=0, end_ns=8 * MS),
             Span("t", "2", "stays", "1", start_ns=2 * MS, end_ns=5 * MS),
-            # So unlike the one that is gone that it is no renamed one.
-            Span("t", "3", "comes", "1", "client", 6 * MS, 7 * MS, attributes={"new": True, "by": "me"}),
+            # Unlike the span that is gone in so much that it is no new name for it.
+            Span("t", "3", "comes", "1", "client", 6 * MS, 7 * MS, attributes={"new": True, "x": 1, "y": 2}),
         ]
     )
 

@@ -478,6 +478,12 @@ def test_tags_are_of_the_type_they_say():
     assert isinstance(values["f"], float)
 
 
+@pytest.mark.parametrize("kind", [{}, [], None, 5])
+def test_fuzz_a_tag_whose_type_is_no_word_keeps_its_value(kind):
+    """A type that is an object was an error of the program instead of an attribute."""
+    assert read(jaeger(jspan(tags=[tag("k", "5", kind)])))[0].attributes == [{"k": "5"}]
+
+
 def test_of_a_tag_given_twice_the_last_counts_and_it_is_said():
     table, report = read(jaeger(jspan(tags=[tag("k", "a"), tag("k", "b")])))
 
@@ -958,6 +964,19 @@ def test_two_different_spans_with_one_id_are_named_both_and_make_a_diff_unreliab
     assert report.conflicts == 1
     assert any("`b` and `a`" in finding.message for finding in report.diagnostics)
     assert "one id for `b` and `a`" in report.unreliable
+
+
+def test_one_id_in_two_services_is_a_collision_too():
+    _, report = read([flat(1, service="a", endTimeUnixNano=5), flat(1, service="b", endTimeUnixNano=6)])
+
+    assert report.collisions == [("n1 b unspecified", "n1 a unspecified")]
+
+
+def test_two_versions_of_one_span_are_no_collision():
+    _, report = read([flat(1, endTimeUnixNano=5), flat(1, endTimeUnixNano=6)])
+
+    assert (report.conflicts, report.collisions) == (1, [])
+    assert report.unreliable == ""
 
 
 def test_a_circle_of_parents_is_cut_and_said():

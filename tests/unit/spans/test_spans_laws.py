@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+from dataclasses import replace
 
 import hypothesis.strategies as st
 import pytest
@@ -214,8 +215,10 @@ def test_the_digest_is_the_same_in_other_processes_with_other_hash_seeds(tmp_pat
     code = (
         "import sys;"
         "from clnrm_nb.spans.loaders import load;"
-        "from clnrm_nb.spans.canonical import trace_digest;"
-        "print(trace_digest(load(sys.argv[1])[0]))"
+        "from clnrm_nb.baseline.difference import read;"
+        "from clnrm_nb.spans.canonical import canonical_bytes, trace_digest;"
+        "table = load(sys.argv[1])[0];"
+        "print(trace_digest(table), read(table).digest, canonical_bytes(table).hex())"
     )
     table = SpanTable(
         Span(
@@ -223,7 +226,15 @@ def test_the_digest_is_the_same_in_other_processes_with_other_hash_seeds(tmp_pat
             f"{i:016x}",
             f"n{i % 3}",
             f"{i // 2:016x}" if i > 1 else None,
-            attributes={"b": i % 5, "a": [i % 2]},
+            attributes={
+                "b": i % 5,
+                "a": [i % 2, {"z": math.nan, "y": -0.0}],
+                "raw": bytes([i]),
+                "big": 2**63 + i,
+            },
+            events=tuple(Event(name, None, {"k": i % 2, "é": None}) for name in ("x", "y")),
+            links=(Link("a" * 32, f"{i % 7 + 1:016x}", {"why": True}), Link("f" * 32, "e" * 16, {})),
+            resource=Resource({"service.name": f"s{i % 2}", "b": 1, "a": "2"}),
         )
         for i in range(1, 40)
     )
@@ -241,7 +252,8 @@ def test_the_digest_is_the_same_in_other_processes_with_other_hash_seeds(tmp_pat
         for seed in ("0", "1", "4242")
     }
 
-    assert digests == {trace_digest(table)}
+    digest = trace_digest(table)
+    assert digests == {f"{digest} {digest} {canonical_bytes(table).hex()}"}
 
 
 # ----------------------------------------------------------------------------------------------- identity
@@ -261,6 +273,36 @@ def test_repeats_in_any_order_and_any_batches_leave_each_span_once(table, rng, n
     assert by_id(collected) == by_id(table)
     assert identities.n_repeats == len(table)
     assert identities.conflicts == []
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ({"end_ns": 9}, ("call", "call")),
+        ({"attributes": {"n": 2}}, ("call", "call")),
+        ({"name": "else"}, ("else", "call")),
+        ({"kind": "server"}, ("call unknown_service server", "call unknown_service internal")),
+        ({"scope": Scope("lib")}, ("call unknown_service lib internal", "call unknown_service internal")),
+        (
+            {"resource": Resource({"service.name": "shop"})},
+            ("call shop internal", "call unknown_service internal"),
+        ),
+    ],
+    ids=["end", "attribute", "name", "kind", "scope", "service"],
+)
+def test_one_id_for_two_spans_is_told_with_what_tells_them_apart(other, told):
+    """Only where the labels differ are they two spans; else one was sent twice, and grew."""
+    one = Span("a" * 32, "b" * 16, "call", end_ns=1)
+    versions = [one, replace(one, **{"end_ns": 2, **other})]
+
+    for order in (versions, versions[::-1]):
+        table = SpanTable()
+        identities = Identities(table)
+        for version in order:
+            identities.add(SpanTable([version]))
+
+        assert table.spans() == [versions[1]]
+        assert identities.conflicts == [told]
 
 
 @law
