@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
+from itertools import product
 from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.diff.model import COSTS
@@ -23,8 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Component", "components", "conflicts"]
 
-_MAX_GROUP: Final = 64
-"""Conflicted spans of one label, or below one parent, that are compared with each other."""
+_MAX_PAIRS: Final = 4096
+"""Of a group of conflicted spans, such as those of one label, no more pairs are looked at."""
+
+_SETTLED: Final = COSTS["rename"] * COST
+"""A pair that stays in place for no more gains nothing from another such pair elsewhere.
+
+To exchange partners would cost each a move or a rename at least, to part any span four and more.
+"""
 
 _MAX_CHILDREN: Final = 64
 _LEVELS_UP: Final = 2
@@ -33,6 +40,26 @@ _JOINED: Final = 2 * COST
 _ALONE: Final = COSTS["insert"] * COST + _JOINED
 _ADJACENT: Final = 4 * COST
 """What deciding a span together with its parent may gain."""
+
+
+class _Group:
+    """Conflicted spans that have something in common, by side, settled ones apart."""
+
+    def __init__(self) -> None:
+        self._open: tuple[list[int], list[int]] = ([], [])
+        self._settled: tuple[list[int], list[int]] = ([], [])
+
+    def side(self, is_b: bool, is_settled: bool) -> list[int]:  # noqa: FBT001  # indices by another name
+        return (self._settled if is_settled else self._open)[is_b]
+
+    def pairs(self, *, with_settled: bool) -> Iterator[tuple[int, int]]:
+        """Pairs over both sides; those of two settled spans only where they are asked for."""
+        (here, there), (settled, settled_b) = self._open, self._settled
+        if len(here) * (len(there) + len(settled_b)) + len(settled) * len(there) <= _MAX_PAIRS:
+            yield from product(here, [*there, *settled_b])
+            yield from product(settled, there)
+        if with_settled and len(settled) * len(settled_b) <= _MAX_PAIRS:
+            yield from product(settled, settled_b)
 
 
 class Conflicts:
@@ -45,6 +72,8 @@ class Conflicts:
         self.matching, self.prices = matching, prices
         self.first_b = matching.a.n + 1
         self.atom_of: dict[int, int] = {}
+        self.settled: set[int] = set()
+        """Spans of pairs that stay in place for little."""
         self.near: dict[int, dict[int, int]] = {}
         """For each atom those near it, and how much may be gained by deciding them together."""
         self._cost: dict[int, int] = {}
@@ -63,6 +92,9 @@ class Conflicts:
                 spots += [i, self.first_b + j]
                 cost = self.prices.pair(i, j) + _MOVE * ((i, j) in moves)
                 self._cost[i] = self._cost[self.first_b + j] = cost
+                is_kept = forth[a.parent[i]] == b.parent[j] and not self.prices.changes(i, j)
+                if is_kept and cost < _SETTLED + COST:
+                    self.settled |= {i, self.first_b + j}
         for j in unpaired(back):
             spots.append(self.first_b + j)
             self._cost[self.first_b + j] = _ALONE if back[b.parent[j]] >= 0 else _JOINED
@@ -101,27 +133,29 @@ class Conflicts:
     def _relate(self) -> None:
         """Which atoms are near each other."""
         self.near = {atom: {} for atom in self.atom_of.values()}
-        groups: dict[tuple[object, ...], tuple[list[int], list[int]]] = {}
+        groups: dict[tuple[object, ...], _Group] = {}
         a, b, back = self.matching.a, self.matching.b, self.matching.back
         for spot in self.atom_of:
-            is_b = spot >= self.first_b
+            is_b, is_settled = spot >= self.first_b, spot in self.settled
             tree, own_spot = (b, spot - self.first_b) if is_b else (a, spot)
             above = tree.parent[own_spot]
-            self._bring_near(spot, above + self.first_b * is_b, _ADJACENT)
-            group_above = back[above] if is_b else above
-            keys: list[tuple[object, ...]] = [("label", tree.label[own_spot])]
+            spot_above = above + self.first_b * is_b
+            if not (is_settled and spot_above in self.settled):
+                self._bring_near(spot, spot_above, _ADJACENT)
+            label, group_above = ("label", tree.label[own_spot]), back[above] if is_b else above
+            keys: list[tuple[object, ...]] = [label]
             if group_above >= 0:
                 keys.append(("below", group_above))
+            if is_settled:
+                keys.append(("settled", label, group_above))
             said = self.prices.contents.of(tree.own[own_spot])
             if said.attributes:
                 keys.append(("says", *sorted(said.attributes.items())))
             for key in keys:
-                groups.setdefault(key, ([], []))[is_b].append(own_spot)
-        for here, there in groups.values():
-            if len(here) <= _MAX_GROUP and len(there) <= _MAX_GROUP:
-                for i in here:
-                    for j in there:
-                        self._bring_near(i, self.first_b + j, self._gain(i, j))
+                groups.setdefault(key, _Group()).side(is_b, is_settled).append(own_spot)
+        for key, group in groups.items():
+            for i, j in group.pairs(with_settled=key[0] == "settled"):
+                self._bring_near(i, self.first_b + j, self._gain(i, j))
 
     def _bring_near(self, one: int, other: int, gain: int) -> None:
         mine, theirs = self.atom_of.get(one), self.atom_of.get(other)
@@ -132,8 +166,11 @@ class Conflicts:
     def _gain(self, i: int, j: int) -> int:
         """How much less two spans cost as a pair than they both do now."""
         a, b, forth = self.matching.a, self.matching.b, self.matching.forth
-        cost = self.prices.pair(i, j) + _MOVE * (forth[a.parent[i]] != b.parent[j])
-        return self._cost[i] + self._cost[self.first_b + j] - cost
+        cost = _MOVE * (forth[a.parent[i]] != b.parent[j])
+        now = self._cost[i] + self._cost[self.first_b + j]
+        # How alike two spans are takes longest to know; it decides only where the rest is equal.
+        least = self.prices.contents.edits(a.own[i], b.own[j])[0] * COST
+        return now - cost - self.prices.pair(i, j) if cost + least <= now else -1
 
 
 @dataclass(slots=True)
@@ -149,6 +186,18 @@ class Component:
     def n_spans(self) -> int:
         """Of both sides."""
         return sum(len(self.members[atom]) for atom in self.atoms)
+
+    @property
+    def spans(self) -> tuple[list[int], list[int]]:
+        """Those of the first and of the second side."""
+        return self._split(self.atoms)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is one pair that nothing could make cheaper."""
+        return len(self.atoms) == 1 and all(
+            spot in self.conflicts.settled for spot in self.members[self.atoms[0]]
+        )
 
     def is_small(self, limit: int) -> bool:
         """Whether no side has more spans than `limit`."""

@@ -73,6 +73,10 @@ class _Repair:
         self._explain()
 
     def _component(self, component: Component) -> None:
+        if component.is_settled:
+            here, there = self._mates(*component.spans)
+            self._prove(here, there)
+            return
         if component.is_small(MAX_SPANS):
             proved = True
             for spans in component.surroundings(component.atoms, MAX_SPANS):
