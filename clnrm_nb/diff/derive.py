@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["derive"]
 
 
-_PROVED: Final = "; proved to cost the least"
+_PROVED: Final = "; proved minimal"
 
 
 def derive(

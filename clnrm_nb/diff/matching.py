@@ -58,7 +58,7 @@ class Matching:
         self.why: dict[int, Why] = {}
         self.queue: deque[tuple[int, int]] = deque()
         self.proved: tuple[set[int], set[int]] = (set(), set())
-        """Spans of both sides whose edits are proved to cost the least."""
+        """Spans of both sides whose edits are proved minimal."""
         self.forth[a.n], self.back[b.n] = b.n, a.n
         self.queue.append((a.n, b.n))
 

@@ -16,7 +16,6 @@ import json
 import math
 import random
 import re
-import resource
 import sys
 import time
 from collections import Counter
@@ -315,7 +314,8 @@ def main() -> int:
                 f"--seed {arguments.seed} --first {number} --inputs 1: {law}\n  {form} {content[:300]!r}",
                 flush=True,
             )
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    # Not ru_maxrss: that begins with what the process had that started this one.
+    peak_mb = int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) // 1024
     print(", ".join(f"{form} {count}" for form, count in sorted(seen.items())))
     print(
         f"{arguments.inputs} inputs of seed {arguments.seed}, {broken} break a law; slowest {slowest[0]:.2f} s:"

@@ -155,7 +155,7 @@ def test_edits_of_a_small_trace_say_that_they_are_proved(size):
 
     (edit,) = compare(SpanTable(before), SpanTable(after)).counted
 
-    assert edit.reason.endswith("; proved to cost the least")
+    assert edit.reason.endswith("; proved minimal")
 
 
 def test_conflicted_spans_of_a_large_trace_say_that_they_are_proved():
