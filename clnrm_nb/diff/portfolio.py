@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.diff.anchors import anchor_spans, anchor_subtrees, vote_containers
+from clnrm_nb.diff.least import is_least
 from clnrm_nb.diff.matching import Matching, subtree_cost
 from clnrm_nb.diff.model import COSTS
 from clnrm_nb.diff.moves import pair_between, pair_moves
@@ -51,24 +52,12 @@ def match(a: Tree, b: Tree, prices: Prices, *, repaired: bool = True) -> Matchin
             # One item that a pass finds is not bettered by another one's.
             break
     assert best is not None
-    if least // COST <= _LEAST_COST:
-        _prove_contents(best)
+    if is_least(best, least):
+        best.proved[0].update(range(a.n + 1))
+        best.proved[1].update(range(b.n + 1))
     elif repaired:
         repair(best, prices)
     return best
-
-
-_LEAST_COST: Final = min(COSTS.values())
-"""No difference costs less: a script of this cost needs no search to be proved the shortest."""
-
-
-def _prove_contents(matching: Matching) -> None:
-    """The one edit there is, which is of a content, is the least."""
-    own, own_b = matching.a.own, matching.b.own
-    for i, j in enumerate(matching.forth):
-        if j >= 0 and own[i] != own_b[j]:
-            matching.proved[0].add(i)
-            matching.proved[1].add(j)
 
 
 def _passes(a: Tree, b: Tree, contents: Contents) -> Iterator[Matching]:
