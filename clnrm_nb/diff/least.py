@@ -43,7 +43,7 @@ def is_least(matching: Matching, price: int) -> bool:
     if a.n != b.n:
         return True
     is_content = any(j >= 0 and a.own[i] != b.own[j] for i, j in enumerate(matching.forth[:-1]))
-    return cost <= COSTS["rename"] if is_content else not _have_one_outline(a, b)
+    return is_content or not _have_one_outline(a, b)
 
 
 def _have_one_outline(*trees: Tree) -> bool:
