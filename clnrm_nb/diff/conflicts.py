@@ -7,6 +7,7 @@ make up a component.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from itertools import product
@@ -32,6 +33,15 @@ _SETTLED: Final = COSTS["rename"] * COST
 
 To exchange partners would cost each a move or a rename at least, to part any span four and more.
 """
+
+_LARGE: Final = 128
+"""An atom of more spans on a side, such as a large subtree that came, is no part of any window.
+
+So its spans are not related to others: that would be most of the work, and of no use.
+"""
+
+_MAX_LOOKED_AT: Final = 256
+"""For one window no more atoms are tried."""
 
 _MAX_CHILDREN: Final = 64
 _LEVELS_UP: Final = 2
@@ -72,6 +82,8 @@ class Conflicts:
         self.matching, self.prices = matching, prices
         self.first_b = matching.a.n + 1
         self.atom_of: dict[int, int] = {}
+        self.is_partial = False
+        """Whether large atoms are left out: what is small may then be decided, but not proved."""
         self.settled: set[int] = set()
         """Spans of pairs that stay in place for little."""
         self.near: dict[int, dict[int, int]] = {}
@@ -109,6 +121,26 @@ class Conflicts:
                 self._join(spot, self.first_b + b.parent[spot - self.first_b])
         self._join_copies()
         self.atom_of = {spot: self._root(spot) for spot in spots}
+        self._leave_out_large()
+
+    def _leave_out_large(self) -> None:
+        n_here, n_there = Counter[int](), Counter[int]()
+        for spot, atom in self.atom_of.items():
+            (n_here if spot < self.first_b else n_there)[atom] += 1
+        large = {atom for counts in (n_here, n_there) for atom, n in counts.items() if n > _LARGE}
+        if not large:
+            return
+        self.is_partial = True
+        a, b, forth, back = self.matching.a, self.matching.b, self.matching.forth, self.matching.back
+        for spot, atom in self.atom_of.items():
+            if atom in large:
+                # A pair right above a large subtree is not settled without it.
+                if spot < self.first_b:
+                    above, mate = a.parent[spot], forth[a.parent[spot]]
+                else:
+                    above, mate = back[b.parent[spot - self.first_b]], b.parent[spot - self.first_b]
+                self.settled -= {above, self.first_b + mate}
+        self.atom_of = {spot: atom for spot, atom in self.atom_of.items() if atom not in large}
 
     def _join_copies(self) -> None:
         """Unpaired copies of one subtree below one parent are counted together."""
@@ -181,11 +213,12 @@ class Component:
     atoms: list[int]
     members: dict[int, list[int]]
     """The spans of each atom, as the conflicts number them."""
+    counts: dict[int, tuple[int, int]]
+    """How many of them are of the first and of the second side."""
 
-    @property
-    def n_spans(self) -> int:
-        """Of both sides."""
-        return sum(len(self.members[atom]) for atom in self.atoms)
+    def n_spans(self, limit: int) -> int:
+        """Of both sides, in atoms that have no more than `limit` a side."""
+        return sum(sum(self.counts[atom]) for atom in self.atoms if max(self.counts[atom]) <= limit)
 
     @property
     def spans(self) -> tuple[list[int], list[int]]:
@@ -219,31 +252,34 @@ class Component:
 
     def windows(self, limit: int) -> Iterator[list[int]]:
         """Overlapping groups of atoms: each with those that promise most, as many as fit."""
-        near = self.conflicts.near
+        near, counts = self.conflicts.near, self.counts
         seen: set[tuple[int, ...]] = set()
         for atom in self.atoms:
+            n_here, n_there = counts[atom]
+            if n_here > limit or n_there > limit:
+                continue
             chosen, left = {atom}, [(-gain, other) for other, gain in near[atom].items()]
             heapify(left)
-            while left:
+            looked_at = 0
+            while left and looked_at < _MAX_LOOKED_AT and min(n_here, n_there) < limit:
                 _, other = heappop(left)
-                if other not in chosen and self._fits([*chosen, other], limit):
+                looked_at += 1
+                more, more_b = counts[other]
+                if other not in chosen and n_here + more <= limit and n_there + more_b <= limit:
                     chosen.add(other)
+                    n_here, n_there = n_here + more, n_there + more_b
                     for another, gain in near[other].items():
                         heappush(left, (-gain, another))
             window = tuple(sorted(chosen))
-            if window not in seen and self._fits(window, limit):
+            if window not in seen:
                 seen.add(window)
                 yield list(window)
 
     def _fits(self, atoms: Iterable[int], limit: int) -> bool:
-        first_b, members = self.conflicts.first_b, self.members
         n_here = n_there = 0
         for atom in atoms:
-            for spot in members[atom]:
-                if spot < first_b:
-                    n_here += 1
-                else:
-                    n_there += 1
+            more, more_b = self.counts[atom]
+            n_here, n_there = n_here + more, n_there + more_b
         return n_here <= limit and n_there <= limit
 
     def _split(self, atoms: Iterable[int]) -> tuple[list[int], list[int]]:
@@ -294,6 +330,10 @@ def components(found: Conflicts) -> list[Component]:
     members: dict[int, list[int]] = {}
     for spot in sorted(found.atom_of):
         members.setdefault(found.atom_of[spot], []).append(spot)
+    counts = {
+        atom: (sum(spot < found.first_b for spot in spots), sum(spot >= found.first_b for spot in spots))
+        for atom, spots in members.items()
+    }
     seen: set[int] = set()
     made: list[Component] = []
     for atom in sorted(members):
@@ -305,5 +345,5 @@ def components(found: Conflicts) -> list[Component]:
             fresh = sorted(found.near[one].keys() - seen)
             seen.update(fresh)
             atoms.extend(fresh)
-        made.append(Component(found, sorted(atoms), members))
+        made.append(Component(found, sorted(atoms), members, counts))
     return made

@@ -63,25 +63,36 @@ class Window:
     """Unpaired spans that stay so, and hang together with the window's."""
 
 
-def window_of(matching: Matching, here: Sequence[int], there: Sequence[int]) -> Window:
-    """The window of some spans; partners of `here` are in `there` and the other way round."""
+def window_of(
+    matching: Matching, here: Sequence[int], there: Sequence[int], most_around: int
+) -> Window | None:
+    """The window of some spans; partners of `here` are in `there` and the other way round.
+
+    Returns
+    -------
+    Window or None
+        None where its price hangs on more spans around it than `most_around`.
+    """
     a, b = matching.a, matching.b
     window = Window(sorted(here), sorted(there))
-    edge, lonely = _around(a, matching.forth, window.here)
-    edge_b, lonely_b = _around(b, matching.back, window.there)
+    edge, lonely = _around(a, matching.forth, window.here, most_around)
+    edge_b, lonely_b = _around(b, matching.back, window.there, most_around)
     pairs = {(i, matching.forth[i]) for i in edge} | {(matching.back[j], j) for j in edge_b}
     window.edge = sorted(pairs)
     window.alone = sorted(lonely), sorted(lonely_b)
-    return window
+    return window if len(pairs) + len(lonely) + len(lonely_b) <= most_around else None
 
 
-def _around(tree: Tree, mates: Sequence[int], free: Sequence[int]) -> tuple[set[int], set[int]]:
-    """Paired spans right below those that are free or unpaired, and the unpaired ones that are not free."""
+def _around(tree: Tree, mates: Sequence[int], free: Sequence[int], most: int) -> tuple[set[int], set[int]]:
+    """Paired spans right below those that are free or unpaired, and the unpaired ones that are not free.
+
+    Not all of them where they are more than `most`.
+    """
     inside = set(free)
     edge: set[int] = set()
     lonely: set[int] = set()
     todo = list(free)
-    while todo:
+    while todo and len(edge) + len(lonely) <= most:
         spot = todo.pop()
         above = tree.parent[spot]
         if above >= 0 and above not in inside and above not in lonely and mates[above] < 0:

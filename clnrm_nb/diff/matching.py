@@ -57,6 +57,8 @@ class Matching:
         self.back = [-1] * (b.n + 1)
         self.why: dict[int, Why] = {}
         self.queue: deque[tuple[int, int]] = deque()
+        self.made: list[int] = []
+        """Spans of `a` in the order in which they were paired, for who tries something out."""
         self.proved: tuple[set[int], set[int]] = (set(), set())
         """Spans of both sides whose edits are proved minimal."""
         self.forth[a.n], self.back[b.n] = b.n, a.n
@@ -73,6 +75,7 @@ class Matching:
         """Two spans are one; their children are looked at later."""
         self.forth[i], self.back[j] = j, i
         self.why[i] = why
+        self.made.append(i)
         self.queue.append((i, j))
 
     def unpair(self, i: int) -> None:
@@ -88,12 +91,14 @@ class Matching:
             here, there = range(i, i + a.size[i]), range(j, j + b.size[j])
             self.forth[here.start : here.stop], self.back[there.start : there.stop] = there, here
             self.why.update(dict.fromkeys(here, why))
+            self.made.extend(here)
             return
         todo = [(i, j)]
         while todo:
             one, other = todo.pop()
             self.forth[one], self.back[other] = other, one
             self.why[one] = why
+            self.made.append(one)
             mine, theirs = a.children[one], b.children[other]
             if len(mine) == 1:
                 todo.append((mine[0], theirs[0]))
@@ -115,19 +120,12 @@ class Matching:
         """Whether nothing in the subtree of a span of `b` is paired."""
         return max(self.back[j : j + self.b.size[j]]) < 0
 
-    def above(self, i: int) -> int:
-        """Nearest paired span above a span of `a`."""
-        i = self.a.parent[i]
-        while self.forth[i] < 0:
-            i = self.a.parent[i]
-        return i
+    def nearest(self) -> tuple[Callable[[int], int], Callable[[int], int]]:
+        """Nearest paired spans above those of `a` and of `b`, true until another pair is made.
 
-    def above_b(self, j: int) -> int:
-        """Nearest paired span above a span of `b`."""
-        j = self.b.parent[j]
-        while self.back[j] < 0:
-            j = self.b.parent[j]
-        return j
+        Below a large unpaired subtree every way up is long; no part of one is walked twice.
+        """
+        return _nearest(self.a, self.forth), _nearest(self.b, self.back)
 
     def estimate(self, i: int, j: int) -> int:
         """About what pairing two spans costs, their children included."""
@@ -212,6 +210,22 @@ class Matching:
 
     def _apart(self, i: int, j: int) -> int:
         return subtree_cost(self.a.size[i]) + subtree_cost(self.b.size[j])
+
+
+def _nearest(tree: Tree, mates: Sequence[int]) -> Callable[[int], int]:
+    parent, known = tree.parent, dict[int, int]()
+
+    def nearest(spot: int) -> int:
+        way = [spot]
+        above = parent[spot]
+        while mates[above] < 0 and above not in known:
+            way.append(above)
+            above = parent[above]
+        found = above if mates[above] >= 0 else known[above]
+        known.update(dict.fromkeys(way, found))
+        return found
+
+    return nearest
 
 
 def _n_common(column: list[int], mine: Sequence[int], column_b: list[int], theirs: Sequence[int]) -> int:

@@ -16,7 +16,7 @@ from clnrm_nb.diff.rounds import drain
 from clnrm_nb.diff.structure import unpaired
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = ["pair_between", "pair_moves"]
 
@@ -27,8 +27,10 @@ _MIN_OVERLAP: Final = PER_MILLE // 2
 def pair_moves(matching: Matching) -> None:
     """Pair leftover subtrees anywhere, by equality, then by shape."""
     a, b = matching.a, matching.b
+    # Equal subtrees are paired whole, so what is above the others stays the same.
+    nearest = matching.nearest()
     for here, there in _leftovers(matching, a.full, b.full):
-        for i, j in _nearest(matching, here, there):
+        for i, j in _nearest(matching, here, there, nearest):
             if matching.free(i) and matching.free_b(j):
                 matching.pair_equal(i, j, Why("moved"))
     for here, there in _leftovers(matching, a.shape, b.shape):
@@ -39,17 +41,21 @@ def pair_moves(matching: Matching) -> None:
 def pair_between(matching: Matching) -> None:
     """Pair leftovers of one label below the same paired span, whatever came or went between them."""
     a, b = matching.a, matching.b
+    above, above_b = matching.nearest()
     for here, there in _leftovers(matching, a.label, b.label):
         groups: dict[int, tuple[list[int], list[int]]] = {}
         for i in here:
-            groups.setdefault(matching.forth[matching.above(i)], ([], []))[0].append(i)
+            groups.setdefault(matching.forth[above(i)], ([], []))[0].append(i)
         for j in there:
-            group = groups.get(matching.above_b(j))
+            group = groups.get(above_b(j))
             if group:
                 group[1].append(j)
+        n_pairs = len(matching.queue)
         for mine, theirs in groups.values():
             if theirs:
                 _pair_close(matching, mine, theirs, "moved by label", COSTS["wrap"])
+        if len(matching.queue) > n_pairs:
+            above, above_b = matching.nearest()
     drain(matching)
 
 
@@ -70,19 +76,25 @@ def _leftovers(
     return sorted(groups, key=lambda group: (-size[group[0][0]], group[0][0]))
 
 
-def _nearest(matching: Matching, here: Sequence[int], there: Sequence[int]) -> list[tuple[int, int]]:
+def _nearest(
+    matching: Matching,
+    here: Sequence[int],
+    there: Sequence[int],
+    nearest: tuple[Callable[[int], int], Callable[[int], int]],
+) -> list[tuple[int, int]]:
     """Pairs of two groups of equal subtrees: below the same paired span first, then in start order."""
     here = [i for i in here if matching.forth[i] < 0]
     there = [j for j in there if matching.back[j] < 0]
     if len(here) == len(there) == 1:
         return [(here[0], there[0])]
+    above, above_b = nearest
     by_above: dict[int, list[int]] = {}
     for j in sorted(there, key=matching.b.start.__getitem__, reverse=True):
-        by_above.setdefault(matching.above_b(j), []).append(j)
+        by_above.setdefault(above_b(j), []).append(j)
     pairs: list[tuple[int, int]] = []
     rest: list[int] = []
     for i in sorted(here, key=matching.a.start.__getitem__):
-        near = by_above.get(matching.forth[matching.above(i)])
+        near = by_above.get(matching.forth[above(i)])
         if near:
             pairs.append((i, near.pop()))
         else:

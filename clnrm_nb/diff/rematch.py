@@ -31,6 +31,8 @@ _MAX_SIZE: Final = 96
 
 _MAX_GROUP: Final = 12
 _TRIALS_PER_SPAN: Final = 4
+_MAX_AROUND: Final = 1024
+"""Subtrees whose price hangs on more spans around them are left as they are."""
 
 
 def rematch(matching: Matching, prices: Prices, shared: SharedPrice, found: Conflicts) -> None:
@@ -68,10 +70,11 @@ def _candidates(matching: Matching, found: Conflicts) -> list[tuple[int, int]]:
         if forth[i] < 0 <= above:
             groups.setdefault((-1, a.label[i]), ([], []))[0].append(i)
     # A pair whose labels differ may be wrong as a whole.
+    is_dirty = set(dirty)
     for i, j in ((i, forth[i]) for i in dirty if forth[i] >= 0 and a.label[i] != b.label[forth[i]]):
         groups.setdefault((forth[a.parent[i]], b.label[j]), ([], []))[0].append(i)
-        for other in dirty:
-            if a.parent[other] == a.parent[i] and other != i:
+        for other in sorted(a.children[a.parent[i]]):
+            if other in is_dirty and other != i:
                 groups.setdefault((forth[a.parent[i]], b.label[j]), ([], []))[0].append(other)
     for j in dirty_b:
         above = b.parent[j] if back[b.parent[j]] >= 0 else -1
@@ -109,10 +112,13 @@ def _try(matching: Matching, prices: Prices, shared: SharedPrice, i: int, j: int
     here.update(back[spot] for spot in tuple(there) if back[spot] >= 0)
     there.update(forth[spot] for spot in tuple(here) if forth[spot] >= 0)
     here.update(back[spot] for spot in tuple(there) if back[spot] >= 0)
-    window = window_of(matching, sorted(here), sorted(there))
-    kept, kept_b = forth[:], back[:]
+    window = window_of(matching, sorted(here), sorted(there), _MAX_AROUND)
+    if window is None:
+        return
+    kept = [(spot, forth[spot]) for spot in window.here if forth[spot] >= 0]
+    matching.made.clear()
     why = {spot: matching.why[spot] for spot in window.here if spot in matching.why}
-    shared.add([(spot, forth[spot]) for spot in window.here if forth[spot] >= 0], -1)
+    shared.add(kept, -1)
     before = price_within(matching, prices, shared, window)
     _part(matching, window.here)
     matching.pair(i, j, Why("subtree", matching.scores(i, j, b.children[b.parent[j]][:_MAX_GROUP])))
@@ -125,10 +131,11 @@ def _try(matching: Matching, prices: Prices, shared: SharedPrice, i: int, j: int
             matching.queue.append((above, forth[above]))
     drain(matching)
     _pair_leftovers(matching, window)
-    if not _is_within(window, (forth, kept), (back, kept_b)) or (
-        price_within(matching, prices, shared, window) >= before
-    ):
-        forth[:], back[:] = kept, kept_b
+    is_within = here.issuperset(matching.made) and there.issuperset(forth[spot] for spot in matching.made)
+    if not is_within or price_within(matching, prices, shared, window) >= before:
+        _part(matching, matching.made)
+        for spot, mate in kept:
+            forth[spot], back[mate] = mate, spot
         matching.why.update(why)
     shared.add([(spot, forth[spot]) for spot in window.here if forth[spot] >= 0])
 
@@ -159,17 +166,6 @@ def _alike(
         if matching.back[j] < 0 and column_b[j] in groups:
             groups[column_b[j]][1].append(j)
     return [group for group in groups.values() if group[1]]
-
-
-def _is_within(window: Window, *columns: tuple[list[int], list[int]]) -> bool:
-    """Whether nobody outside a window has another partner than before."""
-    for spots, (mates, before) in zip((window.here, window.there), columns, strict=True):
-        now = mates[:]
-        for spot in spots:
-            now[spot] = before[spot]
-        if now != before:
-            return False
-    return True
 
 
 def _closed(tree: Tree, roots: Iterable[int]) -> set[int]:

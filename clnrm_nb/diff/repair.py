@@ -78,7 +78,7 @@ class _Repair:
             self._prove(here, there)
             return
         if component.is_small(MAX_SPANS):
-            proved = True
+            proved = not component.conflicts.is_partial
             for spans in component.surroundings(component.atoms, MAX_SPANS):
                 here, there = self._mates(*spans)
                 if len(here) <= MAX_SPANS and len(there) <= MAX_SPANS:
@@ -86,7 +86,7 @@ class _Repair:
             if proved:
                 self._prove(here, there)
             return
-        left = _STEPS_PER_SPAN * component.n_spans
+        left = _STEPS_PER_SPAN * component.n_spans(_WINDOW_SPANS)
         for window in component.windows(_WINDOW_SPANS):
             for spans in component.surroundings(window, _WINDOW_SPANS):
                 if left <= 0:
@@ -109,8 +109,8 @@ class _Repair:
         known = self._solved.get(self._key(here, there))
         if known is not None:
             return known, 1
-        window = window_of(self._matching, here, there)
-        if len(window.edge) + len(window.alone[0]) + len(window.alone[1]) > _MAX_AROUND:
+        window = window_of(self._matching, here, there, _MAX_AROUND)
+        if window is None:
             return False, 0
         proved, steps = solve(self._matching, self._prices, self._shared, window, max_steps, whole=whole)
         # Solved once, the same spans with the same partners need not be looked at again.

@@ -174,27 +174,21 @@ class _Lifting:
     def held(self, pairs: list[tuple[int, int]], lifted: _Lifted) -> list[tuple[int, int]]:
         """The pairs that are where they were, if the lifted spans are between."""
         (a, b), (gone, came), forth = self.trees, lifted, self.forth
+        tops, tops_b = _tops(a, gone), _tops(b, came)
         found: list[tuple[int, int]] = []
         for i, j in pairs:
             above, above_b = a.parent[i], b.parent[j]
-            while above in gone:
-                above = a.parent[above]
-            while above_b in came:
-                above_b = b.parent[above_b]
-            if forth[above] == above_b:
+            if forth[tops.get(above, above)] == tops_b.get(above_b, above_b):
                 found.append((i, j))
         return found
 
     def _carried(self, held: list[tuple[int, int]], lifted: _Lifted) -> tuple[dict[int, int], dict[int, int]]:
         """How many held pairs each lifted span carries."""
-        carried: tuple[dict[int, int], dict[int, int]] = ({}, {})
-        for pair in held:
-            for spot, tree, side, counts in zip(pair, self.trees, lifted, carried, strict=True):
-                above = tree.parent[spot]
-                while above in side:
-                    counts[above] = counts.get(above, 0) + 1
-                    above = tree.parent[above]
-        return carried
+        a, b = self.trees
+        return (
+            _counts_above(a, [i for i, _ in held], lifted[0]),
+            _counts_above(b, [j for _, j in held], lifted[1]),
+        )
 
     def settled(self) -> _Lifted:
         """From all chains take out the spans that are better inserted, until the others agree."""
@@ -239,6 +233,29 @@ class _Lifting:
                     above = tree.parent[spot]
                     cost += 2 + COSTS["insert"] * (mates[above] >= 0 or above in side)
         return cost
+
+
+def _counts_above(tree: Tree, spots: Iterable[int], lifted: set[int]) -> dict[int, int]:
+    """How many of the spans are below each lifted one, through lifted ones alone."""
+    parent, counts = tree.parent, dict[int, int]()
+    for spot in spots:
+        above = parent[spot]
+        if above in lifted:
+            counts[above] = counts.get(above, 0) + 1
+    for spot in sorted(lifted, reverse=True):
+        above = parent[spot]
+        if spot in counts and above in lifted:
+            counts[above] = counts.get(above, 0) + counts[spot]
+    return counts
+
+
+def _tops(tree: Tree, lifted: set[int]) -> dict[int, int]:
+    """For each lifted span the nearest one above it that is not; chains of them may be long."""
+    parent, tops = tree.parent, dict[int, int]()
+    for spot in sorted(lifted):
+        above = parent[spot]
+        tops[spot] = tops.get(above, above)
+    return tops
 
 
 def _chains(mates: Sequence[int], tree: Tree, spots: Sequence[int]) -> set[int]:
