@@ -34,7 +34,7 @@ _SETTLED: Final = COSTS["rename"] * COST
 To exchange partners would cost each a move or a rename at least, to part any span four and more.
 """
 
-_LARGE: Final = 128
+_LARGE: Final = 1024
 """An atom of more spans on a side, such as a large subtree that came, is no part of any window.
 
 So its spans are not related to others: that would be most of the work, and of no use.
