@@ -30,6 +30,9 @@ MAX_SPANS: Final = 12
 _MAX_STEPS: Final = 20_000
 """For one small component: nearly all take less than a tenth of it."""
 
+_ALL_STEPS: Final = 100_000
+"""For all of them together, so that many hard ones end as well; what is left then stays as it was found."""
+
 _WINDOW_SPANS: Final = 8
 _WINDOW_STEPS: Final = 400
 _STEPS_PER_SPAN: Final = 200
@@ -56,6 +59,7 @@ class _Repair:
         self._shared = SharedPrice(prices, matching.forth)
         self._before = matching.forth[:]
         self._solved: dict[tuple[tuple[int, ...], ...], bool] = {}
+        self._left = _ALL_STEPS
 
     def run(self) -> None:
         a, b = self._matching.a, self._matching.b
@@ -110,9 +114,11 @@ class _Repair:
         if known is not None:
             return known, 1
         window = window_of(self._matching, here, there, _MAX_AROUND)
-        if window is None:
+        if window is None or self._left <= 0:
             return False, 0
+        max_steps = min(max_steps, self._left)
         proved, steps = solve(self._matching, self._prices, self._shared, window, max_steps, whole=whole)
+        self._left -= steps
         # Solved once, the same spans with the same partners need not be looked at again.
         self._solved[self._key(here, there)] = proved
         return proved, steps
