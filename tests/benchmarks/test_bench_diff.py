@@ -199,6 +199,8 @@ def real_bases() -> dict[str, Spans]:
 
 
 def real_traces(n: int) -> None:
+    if not real_bases():
+        pytest.skip("no real traces here: neither the corpus (set CLNRM_CORPUS) nor recordings")
     tasks = [
         (name, edit, seed) for name in real_bases() for edit in ("noise only", *EDITS) for seed in range(n)
     ]
