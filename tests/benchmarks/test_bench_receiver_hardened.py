@@ -147,9 +147,10 @@ def test_a_bomb_of_a_gibibyte_is_refused_at_once_in_every_encoding():
             f"{PEER_BOMB_MIB} MiB: {peer_s * 1e3:.0f} ms, {peer_mb:.0f} MB",
             end="",
         )
-    print()
+    most_s = GOAL_BOMB_S * slowness(time.perf_counter)
+    print(f"\ngoal {GOAL_BOMB_S * 1e3:.0f} ms, {most_s * 1e3:.0f} on this machine now")
     for took_s, grown_mb in figures.values():
-        assert took_s <= GOAL_BOMB_S
+        assert took_s <= most_s
         assert grown_mb <= GOAL_BOMB_MB
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TypeVar
 
 import orjson
@@ -70,15 +70,6 @@ def undisturbed(measure: Callable[[], Found], holds: Callable[[Found], bool]) ->
     """
     for _ in range(ATTEMPTS):
         found = measure()
-        if holds(found):
-            break
-    return found
-
-
-async def aundisturbed(measure: Callable[[], Awaitable[Found]], holds: Callable[[Found], bool]) -> Found:
-    """`undisturbed` for what is awaited."""
-    for _ in range(ATTEMPTS):
-        found = await measure()
         if holds(found):
             break
     return found
