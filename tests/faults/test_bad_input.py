@@ -199,7 +199,8 @@ def test_after_fifty_interrupted_runs_nothing_is_left(project, engine, busybox_i
     codes = []
     for _ in range(50):
         run = subprocess.Popen(
-            [sys.executable, "-m", "clnrm_nb", "run", ".", "-j", "2", "--emit-events", "jsonl"],
+            # By force: once two runs got as far as a verdict, every other would be over before its interrupt.
+            [sys.executable, "-m", "clnrm_nb", "run", ".", "--force", "-j", "2", "--emit-events", "jsonl"],
             cwd=project,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
