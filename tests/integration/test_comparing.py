@@ -305,3 +305,27 @@ def test_a_stored_trace_of_a_failed_test_is_compared_and_not_accepted_as_if_it_h
         api.baseline_accept(ID)
     api.baseline_accept(ID, force=True)
     assert api.baseline_history(ID).raw["data"]["decisions"][-1]["run"] == failed_run
+
+
+def test_a_difference_of_a_test_that_was_not_run_again_stands_at_its_scenario(project):
+    accepted(project)
+    other = {"root": "other"}
+    ran = run(vars=other).diff.comparisons[0]
+
+    known = run(vars=other)
+
+    finding = known.diff.comparisons[0].diagnostics[0]
+    assert known.frame["cached"].any()
+    assert finding.line == ran.diagnostics[0].line > 1
+
+
+def test_a_decision_about_a_test_that_was_not_run_again_names_what_it_was_made_of(project):
+    accepted(project)
+    other = {"root": "other"}
+    for _ in range(2):
+        run(vars=other)
+
+    api.baseline_accept(ID)
+
+    log = [json.loads(path.read_text()) for path in (project / ".clnrm" / "baselines" / "log").iterdir()]
+    assert all(decision["source_hash"] and decision["vars_hash"] for decision in log)
