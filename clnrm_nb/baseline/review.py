@@ -396,7 +396,7 @@ class BaselineReview(RuleReview):
         review = self.reviews.get(undone.id)
         if review is None or undone.action not in ("accept", "reject"):
             return
-        if undone.run in (None, review.run):
+        if undone.run in (None, review.run) or undone.digest == review.digest:
             accepted = tuple(edit for edit in review.accepted if edit not in undone.edits)
             self.reviews.put(replace(review, state="pending", accepted=accepted))
 

@@ -103,6 +103,46 @@ def test_a_rejected_trace_is_rejected_when_it_comes_again(project):
     assert "CLN705" in again.diagnostics["code"].tolist()
 
 
+def test_a_rejection_that_is_taken_back_waits_for_a_decision_again_also_after_another_run(project):
+    accepted(project)
+    run(vars={"root": "other"})
+    api.baseline_reject(ID, message="lost its name")
+    again = run(vars={"root": "other"})
+
+    api.baseline_undo(ID)
+
+    assert f"`clnrm baseline undo '{ID}'`" in again.diff.comparisons[0].diagnostics[0].hint
+    assert api.review().frame["id"].tolist() == [ID]
+
+
+def test_a_rejected_trace_below_a_later_decision_can_be_accepted_after_all(project):
+    accepted(project)
+    run(vars={"root": "other"})
+    api.baseline_reject(ID)
+    run(vars={"root": "third"})
+    api.baseline_accept(ID)
+
+    again = run(vars={"root": "other"})
+
+    assert f"`clnrm baseline accept '{ID}'`" in again.diff.comparisons[0].diagnostics[0].hint
+    api.baseline_accept(ID)
+    assert run(vars={"root": "other"}).ok
+
+
+def test_a_list_of_what_waits_leaves_out_what_was_accepted_of_it(project):
+    accepted(project)
+    text = (project / FILE).read_text(encoding="utf-8")
+    (project / FILE).write_text(text.replace('"name": "reserve"', '"name": "reserve", "attributes": {"n": 1}'))
+    changed = run(vars={"root": "other"}).diff.frame
+    assert len(changed) == 2
+
+    api.baseline_accept(ID, edit=[changed["edit_id"][0]])
+
+    listed = api.review().frame
+    assert listed["edits"].tolist() == [1]
+    assert ";" not in listed["causes"][0]
+
+
 def test_a_decision_can_be_taken_back(project):
     file = accepted(project)
     first = file.read_bytes()
