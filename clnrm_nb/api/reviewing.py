@@ -147,6 +147,7 @@ class ReviewDesk:
         with self._review() as review:
             review.undo(review_id, by=self._by, message=self._message)
 
+
 def _state(edit: Edit, open_edits: set[str], made: set[str]) -> str | None:
     """Where one edit stands in a review; of what never counted, nothing."""
     if edit.counted:
@@ -183,13 +184,9 @@ def review(ids: Sequence[str] = (), *, context: Context | None = None, **options
         more = len(causes) - _CAUSES_LISTED
         named = [*causes[:_CAUSES_LISTED], *([f"{more} more"] if more > 0 else [])]
         rows.append([review_id, compared.status, len(open_edits), "; ".join(named)])
-    notes = (
-        [
-            "Decide with `clnrm review` at a terminal, `%clnrm review` in a notebook, or "
-            "`clnrm baseline accept` and `reject`."
-        ]
-        if rows
-        else ["Nothing waits for a decision."]
+    how = (
+        "Decide with `clnrm review` at a terminal, `%clnrm review` in a notebook, or "
+        "`clnrm baseline accept` and `reject`."
     )
     header = ("id", "difference", "edits", "causes")
     return Table(
@@ -198,6 +195,6 @@ def review(ids: Sequence[str] = (), *, context: Context | None = None, **options
         rows,
         command="review",
         exit_code=1 if rows else 0,
-        notes=notes,
+        notes=[how if rows else "Nothing waits for a decision."],
         dtypes={"edits": "Int64"},
     )

@@ -132,7 +132,9 @@ def test_a_rejected_trace_below_a_later_decision_can_be_accepted_after_all(proje
 def test_a_list_of_what_waits_leaves_out_what_was_accepted_of_it(project):
     accepted(project)
     text = (project / FILE).read_text(encoding="utf-8")
-    (project / FILE).write_text(text.replace('"name": "reserve"', '"name": "reserve", "attributes": {"n": 1}'))
+    (project / FILE).write_text(
+        text.replace('"name": "reserve"', '"name": "reserve", "attributes": {"n": 1}')
+    )
     changed = run(vars={"root": "other"}).diff.frame
     assert len(changed) == 2
 
