@@ -349,8 +349,18 @@ class _Run:
         if code == "CLN701":
             first = f"`clnrm run '{test_file}'`, then " if self.ci else "use "
             return f"{there}{first}`clnrm baseline accept '{baseline_id}'`"
+        if code == "CLN705":
+            run_it = f"`clnrm run --baseline '{test_file}'`, then " if self.ci else ""
+            return f"{there}{run_it}{self._amends(comparison)}"
         decide = f"`clnrm review '{baseline_id}'` decides what to keep"
         return f"{there}`clnrm diff '{test_file}'` shows it again, {decide}" if self.ci else decide
+
+    def _amends(self, comparison: Comparison) -> str:
+        """How a rejection that was wrong is taken back: it no longer waits in a review."""
+        last = self.log.standing(comparison.id)[-1]
+        if last.action == "reject" and last.digest == comparison.digest:
+            return f"`clnrm baseline undo '{comparison.id}'` takes the rejection back"
+        return f"`clnrm baseline accept '{comparison.id}'` accepts it after all"
 
     def _damaged(self, comparison: Comparison, error: ClnrmError) -> Comparison:
         finding = replace(error.diagnostic, test=comparison.test_id, scenario=comparison.scenario)

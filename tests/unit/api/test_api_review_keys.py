@@ -18,7 +18,7 @@ def test_a_key_that_both_have_is_explained_with_the_same_words():
     terminal, notebook = keys_of("terminal"), keys_of("notebook")
 
     assert {key: terminal[key] for key in "agArsupnm123?"} == {key: notebook[key] for key in "agArsupnm123?"}
-    assert set(terminal) ^ set(notebook) == set("ceq")
+    assert set(terminal) ^ set(notebook) == set("ceq ")
 
 
 def test_every_key_that_a_terminal_shows_does_something(tmp_path, monkeypatch, capsys):
