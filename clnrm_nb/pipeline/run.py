@@ -141,6 +141,7 @@ async def _carried_out(
                 state=state,
                 run_id=started.run_id,
                 at=dated(started.at),
+                rules=rules,
             )
         masker = masker_of(
             caching.tests.loaded, request.variables.environ or os.environ, caching.tests.secrets()

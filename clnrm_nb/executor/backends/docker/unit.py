@@ -382,7 +382,7 @@ class DockerUnit:
         return await asyncio.shield(self._teardown)
 
     def _removal_ended(self, teardown: asyncio.Task[list[Leftover]]) -> None:
-        """Leave to the next collection what an engine that is gone did not remove, whoever still waits for it."""
+        """Leave what an engine that is gone did not remove to the next collection, whoever still waits."""
         self._engine.removals.discard(teardown)
         if teardown.cancelled() or teardown.exception():
             give_up(self.id)
