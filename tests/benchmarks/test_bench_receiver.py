@@ -24,7 +24,7 @@ import pytest
 pytestmark = pytest.mark.bench
 
 ROUND_BATCHES = 24
-REPEATS = 9
+REPEATS = 5
 CONNECTIONS = 2
 SENDERS = 10
 GOAL_SPANS_PER_S = 20_000
