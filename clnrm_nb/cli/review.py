@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.api import Context
     from clnrm_nb.report.diffs import TraceDiff
+    from clnrm_nb.spans.table import SpanTable
 
 __all__ = ["TerminalReview", "review", "wants_review"]
 
@@ -219,12 +220,23 @@ class TerminalReview:
 
     def _picture(self, compared: TraceDiff, width: int) -> list[str]:
         (part,) = compared.comparisons
-        table = {"1": part.baseline, "2": part.current}.get(self._side)
-        of_one = SpanList(table if table is not None else (), attributes=True, events=True)
-        shown = compared if self._side == _BOTH_SIDES else of_one
-        text = render_report(shown, "human", color=self._color, emoji=self._emoji, width=width)
-        title = {"1": ["the baseline:"], "2": ["the run:"]}.get(self._side, [])
-        return [*title, *text.splitlines()]
+
+        def drawn(shown: TraceDiff | SpanList) -> list[str]:
+            emoji = self._emoji
+            return render_report(shown, "human", color=self._color, emoji=emoji, width=width).splitlines()
+
+        def side(title: str, table: SpanTable | None) -> list[str]:
+            if table is None:
+                return [f"{title}: there is none"]
+            return [f"{title}:", *drawn(SpanList(table, attributes=True, events=True))]
+
+        if self._side == "1":
+            return side("the baseline", part.baseline)
+        if self._side == "2":
+            return side("the run", part.current)
+        # What has nothing to be held against is looked at by itself.
+        alone = side("the run", part.current) if part.diff is None else []
+        return [*drawn(compared), *([""] if alone else []), *alone]
 
     def _cause_lines(self) -> list[str]:
         entries, marked = self._choices.entries, self._choices.place

@@ -315,3 +315,18 @@ def test_each_side_alone_shows_the_attributes_in_which_it_differs(project):
     assert picture(new).count("rows = 7") == 2
     assert "rows = " not in picture(old)
     assert " ms" not in picture(old)
+
+
+def test_a_trace_without_a_baseline_is_shown_before_it_is_accepted(project):
+    for file in (project / ".clnrm" / "baselines").glob("*.json"):
+        file.unlink()
+    run(vars={"root": "third"})
+
+    with Terminal("review") as terminal:
+        both = terminal.await_text("q quit")
+        terminal.press("1")
+        old = terminal.await_text("q quit")
+
+    assert "third" in both
+    assert "reserve" in both
+    assert "the baseline: there is none" in old
