@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from clnrm_nb.baseline.patterns import ABSENT, Words, counts, values
 from clnrm_nb.diff.rules import SELECTORS, Rule
 from clnrm_nb.diff.sentences import sentence
+from clnrm_nb.scenario.tolerance import KIND_KEY
 from clnrm_nb.spans.content import canonical_json
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def propose(edits: Sequence[Edit], diff: Diff, *, scenario: str | None = None) -
     Returns
     -------
     list of Proposal
-        At most three, narrowest first; none where no rule can say that, as for a ``kind``.
+        At most three, narrowest first; none where no rule can say that, as for another ``order``.
     """
     sites = sites_of(edits, diff, scenario=scenario)
     site = _joined(sites) if sites else None
@@ -228,6 +229,8 @@ def _sites(edit: Edit, names: _Names, scenario: str | None) -> list[Site]:
             for part in ("code", "message")
             if edit.baseline[part] != edit.current[part]
         ]
+    if edit.op == "kind":
+        return [Site("value", {**place, "key": KIND_KEY}, (edit.baseline, edit.current), KIND_KEY, reason)]
     return _structural_sites(edit, place, names, reason)
 
 
