@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from clnrm_nb.diff.content import PER_MILLE
 from clnrm_nb.diff.matching import similarity, subtree_cost
 from clnrm_nb.diff.model import COSTS, RunnerUp
-from clnrm_nb.diff.sentences import short_path
+from clnrm_nb.diff.sentences import short_path, shown
 from clnrm_nb.spans.content import parsed_json
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ class Alternatives:
             facts.append(_PROVED)
         # Of what a check found, or nobody counts, the check says why.
         if draft.counted and draft.op not in _CHECKED:
-            draft.reason = "; ".join(facts)
+            draft.reason = "; ".join(filter(None, facts))
 
     def _otherwise(self, draft: Draft) -> Iterator[str]:
         """What a span between would cost as one that came or went, and what it holds as moved."""
@@ -203,7 +203,7 @@ class Alternatives:
             self._best[spot] = self._found(*spot, is_copy=draft.op == "count")
         best = self._best[spot]
         if best is None:
-            return "no other candidate"
+            return "" if draft.op == "count" else "no other candidate"
         draft.runner_up, said = self._described(draft, *best)
         return said
 
@@ -296,7 +296,11 @@ class Alternatives:
         cost, path = self._cost(i, j), self._path(side, spot)
         is_free = self._mates[side][spot] < 0
         runner_up = RunnerUp(path, score / PER_MILLE, cost, is_free=is_free)
-        name = short_path(path, _PATH_CELLS)
+        a, b = self._trees
+        is_beside = self._pairing.forth[a.parent[i]] == b.parent[j]
+        name = (
+            shown(self._sides[side].name(spot), _PATH_CELLS) if is_beside else short_path(path, _PATH_CELLS)
+        )
         if draft.op not in _UNPAIRED:
             return runner_up, f"next best {name} {_share(score)}"
         said = f"nearest is {name}, score {_share(score)}"
