@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from clnrm_nb.api import Context
     from clnrm_nb.report.diffs import TraceDiff
-    from clnrm_nb.spans.table import SpanTable
 
 __all__ = ["TerminalReview", "review", "wants_review"]
 
@@ -225,18 +224,16 @@ class TerminalReview:
             emoji = self._emoji
             return render_report(shown, "human", color=self._color, emoji=emoji, width=width).splitlines()
 
-        def side(title: str, table: SpanTable | None) -> list[str]:
+        def alone(title: str) -> list[str]:
+            table = part.baseline if title == "the baseline" else part.current
             if table is None:
                 return [f"{title}: there is none"]
             return [f"{title}:", *drawn(SpanList(table, attributes=True, events=True))]
 
-        if self._side == "1":
-            return side("the baseline", part.baseline)
-        if self._side == "2":
-            return side("the run", part.current)
-        # What has nothing to be held against is looked at by itself.
-        alone = side("the run", part.current) if part.diff is None else []
-        return [*drawn(compared), *([""] if alone else []), *alone]
+        if self._side == _BOTH_SIDES:
+            # What has nothing to be held against is looked at by itself.
+            return drawn(compared) if part.diff is not None else [*drawn(compared), "", *alone("the run")]
+        return alone("the baseline" if self._side == "1" else "the run")
 
     def _cause_lines(self) -> list[str]:
         entries, marked = self._choices.entries, self._choices.place

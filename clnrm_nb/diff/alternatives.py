@@ -265,7 +265,7 @@ class Alternatives:
         parts = self._sides[0].interner.parts
         old, new = (parsed_json(parts[own].resource) for own in (one, other))
         keys = (old.keys() | new.keys()) - {"service.name"}
-        n_changed = sum(old.get(key, _NONE) != new.get(key, _NONE) for key in keys)
+        n_changed: int = sum(old.get(key, _NONE) != new.get(key, _NONE) for key in keys)
         return COSTS["resource~"] * n_changed
 
     def _below(self, side: int, spot: int, other: int) -> tuple[dict[int, list[int]], int]:
