@@ -164,6 +164,54 @@ def test_rules_of_the_scenario_file_hold_and_a_changed_one_needs_no_run_and_is_t
     assert "tolerance rule ids changed: template" in why
 
 
+def why(project):
+    """What `cache why` says of the last run, and of a run that would be made now."""
+    (found,) = api.cache_why(FILE, vars=CHANGED).raw["data"]["why"]
+    return found["last"], found["now"]
+
+
+def test_why_names_a_rule_beside_the_baselines_that_changed(project):
+    """It said that nothing the test depends on had changed.
+
+    And what was judged again could be judged again by every run after it: its old verdict was written back.
+    """
+    accept()
+    run(CHANGED)
+    rules = write_rules(project)
+    _, now = why(project)
+    run(CHANGED)
+    new, _ = why(project)
+    rules.write_text(RULES.replace("req-", "session-"))
+    run(CHANGED)
+    changed, _ = why(project)
+    rules.unlink()
+    run(CHANGED)
+    gone, _ = why(project)
+    run(CHANGED)
+    same, _ = why(project)
+
+    where = "(in baselines/rules.toml)"
+    assert {one["answer"] for one in (now, new, changed, gone)} == {"rejudge"}
+    assert f"tolerance rule ids is new {where}" in now["sentences"]
+    assert new["sentences"] == now["sentences"]
+    assert changed["sentences"] == [f"tolerance rule ids changed: template {where}"]
+    assert f"tolerance rule ids is gone {where}" in gone["sentences"]
+    assert (same["answer"], same["sentences"]) == ("hit", [])
+
+
+def test_rules_of_other_scenarios_and_what_people_say_of_rules_judge_nothing_again(project):
+    accept()
+    rules = write_rules(project)
+    run(CHANGED)
+    other = '[[tolerance]]\nid = "other"\nreason = "r"\nselect = { scenario = "another*" }\nignore = true\n'
+    rules.write_text(RULES.replace("ids differ between runs", "ids are made anew") + other)
+
+    run(CHANGED)
+
+    last, _ = why(project)
+    assert (last["answer"], last["sentences"]) == ("hit", [])
+
+
 def test_rules_of_a_file_that_need_not_be_read_hold_too(project):
     (project / FILE).write_text((project / FILE).read_text() + RULES)
     accept()

@@ -30,6 +30,8 @@ _FORMS: Final = {
     "kvlist_value": "kvlist",
 }
 
+_TEXT: Final = ("stringValue", "string_value")
+_WHOLE: Final = ("intValue", "int_value")
 _SCALARS: Final = frozenset({"string", "bool", "int", "double", "bytes"})
 
 _WORDS_OF_FLOATS: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -129,6 +131,8 @@ def plain_value(value: Any) -> Any:
     NestingError
         If it has too many levels.
     """
+    if not isinstance(value, dict | list):
+        return value
     level = [value]
     for _ in range(MAX_NESTING + 1):
         level = [
@@ -152,35 +156,39 @@ def keyed_attributes(pairs: Any, intake: Intake) -> dict[str, Any]:
     """
     if isinstance(pairs, dict):
         return plain_attributes(pairs, intake)
-    attributes: dict[str, Any] = {}
     if not isinstance(pairs, list):
-        return attributes
+        return {}
+    try:
+        attributes = _attributes(pairs, intake)
+    except (TypeError, KeyError, AttributeError, ValueError):
+        pairs = [pair for pair in pairs if isinstance(pair, dict)]
+        table = {str(pair.get("key", "")): pair.get("value") for pair in pairs}
+        attributes = plain_attributes(table, intake)
+    intake.repeated_keys += len(pairs) - len(attributes)
+    return attributes
+
+
+def _attributes(pairs: list[Any], intake: Intake) -> dict[str, Any]:
+    """Attributes of pairs that all are as they should be; fails at one that is not."""
     values = intake.shared.values
     share = values.setdefault
-    n_pairs = 0
+    longest = SHARED_LENGTH if len(values) < SHARED_LIMIT else 0
+    attributes: dict[str, Any] = {}
     for pair in pairs:
-        if not isinstance(pair, dict):
-            continue
-        n_pairs += 1
-        key = pair.get("key", "")
+        key, value = pair["key"], pair["value"]
+        [(form, inner)] = value.items()
         if type(key) is not str:
-            key = str(key)
-        value = pair.get("value")
-        form = None
+            raise TypeError
         # Nearly all values are texts and whole numbers, which need no walk.
-        if type(value) is dict and len(value) == 1:
-            ((form, inner),) = value.items()
-            form = _FORMS.get(form) if type(inner) is str else None
-        if form == "string":
-            value = inner
-        elif form == "int":
-            value = _from_text(form, inner)
+        if type(inner) is not str:
+            value = any_value(value)
+        elif form in _TEXT:
+            value = share(inner, inner) if len(inner) <= longest else inner
+        elif form in _WHOLE:
+            value = int(inner)
         else:
             value = any_value(value)
-        if type(value) is str and len(value) <= SHARED_LENGTH and len(values) < SHARED_LIMIT:
-            value = share(value, value)
         attributes[share(key, key)] = value
-    intake.repeated_keys += n_pairs - len(attributes)
     return attributes
 
 

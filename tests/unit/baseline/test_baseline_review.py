@@ -730,7 +730,7 @@ def test_restore_brings_a_version_back_byte_for_byte_and_versions_go_on(place):
     assert content == first
     assert accepted.version == 3
     assert review.show(ID, version=2).version == 2
-    with pytest.raises(UsageError, match=r"does not have version 9 .* \(it has: 1, 2, 3\)"):
+    with pytest.raises(UsageError, match=r"nor git has version 9 .* \(they have: 1, 2, 3\)"):
         review.restore(ID, 9)
 
 

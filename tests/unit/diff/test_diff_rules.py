@@ -144,6 +144,29 @@ def test_a_status_code_is_hidden_only_by_a_rule_that_spells_it_out():
     assert counted(shop(), after, rule("ignore", key="status.code")) == []
 
 
+def test_a_kind_is_hidden_only_by_a_rule_that_spells_it_out():
+    after = changed(shop(), "5", kind="client")
+
+    for harmless in (
+        rule("ignore"),
+        rule("ignore", key="*"),
+        rule("template", "[a-z]+"),
+        rule("ignore", key="kind"),
+    ):
+        assert counted(shop(), after, harmless) == [("kind", None)]
+    assert counted(shop(), after, rule("ignore", key="span.kind", span="charge")) == []
+    assert counted(shop(), after, rule("ignore", key="span.kind", span="cart")) == [("kind", None)]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "is_quiet"), [(["internal", "client"], True), (["internal", "server"], False)]
+)
+def test_a_list_of_kinds_allows_those_alone(kinds, is_quiet):
+    after = changed(shop(), "5", kind="client")
+
+    assert quieted(shop(), after, rule("one_of", kinds, key="span.kind")) == ({"r7": 1} if is_quiet else {})
+
+
 def test_a_status_message_has_a_key_of_its_own():
     before = changed(shop(), "5", status_code="error", status_message="a")
     after = changed(shop(), "5", status_code="error", status_message="b")
