@@ -9,7 +9,7 @@ import time
 
 import pytest
 from jupyter_client.manager import KernelManager
-from yardstick import undisturbed
+from yardstick import slowness, undisturbed
 
 pytestmark = pytest.mark.bench
 
@@ -48,7 +48,7 @@ def test_bench_importing_the_package_loads_nothing_heavy():
     median_ms = statistics.median(spent_ms)
     print(f"\nimport clnrm_nb: {median_ms:.1f} ms; {machine()}")
     assert loaded & HEAVY == set()
-    assert median_ms <= MOST_IMPORT_MS
+    assert median_ms <= MOST_IMPORT_MS * slowness(time.perf_counter)
 
 
 def test_bench_help_costs_little_more_than_importing_click():
@@ -97,4 +97,4 @@ def test_bench_loading_the_extension_in_a_warm_kernel(tmp_path, monkeypatch):
 
     median_ms = statistics.median(spent_ms)
     print(f"\n%load_ext clnrm_nb: {median_ms:.1f} ms, median of 3 kernels; {machine()}")
-    assert median_ms <= MOST_LOAD_EXT_MS
+    assert median_ms <= MOST_LOAD_EXT_MS * slowness(time.perf_counter)
