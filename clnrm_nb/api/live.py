@@ -32,7 +32,7 @@ class Recent(Protocol):
     """The newest spans of a run that is going on."""
 
     def __call__(self, limit: int) -> Trace:
-        """At most `limit` spans, standing still, secrets masked."""
+        """At most `limit` spans, standing still, secrets masked and rules of ``redact`` heeded."""
 
 
 class Watcher(Protocol):
@@ -99,13 +99,13 @@ def _tell(call: Callable[[], None]) -> None:
 
 def _newest(tables: LiveTables, limit: int) -> Trace:
     """The end of each table, the tests that started last first, until `limit` is reached."""
-    chosen: list[tuple[str | None, SpanTable]] = []
+    chosen: list[tuple[str, SpanTable]] = []
     for test_id, table in reversed(list(tables.items())):
         size = len(table)
         rows = [row for row in range(max(0, size - limit), size) if not table.own[row]]
         limit -= len(rows)
         if rows:
-            chosen.append((test_id, table.select(rows)))
+            chosen.append((test_id, tables.shown(test_id, rows)))
         if limit <= 0:
             break
     return Trace(chosen[::-1], mask=tables.mask)

@@ -82,7 +82,8 @@ class Run:
             return self.result.spans
         from clnrm_nb.report.trace import Trace
 
-        return Trace(list(self._live.tables.items()), is_live=True, mask=self._live.tables.mask)
+        tables = self._live.tables
+        return Trace([(name, tables.shown(name)) for name in list(tables)], mask=tables.mask)
 
     @property
     def events(self) -> list[Event]:

@@ -64,9 +64,20 @@ class LiveTables(dict[str, "SpanTable"]):
     ----------
     mask : callable
         Known as soon as the tests are read, which is before the first span.
+    redacting : Redacting, optional
+        The same of what hides more than secrets.
     """
 
     mask: Mask | None = None
+    redacting: Redacting | None = None
+
+    def shown(self, test_id: str, rows: Sequence[int] | None = None) -> SpanTable:
+        """Some spans of a test (default: all there are), standing still, as far as ``redact`` lets see."""
+        table = self[test_id]
+        copy = table.select(range(len(table)) if rows is None else rows)
+        if self.redacting is not None:
+            self.redacting.growing(test_id, copy)
+        return copy
 
 
 async def run_pipeline(
@@ -207,7 +218,7 @@ class _Run:
         self._started = started
         self._caching = caching
         self._state = state
-        self._publish = publish
+        self._listener = publish
         self._tables = tables
         self._control = control
         chosen = select(
@@ -226,6 +237,8 @@ class _Run:
         self._execution: Execution | None = None
         if tables is not None:
             tables.mask = masker.text
+        self._redacting: Redacting | None = None
+        self._heed_redaction()
         self._leave = Leave(
             not_evaluated=settings.executor.allow_not_evaluated, flaky=settings.executor.flaky == "pass"
         )
@@ -262,6 +275,10 @@ class _Run:
         self._tell("run.end", status="passed" if result.ok else "failed", data=result.summary)
         await tell_others(result, self._settings, self._masker)
         return result
+
+    def _publish(self, event: Event) -> None:
+        """Tell the listener, with what rules hide taken out."""
+        self._listener(self._redacting.told(event) if self._redacting else event)
 
     def _tell(self, name: EventName, **fields: Any) -> None:
         self._publish(Event(name, self._started.run_id, **fields))
@@ -304,6 +321,7 @@ class _Run:
             for test in self._chosen
             if test.test_id in now or test.test_id in taken_over
         ]
+        self._heed_redaction()
         outcomes = dict(found.outcomes)
         self._tell_all(found.outcomes)
         with phase("clnrm.store"):
@@ -402,9 +420,13 @@ class _Run:
     def _valid(tests: Sequence[AnyTest]) -> dict[str, LoadedTest]:
         return {test.test_id: test for test in tests if not isinstance(test, KnownTest) and test.test}
 
-    @property
-    def _redacting(self) -> Redacting | None:
-        """What hides what ``redact`` rules select; ``None``: there are none."""
+    def _heed_redaction(self) -> None:
+        """From now on hide what ``redact`` rules of the chosen tests and of the project select."""
+        self._redacting = self._redacted()
+        if self._tables is not None:
+            self._tables.redacting = self._redacting
+
+    def _redacted(self) -> Redacting | None:
         is_ruled = (
             "tolerance" in test.known.more
             if isinstance(test, KnownTest)
@@ -420,11 +442,10 @@ class _Run:
     # -------------------------------------------------------------------------------------------- result
 
     def _result(self, outcomes: list[TestOutcome]) -> RunResult:
-        redacting = self._redacting
-        for outcome in outcomes if redacting else ():
+        for outcome in outcomes if self._redacting else ():
             # What was stored before there was such a rule holds what it hides.
-            if redacting and (outcome.cached or outcome.taken_over_from) and outcome.spans is not None:
-                redacting(outcome.id, outcome.spans)
+            if self._redacting and (outcome.cached or outcome.taken_over_from) and outcome.spans is not None:
+                self._redacting(outcome.id, outcome.spans)
         diff = None
         of_rules: list[Diagnostic] = []
         if self._request.comparison is not None:

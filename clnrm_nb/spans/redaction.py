@@ -7,7 +7,7 @@ texts; each place gets ``<redacted:ID>``, with the id of the rule. Numbers and i
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +53,15 @@ class Redaction:
             return blank if match[0] else ""
 
         return blank.join(re.sub(self.pattern, hidden, piece) for piece in text.split(blank))
+
+    @property
+    def anywhere(self) -> Redaction:
+        """The rule in all spans, as long as nobody knows which it selects.
+
+        Of a trace that still grows a parent or a scenario may come later, and what another rule hides may be
+        what this one selects by.
+        """
+        return replace(self, select={key: glob for key, glob in self.select.items() if key == "key"})
 
     def matches(self, selector: str, text: str) -> bool:
         """Whether a selector it may have matches a text."""
