@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from clnrm_nb.api.contexts import Context
     from clnrm_nb.api.running import Paths
     from clnrm_nb.executor.events import Event
+    from clnrm_nb.pipeline.live import LiveTables
     from clnrm_nb.pipeline.load import Cell
-    from clnrm_nb.pipeline.run import LiveTables
     from clnrm_nb.spans.table import SpanTable
 
 __all__ = ["Recent", "Watcher", "run_watched"]

@@ -20,6 +20,7 @@ from clnrm_nb.pipeline.garbage import rare_collections
 from clnrm_nb.pipeline.known import KnownTest
 from clnrm_nb.pipeline.measuring import measured
 from clnrm_nb.pipeline.record import record
+from clnrm_nb.pipeline.ruled import project_rules, redacting_of
 from clnrm_nb.pipeline.secrets import hiding, masker_of
 from clnrm_nb.pipeline.select import select
 from clnrm_nb.pipeline.telling import tell_whole
@@ -42,42 +43,18 @@ if TYPE_CHECKING:
     from clnrm_nb.pipeline.execution import Execution
     from clnrm_nb.pipeline.known import Tests
     from clnrm_nb.pipeline.ledger import Ledger
+    from clnrm_nb.pipeline.live import LiveTables
     from clnrm_nb.pipeline.load import LoadedTest
     from clnrm_nb.pipeline.lookup import AnyTest, Found
     from clnrm_nb.pipeline.redacting import Redacting
     from clnrm_nb.pipeline.request import RunRequest
     from clnrm_nb.pipeline.resume import Resumption
     from clnrm_nb.report.results import Detail
-    from clnrm_nb.report.text import Mask
     from clnrm_nb.secrets import Masker
-    from clnrm_nb.spans.table import SpanTable
 
-__all__ = ["LiveTables", "run_pipeline"]
+__all__ = ["run_pipeline"]
 
 _log = logging.getLogger(__name__)
-
-
-class LiveTables(dict[str, "SpanTable"]):
-    """Growing span tables by test, and what hides secrets where they are shown before the run has ended.
-
-    Attributes
-    ----------
-    mask : callable
-        Known as soon as the tests are read, which is before the first span.
-    redacting : Redacting, optional
-        The same of what hides more than secrets.
-    """
-
-    mask: Mask | None = None
-    redacting: Redacting | None = None
-
-    def shown(self, test_id: str, rows: Sequence[int] | None = None) -> SpanTable:
-        """Some spans of a test (default: all there are), standing still, as far as ``redact`` lets see."""
-        table = self[test_id]
-        copy = table.select(range(len(table)) if rows is None else rows)
-        if self.redacting is not None:
-            self.redacting.growing(test_id, copy)
-        return copy
 
 
 async def run_pipeline(
@@ -142,7 +119,7 @@ async def _carried_out(
     tables: LiveTables | None,
     control: Control | None,
 ) -> RunResult:
-    rules = _rules_of(project)
+    rules = project_rules(project)
     with rare_collections(), State.open(project.state_dir) as state:
         with phase("clnrm.load"):
             caching = Caching(
@@ -173,15 +150,6 @@ async def _carried_out(
                     rules=rules,
                 )
             return await run.carry_out()
-
-
-def _rules_of(project: Project) -> Sequence[Rule]:
-    """The project's tolerance rules: a broken file is told about before anything is run."""
-    if not (project.state_dir / "baselines" / "rules.toml").exists():
-        return ()
-    from clnrm_nb.baseline.rulefile import read
-
-    return read(project)
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,22 +390,9 @@ class _Run:
 
     def _heed_redaction(self) -> None:
         """From now on hide what ``redact`` rules of the chosen tests and of the project select."""
-        self._redacting = self._redacted()
+        self._redacting = redacting_of(self._rules, self._chosen)
         if self._tables is not None:
             self._tables.redacting = self._redacting
-
-    def _redacted(self) -> Redacting | None:
-        is_ruled = (
-            "tolerance" in test.known.more
-            if isinstance(test, KnownTest)
-            else test.test and test.test.tolerance
-            for test in self._chosen
-        )
-        if not self._rules and not any(is_ruled):
-            return None
-        from clnrm_nb.pipeline.redacting import Redacting
-
-        return Redacting(self._rules, self._chosen) or None
 
     # -------------------------------------------------------------------------------------------- result
 
