@@ -250,7 +250,7 @@ class Baselines:
         log = self.log()
         for baseline_id in ids:
             if not log.of(baseline_id) and self.store.read(self.store.path(baseline_id)) is None:
-                raise _never_decided(baseline_id)
+                raise self.undecided_about(baseline_id, log)
         found = [*log.verify(ids), *self._gone(ids or log.ids, log)]
         for stored in self.store.files():
             baseline_id = stored.id or stored.path.stem
@@ -311,7 +311,7 @@ class Baselines:
         if version in committed:
             return committed[version]
         if not log.of(baseline_id) and not committed:
-            raise _never_decided(baseline_id)
+            raise self.undecided_about(baseline_id, log)
         known = ", ".join(map(str, sorted({*stored, *committed}))) or "none"
         raise UsageError(
             f"neither this machine nor git has version {version} of `{baseline_id}` (they have: {known})"
@@ -321,7 +321,13 @@ class Baselines:
         """What to say about an id that never ran here."""
         waiting = [review.id for review in self.pending()]
         hint = f"waiting: {', '.join(waiting[:5])}" if waiting else "run the test first"
-        return UsageError(f"no trace of `{baseline_id}` is known", hint=hint)
+        below = _below(baseline_id, self._latests.ids())
+        return UsageError(f"no trace of `{baseline_id}` is known", hint=below or hint)
+
+    def undecided_about(self, baseline_id: str, log: DecisionLog) -> UsageError:
+        """What to say about an id that nothing was ever decided about."""
+        hint = _below(baseline_id, log.ids) or "`clnrm baseline list` has the ids"
+        return UsageError(f"nothing was ever decided about `{baseline_id}`", hint=hint)
 
     def _base(self, review: PendingReview) -> Baseline | None:
         content = self.reviews.file(review.base) if review.base else None
@@ -331,9 +337,10 @@ class Baselines:
             return None
 
 
-def _never_decided(baseline_id: str) -> UsageError:
-    message = f"nothing was ever decided about `{baseline_id}`"
-    return UsageError(message, hint="`clnrm baseline list` has the ids")
+def _below(test_id: str, ids: Sequence[str]) -> str | None:
+    """The scenarios of a test, where only one of them can be meant."""
+    found = [one for one in ids if one.startswith((f"{test_id}::", f"{test_id}["))]
+    return f"name one of its scenarios: {', '.join(f'`{one}`' for one in found[:5])}" if found else None
 
 
 def _accounted_for(log: DecisionLog, baseline_id: str) -> set[str | None]:

@@ -209,7 +209,9 @@ class BaselineReview(RuleReview):
             log = self.log()
             standing = log.standing(baseline_id)
             if not standing:
-                raise UsageError(f"there is no decision about `{baseline_id}` to undo")
+                if not log.of(baseline_id):
+                    raise self.undecided_about(baseline_id, log)
+                raise UsageError(f"every decision about `{baseline_id}` is undone already")
             last = standing[-1]
             changes = Changes(self.store, log, self.reviews)
             if last.rule is not None:

@@ -265,8 +265,8 @@ class Alternatives:
         parts = self._sides[0].interner.parts
         old, new = (parsed_json(parts[own].resource) for own in (one, other))
         keys = (old.keys() | new.keys()) - {"service.name"}
-        n_changed: int = sum(old.get(key, _NONE) != new.get(key, _NONE) for key in keys)
-        return COSTS["resource~"] * n_changed
+        n_changed = sum(old.get(key, _NONE) != new.get(key, _NONE) for key in keys)
+        return COSTS["resource~"] * int(n_changed)
 
     def _below(self, side: int, spot: int, other: int) -> tuple[dict[int, list[int]], int]:
         """Sizes of what came or went with a span, by what it is; how many others would have moved."""

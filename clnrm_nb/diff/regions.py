@@ -3,8 +3,9 @@
 Where large subtrees were copied, nearly everything occurs more than once, and what a span says does not tell
 a copy from its original: what surrounds it does. So spans that say the same are candidates, each with all its
 likes; candidates whose parents are candidates of each other hang together. What a pair saves, with the best
-of what hangs below it, is worked out from the leaves up. Then whole regions are taken, as in a greedy weighted
-matching: a copy that is cut off loses against the original with its surroundings, in every span at once.
+of what hangs below it, is worked out from the leaves up. Then whole regions are taken, as in a greedy
+weighted matching: a copy that is cut off loses against the original with its surroundings, in every span at
+once.
 """
 
 from __future__ import annotations

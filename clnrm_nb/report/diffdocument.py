@@ -253,7 +253,8 @@ class _Packing:
 
     def _weight(self, edit: Edit, cause: Cause | None) -> int:
         """What an edit adds to the document: its numbers, and words that are not there yet."""
-        named = (edit.path, edit.baseline_path, edit.runner_up.path if edit.runner_up else None)
+        other = edit.runner_up.path if edit.runner_up is not None else None
+        named = (edit.path, edit.baseline_path, other)
         paths = {_path(path) for path in named if path is not None}
         texts = [*(("paths", path) for path in paths), ("keys", edit.key), ("rules", edit.rule)]
         texts += [("reasons", edit.reason), ("messages", cause.message if cause else None)]

@@ -37,6 +37,7 @@ padding:.1em 0 .1em .3em;overflow-wrap:anywhere;list-style:none}
 .clnrm .d .r.q{border-left-color:transparent;font-weight:600}
 .clnrm .d .r::before{content:""}.clnrm .d summary.r::before{content:"▸";content:"▸" / ""}
 .clnrm .d [open]>summary.r::before{content:"▾";content:"▾" / ""}
+.clnrm.clnrm .d .t code{background:none;padding:0}
 .clnrm .d .r::-webkit-details-marker{display:none}
 @media screen and (max-width:48em){.clnrm .t ul{padding-left:.4em}.clnrm .d .r.q{display:none}\
 .clnrm .d .r.r{grid-template-columns:.8em minmax(0,1fr)}.clnrm .d .r>:nth-child(n+2){grid-column:2}}
@@ -180,7 +181,7 @@ def _span(layout: DiffLayout, place: int, level: int) -> Row:
         f"<code>{escape(pair_name(pair), _LONGEST_NAME)}</code> <span class=q>{word}"
         f"{_told(layout, place)}</span></span>"
         f"<span dir=auto>{escape(pair.service, _LONGEST_SERVICE)}</span>"
-        f"<span>{' → '.join(dict.fromkeys(durations))}</span>{_bars(layout, place, old, new)}"
+        f"<span>{' → '.join(dict.fromkeys(filter(None, durations)))}</span>{_bars(layout, place, old, new)}"
     )
     return Row(level, STATUS_CLASS.get(word, "s"), cells)
 

@@ -24,7 +24,7 @@ RENAMED: Final = ("key", "span", "scope", "service")
 """What an ``alias`` renames: the first of these that it selects by."""
 
 KIND_KEY: Final = "span.kind"
-"""What a ``key`` calls the kind of a span; as with ``status.code``, a rule must spell it out."""
+"""What a ``key`` calls the kind of a span; as with ``status.code``, a rule has to spell it out."""
 
 RULE_WORDS: Final = (
     "ignore", "template", "redact", "one_of", "range", "tolerance", "count", "optional", "alias",

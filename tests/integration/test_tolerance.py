@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -528,6 +529,38 @@ def test_what_a_redact_rule_matches_is_neither_shown_nor_stored(project):
     assert "<redacted:pii>" in baseline
     assert "req-147" not in baseline
     assert result.diff.frame.empty
+
+
+def test_nothing_of_what_a_redact_rule_hides_is_shown_while_the_test_runs(project):
+    """Live views, the handle of a detached run and its events showed it until the test had ended."""
+    text = (project / FILE).read_text().replace("echo x", "echo 'no user req-1 here' >&2; echo x")
+    rules = REDACT.replace('key = "id"', 'key = "id", path = "**/no such path"') + REDACT.replace(
+        '"pii"', '"all"'
+    )
+    waiting = "[[scenario]]\nname = \"waits\"\nrun = 'until test -e go; do sleep 0.02; done'\n"
+    failing = text.replace("order }}; do", "order }}; do true; done; exit 3; for n in 1; do")
+    (project / FILE).write_text(failing + waiting.replace("go;", f"{project}/go;") + rules)
+    has_begun = threading.Event()
+    seen = []
+
+    def listen(event):
+        seen.append(event)
+        if event.event == "scenario.end":
+            has_begun.set()
+
+    run = api.run([FILE], backend="process", detach=True, listener=listen)
+    assert has_begun.wait(30)
+    spans = run.spans.frame
+    told = json.dumps([event.to_json() for event in seen])
+    (project / "go").touch()
+    result = run.wait(30)
+
+    assert "'id': '<redacted:" in spans["attributes"].astype(str).str.cat()
+    assert "req-1" not in spans.astype(str).to_string()
+    assert "no user <redacted:" in told
+    assert "req-1" not in told
+    assert "req-1" not in json.dumps([event.to_json() for event in seen])
+    assert "req-1" not in result.spans.frame["attributes"].astype(str).str.cat()
 
 
 def test_spans_stored_before_the_rule_are_shown_without_what_it_hides(project):

@@ -70,9 +70,9 @@ def any_value(value: Any) -> Any:
                 (made, str(pair.get("key", "")), pair.get("value"), level + 1) for pair in reversed(pairs)
             )
         elif form is None:
-            made = plain_value(inner)
+            made = plain_value(inner, level)
         else:
-            made = _scalar(form, inner)
+            made = _scalar(form, inner, level)
         target[place] = made
     return top[0]
 
@@ -94,7 +94,7 @@ def _listed(inner: Any, key: str) -> list[Any]:
     return items if isinstance(items, list) else []
 
 
-def _scalar(form: str, inner: Any) -> Any:
+def _scalar(form: str, inner: Any, level: int = 0) -> Any:
     """A value of the form it says it has; where it has not, it stays what it is."""
     if type(inner) is str:
         return _from_text(form, inner)
@@ -104,8 +104,8 @@ def _scalar(form: str, inner: Any) -> Any:
         try:
             return bytes(inner)
         except (ValueError, TypeError):
-            return plain_value(inner)
-    return plain_value(inner)
+            return plain_value(inner, level)
+    return plain_value(inner, level)
 
 
 def _from_text(form: str, text: str) -> Any:
@@ -123,8 +123,8 @@ def _from_text(form: str, text: str) -> Any:
         return text
 
 
-def plain_value(value: Any) -> Any:
-    """A plain JSON value as it is, once its nesting is known to be within bounds.
+def plain_value(value: Any, level: int = 0) -> Any:
+    """A plain JSON value as it is, once its nesting is known to be within bounds; it has `level` around it.
 
     Raises
     ------
@@ -133,15 +133,15 @@ def plain_value(value: Any) -> Any:
     """
     if not isinstance(value, dict | list):
         return value
-    level = [value]
-    for _ in range(MAX_NESTING + 1):
-        level = [
+    layer = [value]
+    for _ in range(MAX_NESTING + 1 - level):
+        layer = [
             inner
-            for outer in level
+            for outer in layer
             if isinstance(outer, dict | list)
             for inner in (outer.values() if isinstance(outer, dict) else outer)
         ]
-        if not level:
+        if not layer:
             return value
     raise NestingError
 

@@ -312,6 +312,16 @@ def test_verify_tells_an_accepted_trace_whose_file_is_gone(repository):
     assert f"restore '{TEST}::one'" in finding.hint
 
 
+@pytest.mark.parametrize("ask", ["undo", "restore", "reject"])
+def test_a_test_in_place_of_a_scenario_is_answered_with_its_scenarios(repository, ask):
+    repository.accept(trace(items(3)))
+
+    with pytest.raises(UsageError) as found:
+        getattr(repository.review(), ask)(TEST)
+
+    assert found.value.hint == f"name one of its scenarios: `{TEST}::one`"
+
+
 @pytest.mark.parametrize("ask", ["verify", "restore"])
 def test_an_id_nobody_decided_about_is_told(repository, ask):
     given = ["nothing"] if ask == "verify" else "nothing"

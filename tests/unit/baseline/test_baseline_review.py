@@ -689,7 +689,7 @@ def test_undo_brings_every_state_back_byte_for_byte(place):
     assert set(review.session(ID).open) == {edit.edit_id for edit in edits}
     review.undo(ID)
     assert not place.file.exists()
-    with pytest.raises(UsageError, match="no decision about"):
+    with pytest.raises(UsageError, match="is undone already"):
         review.undo(ID)
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from clnrm_nb.diff import DiffOptions, compare
 from clnrm_nb.diff.rules import Rule
+from clnrm_nb.patterns import EndlessError
 from clnrm_nb.spans.model import Event, Link, Resource, Scope, Span
 from clnrm_nb.spans.table import SpanTable
 
@@ -134,6 +135,22 @@ def test_a_template_without_a_key_is_about_names_and_messages_too():
     assert counted(before, after) == [("rename", None), ("status", None)]
     assert counted(before, after, rule("template", "[0-9]+")) == []
     assert counted(before, after, rule("template", "[0-9]+", key="*")) == [("rename", None), ("status", None)]
+
+
+def test_a_regex_that_takes_re_for_ever_ends_soon():
+    before = with_attributes(shop(), "1", **{"http.id": "a" * 100_000 + "!"})
+    after = with_attributes(shop(), "1", **{"http.id": "a" * 100_000 + "?"})
+
+    assert counted(before, after, rule("template", "(a+)+$", key="http.id")) == [("attr~", "http.id")]
+    assert counted(before, after, rule("template", "(a+)+.$", key="http.id")) == []
+
+
+def test_a_rule_whose_regex_might_never_end_is_named():
+    before = with_attributes(shop(), "1", **{"http.id": "a" * 2_000 + "!"})
+    after = with_attributes(shop(), "1", **{"http.id": "a" * 2_000 + "?"})
+
+    with pytest.raises(EndlessError, match=r"rule `r7`: the regular expression .* 2,001 characters"):
+        diff_of(before, after, rule("template", "(a{1,999}){1,999}$", key="http.id"))
 
 
 def test_a_status_code_is_hidden_only_by_a_rule_that_spells_it_out():

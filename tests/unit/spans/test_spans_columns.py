@@ -7,7 +7,7 @@ import json
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
-from clnrm_nb.spans.loaders import large, load
+from clnrm_nb.spans.loaders import large, load, write_otlp_json
 
 TRACE = "5b8efff798038103d269b633813fc60c"
 
@@ -119,3 +119,19 @@ def test_large_documents_with_endless_brackets_end(monkeypatch):
     )
 
     assert (len(table), report.skipped) == (1, 1)
+
+
+@pytest.mark.parametrize("levels", [(40, 20), (40, 24), (40, 25), (60, 60)])
+def test_values_nested_in_two_ways_that_are_taken_can_be_written_and_read_again(levels):
+    outer, inner = levels
+    plain = "x"
+    for _ in range(inner):
+        plain = [plain]
+    value = {"stringValue": plain} if inner % 2 else plain
+    for _ in range(outer):
+        value = {"arrayValue": {"values": [value]}}
+
+    table, report = load(document(span(1), span(2, attributes=[{"key": "k", "value": value}])))
+
+    assert len(table) == (2 if outer + inner <= 64 else 1), report.refused
+    assert load(write_otlp_json(table))[0] == table
