@@ -64,8 +64,8 @@ def project(tmp_path, monkeypatch, busybox_image):
         (tmp_path / f"t{number:02}.clnrm.toml").write_text(text)
     monkeypatch.chdir(tmp_path)
     # Two minutes, for an engine that says nothing, are longer than a soak of minutes can wait for each.
-    monkeypatch.setattr("clnrm_nb.executor.backends.docker.engine._CALL_TIMEOUT_S", 4)
-    monkeypatch.setattr("clnrm_nb.executor.backends.docker.engine._CONNECT_TIMEOUT_S", 4)
+    monkeypatch.setattr("clnrm_nb.executor.backends.docker.engine._CALL_TIMEOUT_S", 8)
+    monkeypatch.setattr("clnrm_nb.executor.backends.docker.engine._CONNECT_TIMEOUT_S", 8)
     return tmp_path
 
 
