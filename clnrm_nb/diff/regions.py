@@ -3,7 +3,7 @@
 Where large subtrees were copied, nearly everything occurs more than once, and what a span says does not tell
 a copy from its original: what surrounds it does. So spans that say the same are candidates, each with all its
 likes; candidates whose parents are candidates of each other hang together. What a pair saves, with the best
-of what hangs below it, is worked out from the leaves up. Then whole regions are taken, as in a greedy matching
+of what hangs below it, is worked out from the leaves up. Then whole regions are taken, as in greedy matching
 by weight: a copy that is cut off loses against the original with its surroundings, in every span at once.
 """
 
