@@ -66,6 +66,8 @@ def form_of(item: Any, form: Form | None = None) -> Form | None:
         return None
     if form is not None:
         return form if _TESTS[form](item) else None
+    if len(item) == 1 and otlp_json.is_otlp(item):
+        return "otlp-json"  # As on each line of a large file: nothing there speaks for another one.
     found = [known for known, test in _TESTS.items() if test(item)]
     if len(found) > 1:
         raise AmbiguousError(*found)
