@@ -39,11 +39,9 @@ class Key:
 
 REVIEW_KEYS: Final = (
     Key("a", "Accept", "Make this trace the baseline and go on"),
-    Key("g", "Accept cause", "Accept only the chosen cause, everywhere in this trace"),
+    Key("g", "Accept cause", "Accept only the chosen cause, everywhere in this trace; or its chosen edit"),
     Key("c", "Choose cause", "Choose the next cause, or the next edit of one that is open", only="terminal"),
-    Key(
-        "e", "Edits", "Open the chosen cause to accept (g) one of its edits; again: close it", only="terminal"
-    ),
+    Key("e", "Edits", "Open the chosen cause to accept (g) one of its edits; again: close it"),
     Key("A", "Accept all", "Accept every difference that is pending"),
     Key("r", "Reject", "Refuse this trace: it stays red until the run changes"),
     Key("s", "Skip", "Leave this difference pending and go on"),

@@ -17,6 +17,7 @@ from clnrm_nb.baseline.store import BaselineStore
 from clnrm_nb.baseline.timed import UNTIMED, needs_times, timed
 from clnrm_nb.baseline.tolerances import Tolerances, TwinsError
 from clnrm_nb.errors import ClnrmError, Diagnostic
+from clnrm_nb.patterns import EndlessError
 from clnrm_nb.spans.canonical import of_scenario
 from clnrm_nb.spans.loaders import LoadReport, load, write_otlp_json
 from clnrm_nb.spans.loaders.carried import comparable
@@ -281,7 +282,11 @@ class _Run:
         elif reference is not None:
             comparison = replace(fresh, file=self.settings.diff.baseline_path, from_trace_file=True)
         if reference is not None:
-            comparison = self._differing(comparison, reference, side, options)
+            try:
+                comparison = self._differing(comparison, reference, side, options)
+            except EndlessError as error:
+                finding = replace(error.diagnostic, test=fresh.test_id, scenario=scenario)
+                return replace(comparison, status="error", code=error.code, diagnostics=(finding,))
         judged = self._judge(comparison, outcome, terms)
         if not self.ci:
             self._remember(judged, table, outcome, terms, options)

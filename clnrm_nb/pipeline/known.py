@@ -302,7 +302,7 @@ def _manifest_test(test: LoadedTest, inputs: Inputs, mask: Mask) -> ManifestTest
         name=test.test.metadata.name,
         base=mine.key.base if mine.key else None,
         images=mine.images,
-        expectations=mine.key.verdict if mine.key else None,
+        expectations=mine.key.judged if mine.key else None,
         reason=mine.reason,
         tags=tuple(test.tags),
         scenarios=tuple(test.scenario_ids),

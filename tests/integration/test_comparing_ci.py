@@ -132,7 +132,7 @@ def test_many_edits_are_twenty_items_and_a_count_in_text_and_annotations(project
     (finding,) = [one for one in render_report(result, "github").splitlines() if "CLN704" in one]
     assert finding.count("%0A- ") == 21
     assert "and 10 more causes" in finding
-    assert "and 10 more edits" in render_report(result.diff, "markdown")
+    assert "and 10 more causes" in render_report(result.diff, "markdown")
     assert re.search(r"10 more (edits|causes)", render_report(result.diff, "human"))
 
 
