@@ -254,8 +254,9 @@ class _Run:
         ]
         if outcome.status != "error":
             parts.append((outcome.id, None))
-        names = {*terms.scenarios, *(scenario.name for scenario in outcome.scenarios)}
-        self._scenarios[outcome.id] = {outcome.id, *(f"{outcome.id}::{name}" for name in names)}
+        if terms.scenarios:
+            names = {*terms.scenarios, *(scenario.name for scenario in outcome.scenarios)}
+            self._scenarios[outcome.id] = {outcome.id, *(f"{outcome.id}::{name}" for name in names)}
         compared = (
             self._compare(baseline_id, of_scenario(outcome.spans, scenario), outcome, terms)
             for baseline_id, scenario in parts

@@ -149,9 +149,11 @@ def _with_current(
     """Mark the version that is in use; a file that no decision accounts for stands at the end."""
     if current is None:
         return made
-    if made and made[-1].digest == current.digest:
-        last = asdict(made[-1])
-        return [*made[:-1], Version(**{**last, "in_use": True, "composed": current.composed})]
+    for place in reversed(range(len(made))):
+        # Not always the last one: after a merge that may be what the other branch decided.
+        if made[place].digest == current.digest:
+            made[place] = replace(made[place], in_use=True, composed=current.composed)
+            return made
     held = _held(before, current, options, is_first=not made)
     return [*made, Version(baseline_id, current.version, "", in_use=True, digest=current.digest, **held)]
 
