@@ -149,11 +149,11 @@ def _with_current(
     """Mark the version that is in use; a file that no decision accounts for stands at the end."""
     if current is None:
         return made
-    for place in reversed(range(len(made))):
-        # Not always the last one: after a merge that may be what the other branch decided.
-        if made[place].digest == current.digest:
-            made[place] = replace(made[place], in_use=True, composed=current.composed)
-            return made
+    # After a merge, or a checkout of an older file, it need not be the last one that was decided.
+    accounted = [place for place, version in enumerate(made) if version.digest == current.digest]
+    if accounted:
+        used = replace(made[accounted[-1]], in_use=True, composed=current.composed)
+        return [*made[: accounted[-1]], used, *made[accounted[-1] + 1 :]]
     held = _held(before, current, options, is_first=not made)
     return [*made, Version(baseline_id, current.version, "", in_use=True, digest=current.digest, **held)]
 
