@@ -31,6 +31,11 @@ class Key:
     tip: str
     only: Place | None = None
 
+    @property
+    def shown(self) -> str:
+        """What is printed on the key."""
+        return "space" if self.key == " " else self.key
+
 
 REVIEW_KEYS: Final = (
     Key("a", "Accept", "Make this trace the baseline and go on"),
@@ -46,6 +51,7 @@ REVIEW_KEYS: Final = (
     Key("1", "Old only", "Show the baseline alone"),
     Key("2", "New only", "Show the run alone"),
     Key("3", "Both", "Show baseline and run in one picture"),
+    Key(" ", "Page", "Show the next part of a picture that is longer than the terminal", only="terminal"),
     Key("m", "Make rule", "Choose a rule that allows the chosen cause from now on"),
     Key("?", "Help", "Show or hide what the keys do"),
     Key("q", "Quit", "Stop: what is decided is kept, the rest still waits", only="terminal"),

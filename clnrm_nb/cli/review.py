@@ -19,8 +19,8 @@ from clnrm_nb.api.reviewqueue import ReviewQueue
 from clnrm_nb.cli.keyboard import ESCAPE, INTERRUPT, QUIT, keyboard
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.report.render import render_report, wants_color
+from clnrm_nb.report.spanviews import SpanList
 from clnrm_nb.report.text import one_line, wrapped
-from clnrm_nb.report.trace import Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,8 +34,8 @@ _KEYS: Final = keys_of("terminal")
 _SIDES: Final = ("1", "2", "3")
 _BOTH_SIDES: Final = "3"
 _OTHER_FILE: Final = "f"
-_RESERVED_LINES: Final = 9
-"""Lines around the picture: header, causes' heading, problem, keys."""
+_OTHER_LINES: Final = 3
+"""Lines beside the picture, causes, problem and keys: the header, what is left out, and the cursor's."""
 _MOST_CAUSES: Final = 8
 _FEWEST_LINES: Final = 8
 
@@ -93,6 +93,8 @@ class TerminalReview:
         self._choices = Choices()
         self._side = _BOTH_SIDES
         self._drawn: int | None = None
+        self._top = 0
+        self._page = _FEWEST_LINES
         self._has_help = False
         self._acts: dict[str, Callable[[], None]] = {
             "a": self.queue.accept,
@@ -105,6 +107,7 @@ class TerminalReview:
             "u": self.queue.undo,
             "n": self.queue.next,
             "p": self.queue.previous,
+            " ": self._turn_page,
             "m": self._offer_rules,
             "?": self._toggle_help,
         }
@@ -141,7 +144,7 @@ class TerminalReview:
 
     def _press(self, key: str) -> None:
         if key in _SIDES:
-            self._side = key
+            self._side, self._top = key, 0
         elif key in self._acts:
             self._acts[key]()
 
@@ -164,6 +167,9 @@ class TerminalReview:
             return key in (ESCAPE, "m")
         return True
 
+    def _turn_page(self) -> None:
+        self._top += self._page
+
     def _toggle_help(self) -> None:
         self._has_help = not self._has_help
 
@@ -175,7 +181,7 @@ class TerminalReview:
         size = shutil.get_terminal_size((100, 24))
         is_another, self._drawn = self._drawn != self.queue.index, self.queue.index
         if is_another:
-            self._side = _BOTH_SIDES
+            self._side, self._top = _BOTH_SIDES, 0
         click.clear()
         done = "  Nothing is pending: q ends." if self.queue.is_done else ""
         click.secho(
@@ -192,20 +198,42 @@ class TerminalReview:
             self._choices.show(part, is_another=is_another)
             causes = self._offer_lines(size.columns) or self._cause_lines()
             picture = self._picture(compared, size.columns)
-        most = max(size.lines - _RESERVED_LINES - len(causes), _FEWEST_LINES)
-        hidden = len(picture) - most
-        for line in [*picture[:most], *([f"… {hidden} more lines"] if hidden > 0 else []), *causes]:
+        problem, keys = self._problem_lines(size.columns), self._key_lines(size.columns)
+        others = _OTHER_LINES + len(causes) + len(problem) + len(keys)
+        for line in [*self._part(picture, max(size.lines - others, _FEWEST_LINES)), *causes]:
             click.echo(line, color=self._color)
-        self._say_problem()
-        click.echo(self._key_lines())
+        for line in problem:
+            click.secho(line, fg="red" if self._color else None)
+        click.echo("\n".join(keys))
+
+    def _part(self, picture: list[str], most: int) -> list[str]:
+        """As much of a picture as there is room for; after its end comes its start again."""
+        self._page = most
+        if self._top >= len(picture):
+            self._top = 0
+        part = picture[self._top : self._top + most]
+        if len(part) == len(picture):
+            return part
+        first, last = self._top + 1, self._top + len(part)
+        return [*part, f"… lines {first} to {last} of {len(picture)}, space shows others"]
 
     def _picture(self, compared: TraceDiff, width: int) -> list[str]:
         (part,) = compared.comparisons
-        table = {"1": part.baseline, "2": part.current}.get(self._side)
-        shown = compared if self._side == "3" else Trace(table if table is not None else ())
-        text = render_report(shown, "human", color=self._color, emoji=self._emoji, width=width)
-        title = {"1": ["the baseline:"], "2": ["the run:"]}.get(self._side, [])
-        return [*title, *text.splitlines()]
+
+        def drawn(shown: TraceDiff | SpanList) -> list[str]:
+            emoji = self._emoji
+            return render_report(shown, "human", color=self._color, emoji=emoji, width=width).splitlines()
+
+        def alone(title: str) -> list[str]:
+            table = part.baseline if title == "the baseline" else part.current
+            if table is None:
+                return [f"{title}: there is none"]
+            return [f"{title}:", *drawn(SpanList(table, attributes=True, events=True))]
+
+        if self._side == _BOTH_SIDES:
+            # What has nothing to be held against is looked at by itself.
+            return drawn(compared) if part.diff is not None else [*drawn(compared), "", *alone("the run")]
+        return alone("the baseline" if self._side == "1" else "the run")
 
     def _cause_lines(self) -> list[str]:
         entries, marked = self._choices.entries, self._choices.place
@@ -234,14 +262,17 @@ class TerminalReview:
             )
         return lines
 
-    def _say_problem(self) -> None:
+    def _problem_lines(self, width: int) -> list[str]:
         problem = self.queue.problem
-        if problem is not None:
-            click.secho(f"error: {one_line(str(problem))}", fg="red" if self._color else None)
+        return wrapped(f"error: {one_line(str(problem))}", width) if problem is not None else []
 
-    def _key_lines(self) -> str:
-        if self.queue.offered is not None:
-            return "  ".join(f"{key.key} {key.label.lower()}" for key in RULE_KEYS)
-        if self._has_help:
-            return "\n".join(f"  {key.key}  {key.label.lower()}: {key.tip}" for key in _KEYS.values())
-        return "  ".join(f"{key.key} {key.label.lower()}" for key in _KEYS.values())
+    def _key_lines(self, width: int) -> list[str]:
+        keys = RULE_KEYS if self.queue.offered is not None else tuple(_KEYS.values())
+        if self._has_help and keys is not RULE_KEYS:
+            return [f"  {key.shown}  {key.label.lower()}: {key.tip}" for key in keys]
+        lines = [""]
+        for key in keys:
+            entry = f"{key.shown} {key.label.lower()}"
+            longer = f"{lines[-1]}  {entry}" if lines[-1] else entry
+            lines[-1:] = [longer] if len(longer) < width else [lines[-1], entry]
+        return lines

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.events import Event
     from clnrm_nb.pipeline.known import KnownTest
     from clnrm_nb.pipeline.load import LoadedTest
+    from clnrm_nb.spans.redaction import Hidden
     from clnrm_nb.spans.table import SpanTable
 
 __all__ = ["Redacting"]
@@ -46,7 +47,7 @@ class Redacting:
         """Whether there is any such rule."""
         return bool(self._project or self._own)
 
-    def __call__(self, test_id: str, table: SpanTable) -> set[str]:
+    def __call__(self, test_id: str, table: SpanTable) -> Hidden:
         """Hide what rules select in the spans of a test, in place; what was hidden."""
         return redact(table, self._rules(test_id), test_id)
 

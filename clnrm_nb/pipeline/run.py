@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.control import Control
     from clnrm_nb.executor.events import EventName, Listener
     from clnrm_nb.pipeline.execution import Execution
-    from clnrm_nb.pipeline.known import Tests
     from clnrm_nb.pipeline.ledger import Ledger
     from clnrm_nb.pipeline.live import LiveTables
     from clnrm_nb.pipeline.load import LoadedTest
@@ -404,7 +403,7 @@ class _Run:
         diff = None
         of_rules: list[Diagnostic] = []
         if self._request.comparison is not None:
-            from clnrm_nb.pipeline.compare import compare
+            from clnrm_nb.pipeline.compare import compare, suite_of
 
             diff, of_rules = compare(
                 outcomes,
@@ -415,7 +414,7 @@ class _Run:
                 run_id=self._started.run_id,
                 at=dated(self._started.at),
                 leave=self._leave,
-                suite=_suite(self._request, self._caching.tests, self._project),
+                suite=suite_of(self._request, self._caching.tests, self._project, self._settings),
                 tests=self._chosen,
                 rules=self._rules,
             )
@@ -462,15 +461,6 @@ def _made_of(tests: Collection[LoadedTest]) -> dict[str, tuple[str | None, str |
     from clnrm_nb.pipeline.tolerating import terms_of
 
     return {name: (terms.source_hash, terms.vars_hash) for name, terms in terms_of(tests).items()}
-
-
-def _suite(request: RunRequest, tests: Tests, project: Project) -> set[str] | None:
-    """Ids of all tests and scenarios, if everything there is was asked for; else ``None``."""
-    is_chosen = request.tags or request.only or request.expression or request.shard or request.ids is not None
-    is_whole = any(path.resolve() == project.root.resolve() for path in request.sources.paths)
-    if is_chosen or not is_whole:
-        return None
-    return {name for test in tests for name in (test.test_id, f"{test.test_id}::steps", *test.scenario_ids)}
 
 
 def _details(request: RunRequest, settings: Settings) -> list[Detail]:

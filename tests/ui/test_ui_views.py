@@ -197,7 +197,7 @@ def work(visit):
     """A project with a slow test, a test with variables, and three differences that wait."""
     work = visit.directory
     (work / ".clnrm").mkdir()
-    (work / "slow.clnrm.toml").write_text(_slow_file(8, 4))
+    (work / "slow.clnrm.toml").write_text(_slow_file(5, 4))
     with resources.as_file(resources.files("clnrm_nb.self_test")) as source:
         text = (source / "green.clnrm.toml.tera").read_text()
     more = '[vars]\ngreeting = "hello"\nport = 8080\nloud = true\napi_token = "hidden"\n'

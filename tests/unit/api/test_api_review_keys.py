@@ -20,7 +20,7 @@ def test_a_key_that_both_have_is_explained_with_the_same_words():
     assert {key: terminal[key] for key in "ageArsupnm123?"} == {
         key: notebook[key] for key in "ageArsupnm123?"
     }
-    assert set(terminal) ^ set(notebook) == set("cq")
+    assert set(terminal) ^ set(notebook) == set("cq ")
 
 
 def test_every_key_that_a_terminal_shows_does_something(tmp_path, monkeypatch, capsys):

@@ -74,7 +74,7 @@ def test_the_json_report_has_the_keys_of_the_format(diff: TraceDiff) -> None:
     } <= set(entry)
     assert set(entry["edits"][0]) == {
         *("edit_id", "cause_id", "op", "path", "baseline_path", "key", "baseline", "current"),
-        *("cost", "counted", "rule", "reason"),
+        *("cost", "counted", "rule", "reason", "score", "runner_up"),
     }
     assert raw["summary"]["edits"] == 14
     assert {diff["status"] for diff in raw["data"]["diffs"]} == {
