@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from clnrm_nb.diff.content import PER_MILLE
-from clnrm_nb.diff.matching import Matching, Why, subtree_cost
+from clnrm_nb.diff.matching import Matching, subtree_cost
 from clnrm_nb.diff.structure import unpaired
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def anchor_subtrees(matching: Matching) -> None:
     common = [(i, once_b[full]) for full, i in once.items() if full in once_b]
     for i, j in sorted(common, key=lambda pair: (-a.size[pair[0]], pair[0])):
         if matching.forth[i] < 0 and matching.free(i) and matching.free_b(j):
-            matching.pair_equal(i, j, Why("anchor"))
+            matching.pair_equal(i, j, "anchor")
 
 
 def anchor_spans(matching: Matching) -> None:
@@ -49,7 +48,7 @@ def anchor_spans(matching: Matching) -> None:
         for key, i in once.items():
             j = once_b.get(key)
             if j is not None:
-                matching.pair(i, j, Why("content"))
+                matching.pair(i, j, "content")
 
 
 def _contexts(own: Sequence[int], parent: Sequence[int], n: int, levels: int) -> list[tuple[int, ...]]:
@@ -77,10 +76,7 @@ def vote_containers(matching: Matching) -> None:
         votes = _votes(matching, i, inside)
         best = min(votes, key=lambda holder: (-votes[holder], holder), default=-1)
         if best >= 0 and _is_container(matching, i, best):
-            others = sorted(votes.values(), reverse=True)
-            total = sum(others)
-            runner_up = PER_MILLE * others[1] // total if len(others) > 1 else -1
-            matching.pair(i, best, Why.scored("container", PER_MILLE * others[0] // total, runner_up))
+            matching.pair(i, best, "container")
         else:
             held[i] = inside[:_MAX_HELD]
 
