@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from clnrm_nb.diff.matching import Matching, Why
+from clnrm_nb.diff.matching import Matching
 from clnrm_nb.diff.model import COSTS
 from clnrm_nb.diff.pruning import SAVED
 
@@ -219,9 +219,9 @@ class _Regions:
                 is_any = True
                 for pair in region:
                     if pair in self._whole:
-                        self._matching.pair_equal(*pair, Why("anchor"))
+                        self._matching.pair_equal(*pair, "anchor")
                     else:
-                        self._matching.pair(*pair, Why("region"))
+                        self._matching.pair(*pair, "region")
             else:
                 held |= here
                 held_b |= there
