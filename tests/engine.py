@@ -100,6 +100,8 @@ def start(directory: Path, *options: str) -> str:
             # All engines of a machine share the default bridge: each would give it an address of its own, and
             # one that is told to do without (`--bridge=none`) takes it away from the others.
             "--bip=172.17.0.1/16",
+            # How long containers may take when the engine ends; `sleep` as the first process hears no signal.
+            "--shutdown-timeout=1",
             *options,
         ]  # fmt: skip
         if not any(option.startswith("--default-address-pool") for option in options):

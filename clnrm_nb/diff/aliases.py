@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from clnrm_nb.diff.content import Contents
+    from clnrm_nb.diff.interner import Parts
     from clnrm_nb.diff.side import Side
 
 __all__ = ["Aliases", "find_aliases"]
@@ -86,29 +87,44 @@ def _renamed(here: _Owns, there: _Owns, words: _Words) -> dict[str, str]:
     old, new = _new_words(here, there, words), _new_words(there, here, words)
     if not old or not new:
         return {}
-    uses_a, uses_b = _uses(here, words), _uses(there, words)
-    pairs = []
+    uses_a, uses_b = _uses(here, words, _span), _uses(there, words, _span)
+    alike: dict[tuple[str, str], int] = {}
     for one in sorted(old):
         for other in sorted(new):
             common = (uses_a[one] & uses_b[other]).total()
             # By half of the fewer uses: many spans may have come or gone beside the new word.
             if common and 2 * common >= min(uses_a[one].total(), uses_b[other].total()):
-                pairs.append((-common, one, other))
+                alike[one, other] = common
+    if len(alike) > 1:
+        # Two services may have spans of the same names; what these say tells them apart.
+        says_a, says_b = _uses(here, words, _says), _uses(there, words, _says)
+        told = {(one, other): (says_a[one] & says_b[other]).total() for one, other in alike}
+    else:
+        told = alike
     found: dict[str, str] = {}
-    for _, one, other in sorted(pairs):
+    for one, other in sorted(alike, key=lambda pair: (-told[pair], -alike[pair], pair)):
         if other not in found and one not in found.values():
             found[other] = one
     return found
 
 
-def _uses(owns: _Owns, words: _Words) -> dict[str, Counter[tuple[str, str]]]:
-    """For each word of contents that only this side has the spans it stands at, by kind and name."""
-    uses: dict[str, Counter[tuple[str, str]]] = {}
+def _uses(
+    owns: _Owns, words: _Words, said: Callable[[Parts], tuple[str, ...]]
+) -> dict[str, Counter[tuple[str, ...]]]:
+    """For each word of contents that only this side has the spans it stands at, by what is said there."""
+    uses: dict[str, Counter[tuple[str, ...]]] = {}
     for own, count in Counter([own for own in owns.side.own if own in owns.only]).items():
         parts = owns.side.interner.parts[own]
-        word = words.of(getattr(parts, words.part))
-        uses.setdefault(word, Counter())[(parts.kind, parts.name)] += count
+        uses.setdefault(words.of(getattr(parts, words.part)), Counter())[said(parts)] += count
     return uses
+
+
+def _span(parts: Parts) -> tuple[str, ...]:
+    return parts.kind, parts.name
+
+
+def _says(parts: Parts) -> tuple[str, ...]:
+    return parts.kind, parts.name, parts.attributes, parts.events, parts.status
 
 
 def _keys(baseline: Side, current: Side, contents: Contents) -> dict[str, str]:

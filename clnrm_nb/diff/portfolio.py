@@ -15,13 +15,14 @@ from clnrm_nb.diff.matching import Matching, subtree_cost
 from clnrm_nb.diff.model import COSTS
 from clnrm_nb.diff.moves import pair_between, pair_moves
 from clnrm_nb.diff.pricing import COST, ITEM
+from clnrm_nb.diff.pruning import prune
+from clnrm_nb.diff.regions import pair_regions
 from clnrm_nb.diff.renames import pair_renames
 from clnrm_nb.diff.repair import repair
 from clnrm_nb.diff.rounds import drain, revisit
-from clnrm_nb.diff.structure import structure_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
 
     from clnrm_nb.diff.content import Contents
     from clnrm_nb.diff.pricing import Prices
@@ -74,6 +75,10 @@ def _passes(a: Tree, b: Tree, contents: Contents) -> Iterator[Matching]:
     anchor_spans(by_contents)
     _from_anchors(by_contents)
     yield by_contents
+    regional = Matching(a, b, contents)
+    pair_regions(regional)
+    _from_anchors(regional)
+    yield regional
     nothing = Matching(a, b, contents)
     nothing.queue.clear()
     yield nothing
@@ -111,38 +116,4 @@ def _part(matching: Matching) -> None:
                 if cost > 2 * subtree_cost(1):
                     matching.unpair(i)
     if n_dear >= _MANY:
-        _part_subtrees(matching)
-
-
-def _part_subtrees(matching: Matching) -> None:
-    a, b, forth = matching.a, matching.b, matching.forth
-    moved = {i for i, _ in structure_of(forth, matching.back, a, b).moves}
-
-    def cost_of(i: int) -> int:
-        return matching.contents.edits(a.own[i], b.own[forth[i]])[0] + COSTS["move"] * (i in moved)
-
-    inside = _inside(a, forth, cost_of)
-    inside_b = _inside(b, matching.back, lambda _: 0)
-    done = 0
-    for i in range(a.n):
-        j = forth[i]
-        if i < done or j < 0:
-            continue
-        if inside[i] + inside_b[j] > subtree_cost(a.size[i]) + subtree_cost(b.size[j]):
-            done = i + a.size[i]
-            for spot in range(i, done):
-                if j <= forth[spot] < j + b.size[j]:
-                    matching.unpair(spot)
-
-
-def _inside(tree: Tree, mates: Sequence[int], cost_of: Callable[[int], int]) -> list[int]:
-    """About what the edits in each subtree cost; pairs cost what `cost_of` says."""
-    found = [0] * (tree.n + 1)
-    for spot in range(tree.n - 1, -1, -1):
-        above = tree.parent[spot]
-        if mates[spot] >= 0:
-            found[spot] += cost_of(spot)
-        else:
-            found[spot] += 2 + COSTS["insert"] * (mates[above] >= 0)
-        found[above] += found[spot]
-    return found
+        prune(matching)

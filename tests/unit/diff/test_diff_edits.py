@@ -323,6 +323,8 @@ def test_every_edit_says_why_and_ids_are_those_of_the_format():
         "counted",
         "rule",
         "reason",
+        "score",
+        "runner_up",
     ]
     expected = ["attr~", CART, CART, "items", 3, 4]
     assert document["edit_id"] == "e" + sha256(orjson.dumps(expected)).hexdigest()[:12]
