@@ -63,7 +63,7 @@ class Draft:
 
 def because(why: Why) -> str:
     """Why two spans are one, for people."""
-    if why.rule in {"equal", "anchor", "moved", "content"}:
+    if why.rule in {"equal", "moved", "content"}:
         return f"paired as {why.rule}"
     score, runner_up = why.scores()
     others = f", next best {runner_up / 1000:.2f}" if runner_up >= 0 else ", no other candidate"

@@ -219,9 +219,11 @@ class _Regions:
                 is_any = True
                 for pair in region:
                     if pair in self._whole:
-                        self._matching.pair_equal(*pair, Why("anchor"))
+                        self._matching.pair_equal(*pair, Why("equal"))
+                    elif self._a.own[pair[0]] == self._b.own[pair[1]]:
+                        self._matching.pair(*pair, Why("content"))
                     else:
-                        self._matching.pair(*pair, Why("region"))
+                        self._matching.pair(*pair, Why("region", self._matching.scores(*pair, ())))
             else:
                 held |= here
                 held_b |= there

@@ -193,6 +193,27 @@ def test_a_renamed_service_is_one_edit_for_all_its_spans():
     assert edits(shop(), after) == [("service", "api", "api", "service.name", "api", "api-v2", 6)]
 
 
+def test_two_services_renamed_at_once_are_told_apart_by_what_their_spans_say():
+    """By the names of their spans alone they were taken for each other, and every span was another one."""
+
+    def shards(east, west):
+        homes = {"1": east, "2": east, "3": west, "4": west}
+        made = [span("0", "query")]
+        for number, service in homes.items():
+            resource = Resource({"service.name": service})
+            made.append(
+                span(number, "scan", "0", int(number), attributes={"shard": number}, resource=resource)
+            )
+        return {one.span_id: one for one in made}
+
+    found = edits(shards("east", "west"), shards("y", "x"))
+
+    assert [(op, old, new) for op, *_, old, new, _ in found] == [
+        ("service", "east", "y"),
+        ("service", "west", "x"),
+    ]
+
+
 def test_a_resource_attribute_is_one_edit_for_each_distinct_resource():
     new = Resource({"service.name": "api", "service.version": "2"})
     after = {name: replace(one, resource=new) if one.resource is API else one for name, one in shop().items()}
