@@ -6,8 +6,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 # Further words for pytest: make test ARGS="-k receiver"
 ARGS   ?=
-# Processes that share the tests, a file at a time: much of a run is waiting for containers and kernels.
-WORKERS ?= 2
+# Processes that share the tests, a file at a time; one more than cores, since much of a run is waiting for containers
+# and kernels. Files are given out in the order of their paths: those of engines and kernels take long and come first,
+# the many of tests/unit fill what is left at the end.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+SHARED  := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # Stamps by content, not by time: changing branches back and forth installs nothing.
 KEY        := $(shell cksum < pyproject.toml | tr -d ' ')
@@ -25,7 +28,7 @@ demo: $(DEMO_READY) ## Run the examples and show their spans: in Docker where an
 	@$(BIN)/python -m clnrm_nb.examples
 
 test: $(TEST_READY) ## Run all tests; they start an engine of their own (Docker) where one is installed
-	@$(BIN)/python -m pytest -m "not bench and not bench_full" -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -m "not bench and not bench_full" $(SHARED) $(ARGS)
 
 lint: $(TEST_READY) ## Check style, types, import layers and spelling
 	$(BIN)/ruff check .

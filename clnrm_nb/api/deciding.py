@@ -9,6 +9,7 @@ from clnrm_nb.api.contexts import Context, context_of, refuse_unknown
 from clnrm_nb.baseline import BaselineReview
 from clnrm_nb.baseline.difference import options_of
 from clnrm_nb.baseline.evolution import evolution
+from clnrm_nb.errors import ClnrmError
 from clnrm_nb.report.baselines import Baselines
 from clnrm_nb.report.evolution import BaselineHistory
 from clnrm_nb.report.results import Trace
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from clnrm_nb.baseline import BaselineEntry, Decided, Decision
+    from clnrm_nb.errors import Diagnostic
 
 __all__ = [
     "baseline_accept",
@@ -234,13 +236,23 @@ def baseline_history(
     with _review(here) as review:
         decisions = review.history(id)
         versions = [one.to_json() for one in evolution(review, id, options_of(here.settings.diff))]
+        damage = _damage(review, id)
     spans = {version["digest"]: version["spans"] for version in versions}
     return BaselineHistory(
         [_decision(one, spans) for one in decisions],
         versions,
         title=id,
         decisions=[{**one.to_json(), "hash": one.hash} for one in decisions],
+        findings=damage,
     )
+
+
+def _damage(review: BaselineReview, baseline_id: str) -> list[Diagnostic]:
+    try:
+        review.store.load(baseline_id)
+    except ClnrmError as error:
+        return [error.diagnostic]
+    return []
 
 
 def _decision(one: Decision, spans: Mapping[str, int | None]) -> dict[str, Any]:
@@ -270,11 +282,13 @@ def baseline_verify(
     here = context_of(context, options)
     refuse_unknown("baseline_verify", options)
     with _review(here) as review:
-        findings = review.verify([ids] if isinstance(ids, str) else list(ids))
+        asked = [ids] if isinstance(ids, str) else list(ids)
+        findings = review.verify(asked)
+        entries = [entry for entry in review.entries() if not asked or entry.id in asked]
     wrong = any(finding.severity == "error" for finding in findings)
     notes = [] if findings else ["All files and decisions are as they were written."]
     return Baselines(
-        [],
+        [_record(entry) for entry in entries if entry.version is not None],
         title="baseline verify",
         command="baseline verify",
         notes=notes,

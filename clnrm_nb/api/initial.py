@@ -8,21 +8,13 @@ from typing import TYPE_CHECKING, Any
 from clnrm_nb import examples
 from clnrm_nb.config.settings import Settings
 from clnrm_nb.errors import UsageError
+from clnrm_nb.state.ignore import IGNORE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["default_configuration", "lay_down"]
 
-_IGNORE_STATE = """\
-# Only configuration and baselines belong in version control.
-*
-!.gitignore
-!config.toml
-!baselines/
-!baselines/**
-!trace.json
-"""
 _SECTIONS = (
     *("watch", "cache", "executor", "containers", "receiver", "discovery"),
     *("template", "diff", "baseline", "lint", "output", "notebook"),
@@ -47,7 +39,7 @@ def lay_down(directory: Path, *, with_config: bool, force: bool) -> tuple[list[P
     """
     if directory.exists() and not directory.is_dir():
         raise UsageError(f"{directory} is not a directory")
-    files = {directory / ".clnrm" / ".gitignore": _IGNORE_STATE}
+    files = {directory / ".clnrm" / ".gitignore": IGNORE}
     if with_config:
         files[directory / ".clnrm" / "config.toml"] = default_configuration()
     kept = [path for path in files if path.exists() and not force]

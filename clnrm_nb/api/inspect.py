@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from clnrm_nb.api.contexts import Context, context_of, refuse_unknown, variables_from
 from clnrm_nb.errors import ClnrmError, UsageError, ValidationFailedError
 from clnrm_nb.executor.recording import parse_recording
+from clnrm_nb.patterns import compiled
 from clnrm_nb.pipeline.load import Sources, load
 from clnrm_nb.pipeline.reanalyse import rejudge
 from clnrm_nb.pipeline.secrets import masker_of
@@ -175,7 +176,7 @@ def spans(
 
 def _matching(table: SpanTable, pattern: str) -> list[int]:
     try:
-        regex = re.compile(pattern)
+        regex = compiled(pattern)
     except re.error as error:
         raise UsageError(f"--grep {pattern!r} is not a regular expression: {error}") from None
     return [

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from clnrm_nb.api.contexts import Context
     from clnrm_nb.api.running import Paths
     from clnrm_nb.executor.events import Event
+    from clnrm_nb.pipeline.live import LiveTables
     from clnrm_nb.pipeline.load import Cell
-    from clnrm_nb.pipeline.run import LiveTables
     from clnrm_nb.spans.table import SpanTable
 
 __all__ = ["Recent", "Watcher", "run_watched"]
@@ -32,7 +32,7 @@ class Recent(Protocol):
     """The newest spans of a run that is going on."""
 
     def __call__(self, limit: int) -> Trace:
-        """At most `limit` spans, standing still, secrets masked."""
+        """At most `limit` spans, standing still, secrets masked and rules of ``redact`` heeded."""
 
 
 class Watcher(Protocol):
@@ -99,13 +99,13 @@ def _tell(call: Callable[[], None]) -> None:
 
 def _newest(tables: LiveTables, limit: int) -> Trace:
     """The end of each table, the tests that started last first, until `limit` is reached."""
-    chosen: list[tuple[str | None, SpanTable]] = []
+    chosen: list[tuple[str, SpanTable]] = []
     for test_id, table in reversed(list(tables.items())):
         size = len(table)
         rows = [row for row in range(max(0, size - limit), size) if not table.own[row]]
         limit -= len(rows)
         if rows:
-            chosen.append((test_id, table.select(rows)))
+            chosen.append((test_id, tables.shown(test_id, rows)))
         if limit <= 0:
             break
     return Trace(chosen[::-1], mask=tables.mask)

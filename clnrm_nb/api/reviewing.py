@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.api.contexts import Context, context_of
 from clnrm_nb.baseline.review import BaselineReview
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ReviewDesk", "review"]
 
+_CAUSES_LISTED: Final = 3
 _EDIT = "e"
 """What ids of edits begin with."""
 
@@ -171,20 +172,21 @@ def review(ids: Sequence[str] = (), *, context: Context | None = None, **options
     Returns
     -------
     Table
-        One row a scenario, with its edits and causes counted.
+        One row a scenario: how many edits of it are undecided, and in which causes.
     """
     here = context_of(context, options)
     desk = ReviewDesk(here)
     rows: list[list[Any]] = []
     for review_id in desk.pending(ids):
         (compared,) = desk.compared(review_id).comparisons
-        causes = [cause.message for cause in compared.diff.causes if cause.counted] if compared.diff else []
-        edits = len(compared.diff.counted) if compared.diff else 0
-        rows.append([review_id, compared.status, edits, "; ".join(causes[:3])])
-    notes = (
-        ["Decide in a notebook with `%clnrm review`, or with `clnrm baseline accept` and `reject`."]
-        if rows
-        else ["Nothing waits for a decision."]
+        open_edits = {edit for edit, state in compared.reviews.items() if state == "pending"}
+        causes = [cause.message for cause in compared.causes if not open_edits.isdisjoint(cause.edits)]
+        more = len(causes) - _CAUSES_LISTED
+        named = [*causes[:_CAUSES_LISTED], *([f"{more} more"] if more > 0 else [])]
+        rows.append([review_id, compared.status, len(open_edits), "; ".join(named)])
+    how = (
+        "Decide with `clnrm review` at a terminal, `%clnrm review` in a notebook, or "
+        "`clnrm baseline accept` and `reject`."
     )
     header = ("id", "difference", "edits", "causes")
     return Table(
@@ -193,6 +195,6 @@ def review(ids: Sequence[str] = (), *, context: Context | None = None, **options
         rows,
         command="review",
         exit_code=1 if rows else 0,
-        notes=notes,
+        notes=[how if rows else "Nothing waits for a decision."],
         dtypes={"edits": "Int64"},
     )

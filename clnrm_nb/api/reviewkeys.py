@@ -31,14 +31,17 @@ class Key:
     tip: str
     only: Place | None = None
 
+    @property
+    def shown(self) -> str:
+        """What is printed on the key."""
+        return "space" if self.key == " " else self.key
+
 
 REVIEW_KEYS: Final = (
     Key("a", "Accept", "Make this trace the baseline and go on"),
-    Key("g", "Accept cause", "Accept only the chosen cause, everywhere in this trace"),
+    Key("g", "Accept cause", "Accept only the chosen cause, everywhere in this trace; or its chosen edit"),
     Key("c", "Choose cause", "Choose the next cause, or the next edit of one that is open", only="terminal"),
-    Key(
-        "e", "Edits", "Open the chosen cause to accept (g) one of its edits; again: close it", only="terminal"
-    ),
+    Key("e", "Edits", "Open the chosen cause to accept (g) one of its edits; again: close it"),
     Key("A", "Accept all", "Accept every difference that is pending"),
     Key("r", "Reject", "Refuse this trace: it stays red until the run changes"),
     Key("s", "Skip", "Leave this difference pending and go on"),
@@ -48,6 +51,7 @@ REVIEW_KEYS: Final = (
     Key("1", "Old only", "Show the baseline alone"),
     Key("2", "New only", "Show the run alone"),
     Key("3", "Both", "Show baseline and run in one picture"),
+    Key(" ", "Page", "Show the next part of a picture that is longer than the terminal", only="terminal"),
     Key("m", "Make rule", "Choose a rule that allows the chosen cause from now on"),
     Key("?", "Help", "Show or hide what the keys do"),
     Key("q", "Quit", "Stop: what is decided is kept, the rest still waits", only="terminal"),

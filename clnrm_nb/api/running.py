@@ -12,8 +12,9 @@ from clnrm_nb.api.contexts import Context, context_of, paths_of, refuse_unknown,
 from clnrm_nb.codes import EXIT_INTERRUPTED
 from clnrm_nb.errors import UsageError
 from clnrm_nb.executor.loop import Interrupted, Job, run_blocking, run_here, submit
+from clnrm_nb.pipeline.live import LiveTables
 from clnrm_nb.pipeline.request import ComparisonRequest, RunRequest, Sources
-from clnrm_nb.pipeline.run import LiveTables, run_pipeline
+from clnrm_nb.pipeline.run import run_pipeline
 from clnrm_nb.report.mime import bundle
 from clnrm_nb.report.results import RunResult
 from clnrm_nb.report.text import number_text
@@ -82,7 +83,8 @@ class Run:
             return self.result.spans
         from clnrm_nb.report.trace import Trace
 
-        return Trace(list(self._live.tables.items()), is_live=True, mask=self._live.tables.mask)
+        tables = self._live.tables
+        return Trace([(name, tables.shown(name)) for name in list(tables)], mask=tables.mask)
 
     @property
     def events(self) -> list[Event]:

@@ -117,11 +117,6 @@ class Baselines:
 
         A trace that was never compared belongs to them if its scenario file is still there: one without
         spans only where a baseline has some.
-
-        Raises
-        ------
-        ClnrmError
-            CLN702, CLN703: a baseline file is damaged or newer.
         """
         log = self.log()
         waiting = {review.id for review in self.pending()}
@@ -131,7 +126,12 @@ class Baselines:
         test_id, _ = scenario_of(baseline_id)
         if not (self._project.root / test_id.partition("[")[0]).is_file():
             return False
-        latest, current = self._latests.of(baseline_id), self.store.load(baseline_id)
+        latest = self._latests.of(baseline_id)
+        try:
+            current = self.store.load(baseline_id)
+        except ClnrmError:
+            # Whoever decides about it is told; about others one can decide all the same.
+            return latest is not None
         if latest is None or not (len(latest.table) or current):
             return False
         is_same = current is not None and current.digest == latest.digest
@@ -240,9 +240,18 @@ class Baselines:
         return blame(content or b"", baseline_id, self.log(), versions.after, name=self.store.name(path))
 
     def verify(self, ids: Sequence[str] = ()) -> list[Diagnostic]:
-        """What does not hold: damaged files and decisions, gaps in the log, files without a decision."""
+        """What does not hold: damaged files and decisions, gaps in the log, one without the other.
+
+        Raises
+        ------
+        UsageError
+            One of `ids` has neither a file nor a decision.
+        """
         log = self.log()
-        found = log.verify(ids)
+        for baseline_id in ids:
+            if not log.of(baseline_id) and self.store.read(self.store.path(baseline_id)) is None:
+                raise self.undecided_about(baseline_id, log)
+        found = [*log.verify(ids), *self._gone(ids or log.ids, log)]
         for stored in self.store.files():
             baseline_id = stored.id or stored.path.stem
             if ids and baseline_id not in ids:
@@ -258,6 +267,19 @@ class Baselines:
                 message = f"no decision accounts for what `{self.store.name(stored.path)}` holds"
                 hint = "it came past the log; accept the scenario again to say who and why"
                 found.append(Diagnostic("CLN702", message, hint=hint, severity="warning"))
+        return found
+
+    def _gone(self, ids: Sequence[str], log: DecisionLog) -> list[Diagnostic]:
+        """Accepted traces without a file: it was removed, or a killed process never wrote it."""
+        found = []
+        for baseline_id in ids:
+            path = self.store.path(baseline_id)
+            last = next((d for d in reversed(log.of(baseline_id)) if d.action in _FILE_ACTIONS), None)
+            if last is not None and last.version is not None and self.store.read(path) is None:
+                message = f"version {last.version} of `{baseline_id}` was accepted, and its file is gone"
+                hint = f"`clnrm baseline restore '{baseline_id}'` brings it back, if it is still wanted"
+                name = self.store.name(path)
+                found.append(Diagnostic("CLN702", message, file=name, hint=hint, severity="info"))
         return found
 
     def log(self) -> DecisionLog:
@@ -281,20 +303,31 @@ class Baselines:
         UsageError
             This machine does not have it.
         """
-        versions = Changes(self.store, self.log(), self.reviews).versions(baseline_id)
-        if version not in versions:
-            known = ", ".join(map(str, sorted(versions))) or "none"
-            raise UsageError(
-                f"this machine does not have version {version} of `{baseline_id}` (it has: {known})",
-                hint=f"`git log -- '{self.store.name(self.store.path(baseline_id))}'` may",
-            )
-        return versions[version]
+        log, path = self.log(), self.store.path(baseline_id)
+        stored = Changes(self.store, log, self.reviews).versions(baseline_id)
+        if version in stored:
+            return stored[version]
+        committed = Versions(path, baseline_id, self.reviews).committed()
+        if version in committed:
+            return committed[version]
+        if not log.of(baseline_id) and not committed:
+            raise self.undecided_about(baseline_id, log)
+        known = ", ".join(map(str, sorted({*stored, *committed}))) or "none"
+        raise UsageError(
+            f"neither this machine nor git has version {version} of `{baseline_id}` (they have: {known})"
+        )
 
     def unknown(self, baseline_id: str) -> UsageError:
         """What to say about an id that never ran here."""
         waiting = [review.id for review in self.pending()]
         hint = f"waiting: {', '.join(waiting[:5])}" if waiting else "run the test first"
-        return UsageError(f"no trace of `{baseline_id}` is known", hint=hint)
+        below = _below(baseline_id, self._latests.ids())
+        return UsageError(f"no trace of `{baseline_id}` is known", hint=below or hint)
+
+    def undecided_about(self, baseline_id: str, log: DecisionLog) -> UsageError:
+        """What to say about an id that nothing was ever decided about."""
+        hint = _below(baseline_id, log.ids) or "`clnrm baseline list` has the ids"
+        return UsageError(f"nothing was ever decided about `{baseline_id}`", hint=hint)
 
     def _base(self, review: PendingReview) -> Baseline | None:
         content = self.reviews.file(review.base) if review.base else None
@@ -302,6 +335,12 @@ class Baselines:
             return parse(content, review.id, name="") if content is not None else None
         except ClnrmError:
             return None
+
+
+def _below(test_id: str, ids: Sequence[str]) -> str | None:
+    """The scenarios of a test, where only one of them can be meant."""
+    found = [one for one in ids if one.startswith((f"{test_id}::", f"{test_id}["))]
+    return f"name one of its scenarios: {', '.join(f'`{one}`' for one in found[:5])}" if found else None
 
 
 def _accounted_for(log: DecisionLog, baseline_id: str) -> set[str | None]:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clnrm_nb.baseline.files import header_of, parse
+from clnrm_nb.baseline.versions import Versions
 from clnrm_nb.errors import ClnrmError, UsageError
 from clnrm_nb.state.objects import digest_of
 from clnrm_nb.state.reviews import Change
@@ -128,7 +129,7 @@ class Changes:
         Raises
         ------
         UsageError
-            This machine does not have them.
+            Neither this machine nor git has them.
         """
         changes = self._reviews.changes(decision.id)
         made = next((change for change in changes if change.decision == decision.hash), None)
@@ -142,6 +143,10 @@ class Changes:
             content = self._reviews.file(digest)
             if content is not None:
                 return content
+        committed = Versions(self._store.path(decision.id), decision.id, self._reviews)
+        content = committed.with_digest(decision.previous)
+        if content is not None:
+            return content
         raise UsageError(
             f"this machine does not have the baseline of `{decision.id}` before that {decision.action}",
             hint="take it from version control; nothing was changed",

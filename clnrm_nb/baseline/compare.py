@@ -17,6 +17,7 @@ from clnrm_nb.baseline.store import BaselineStore
 from clnrm_nb.baseline.timed import UNTIMED, needs_times, timed
 from clnrm_nb.baseline.tolerances import Tolerances, TwinsError
 from clnrm_nb.errors import ClnrmError, Diagnostic
+from clnrm_nb.patterns import EndlessError
 from clnrm_nb.spans.canonical import of_scenario
 from clnrm_nb.spans.loaders import LoadReport, load, write_otlp_json
 from clnrm_nb.spans.loaders.carried import comparable
@@ -198,7 +199,7 @@ def compare_run(
             continue
         found += run.compare_test(outcome, (terms or {}).get(outcome.id, Terms()))
     if suite is not None and not any(outcome.status in _SUITE_BREAKERS for outcome in outcomes):
-        found += run.unused(suite)
+        found += run.unused(suite, {one.digest: one.id for one in found if one.status == "missing"})
     run.keep()
     return found
 
@@ -281,7 +282,11 @@ class _Run:
         elif reference is not None:
             comparison = replace(fresh, file=self.settings.diff.baseline_path, from_trace_file=True)
         if reference is not None:
-            comparison = self._differing(comparison, reference, side, options)
+            try:
+                comparison = self._differing(comparison, reference, side, options)
+            except EndlessError as error:
+                finding = replace(error.diagnostic, test=fresh.test_id, scenario=scenario)
+                return replace(comparison, status="error", code=error.code, diagnostics=(finding,))
         judged = self._judge(comparison, outcome, terms)
         if not self.ci:
             self._remember(judged, table, outcome, terms, options)
@@ -349,8 +354,18 @@ class _Run:
         if code == "CLN701":
             first = f"`clnrm run '{test_file}'`, then " if self.ci else "use "
             return f"{there}{first}`clnrm baseline accept '{baseline_id}'`"
+        if code == "CLN705":
+            run_it = f"`clnrm run --baseline '{test_file}'`, then " if self.ci else ""
+            return f"{there}{run_it}{self._amends(comparison)}"
         decide = f"`clnrm review '{baseline_id}'` decides what to keep"
         return f"{there}`clnrm diff '{test_file}'` shows it again, {decide}" if self.ci else decide
+
+    def _amends(self, comparison: Comparison) -> str:
+        """How a rejection that was wrong is taken back: it no longer waits in a review."""
+        last = self.log.standing(comparison.id)[-1]
+        if last.action == "reject" and last.digest == comparison.digest:
+            return f"`clnrm baseline undo '{comparison.id}'` takes the rejection back"
+        return f"`clnrm baseline accept '{comparison.id}'` accepts it after all"
 
     def _damaged(self, comparison: Comparison, error: ClnrmError) -> Comparison:
         finding = replace(error.diagnostic, test=comparison.test_id, scenario=comparison.scenario)
@@ -445,8 +460,8 @@ class _Run:
 
     # ------------------------------------------------------------------------------------------ unused
 
-    def unused(self, suite: Collection[str]) -> list[Comparison]:
-        """Files that no scenario owns."""
+    def unused(self, suite: Collection[str], new: Mapping[str | None, str]) -> list[Comparison]:
+        """Files that no scenario owns; `new`: ids without a file, by the digests of their traces."""
         found = []
         for stored in self.store.unowned(suite):
             name = self.store.name(stored.path)
@@ -456,7 +471,8 @@ class _Run:
                 "CLN706",
                 f"no scenario owns `{name}`" + (f" (`{stored.id}`)" if stored.id else ""),
                 file=name,
-                hint="if its scenario is gone for good, `clnrm baseline gc --unused` removes the file",
+                hint=_if_renamed(new.get(stored.digest))
+                + "if its scenario is gone for good, `clnrm baseline gc --unused` removes the file",
                 severity="error" if self.ci else "warning",
             )
             found.append(
@@ -465,6 +481,13 @@ class _Run:
                 )
             )
         return found
+
+
+def _if_renamed(new_id: str | None) -> str:
+    """The way out where a scenario without a baseline does just what the file says."""
+    if new_id is None:
+        return ""
+    return f"`{new_id}` has the same trace and no baseline: if it was renamed, accept that one; "
 
 
 def _summary(diff: Diff) -> str:

@@ -87,13 +87,13 @@ def evolution(baselines: Baselines, baseline_id: str, options: DiffOptions | Non
     options : DiffOptions, optional
         What counts between two versions; tolerance rules have no say in what was accepted.
 
-    Raises
-    ------
-    ClnrmError
-        CLN702, CLN703: its file cannot be used.
+    A file that is damaged is no version; decisions are told all the same.
     """
     options = replace(options or DiffOptions(), rules=())
-    current = baselines.store.load(baseline_id)
+    try:
+        current = baselines.store.load(baseline_id)
+    except ClnrmError:
+        current = None
     log = baselines.log()
     decisions = [
         one for one in log.standing(baseline_id) if one.action in _FILE_ACTIONS and one.version is not None
@@ -101,9 +101,12 @@ def evolution(baselines: Baselines, baseline_id: str, options: DiffOptions | Non
     versions = Versions(baselines.store.path(baseline_id), baseline_id, baselines.reviews)
     made: list[Version] = []
     before: Baseline | None = None
+    known: dict[str, Baseline] = {}
     for decision in decisions:
         is_current = current is not None and current.digest == decision.digest
         found = current if is_current else _content(versions, decision)
+        # After a merge the decision before may be another branch's.
+        before = known.get(decision.previous or "")
         made.append(
             Version(
                 baseline_id,
@@ -118,6 +121,8 @@ def evolution(baselines: Baselines, baseline_id: str, options: DiffOptions | Non
             )
         )
         before = found
+        if found is not None:
+            known[found.digest] = found
     return _with_current(made, baseline_id, current, before, options)
 
 
@@ -144,9 +149,11 @@ def _with_current(
     """Mark the version that is in use; a file that no decision accounts for stands at the end."""
     if current is None:
         return made
-    if made and made[-1].digest == current.digest:
-        last = asdict(made[-1])
-        return [*made[:-1], Version(**{**last, "in_use": True, "composed": current.composed})]
+    # After a merge, or a checkout of an older file, it need not be the last one that was decided.
+    accounted = [place for place, version in enumerate(made) if version.digest == current.digest]
+    if accounted:
+        used = replace(made[accounted[-1]], in_use=True, composed=current.composed)
+        return [*made[: accounted[-1]], used, *made[accounted[-1] + 1 :]]
     held = _held(before, current, options, is_first=not made)
     return [*made, Version(baseline_id, current.version, "", in_use=True, digest=current.digest, **held)]
 

@@ -268,14 +268,15 @@ class _Damage:
 
     name: str
 
-    def error(self, what: str, code: str = "CLN702", *, at: tuple[int, int] | None = None) -> ClnrmError:
-        if code == "CLN703":
-            hint = "a newer version of clnrm_nb wrote it: upgrade; the file was not touched"
-        else:
-            hint = (
-                "take it from version control, or `clnrm baseline restore ID` brings a version of this "
-                "machine back; the file was not touched"
-            )
+    def error(
+        self,
+        what: str,
+        code: str = "CLN702",
+        *,
+        at: tuple[int, int] | None = None,
+        way: str = "take it from version control, or `clnrm baseline restore ID` brings a version back",
+    ) -> ClnrmError:
+        hint = f"{way}; the file was not touched"
         location = Location(self.name, *at) if at is not None and self.name else None
         return ClnrmError(f"`{self.name}` {what}", code, hint=hint, location=location)
 
@@ -289,8 +290,8 @@ def _document(content: bytes, damage: _Damage) -> dict[str, Any]:
             raise damage.error("is empty") from None
         if mark := _CONFLICT.search(content):
             line = content.count(b"\n", 0, mark.start()) + 1
-            message = "holds the marks of a merge conflict: take one side, then accept the scenario again"
-            raise damage.error(message, at=(line, 1)) from None
+            way = f"`git checkout --ours '{damage.name}'` takes one side; run, then accept what is right"
+            raise damage.error("holds the marks of a merge conflict", at=(line, 1), way=way) from None
         where = error.lineno, error.colno
         raise damage.error(f"is cut off or no JSON ({error.msg})", at=where) from None
     header = document.get("clnrm") if isinstance(document, dict) else None
@@ -305,7 +306,8 @@ def _check_header(header: Mapping[str, Any], damage: _Damage) -> None:
     written = header.get("format")
     match = _FORMAT.fullmatch(written) if isinstance(written, str) else None
     if match and int(match[1]) > _KNOWN_VERSION:
-        raise damage.error(f"has the format {written}, which is not known", "CLN703")
+        way = "a newer version of clnrm_nb wrote it: upgrade"
+        raise damage.error(f"has the format {written}, which is not known", "CLN703", way=way)
     digest, version = header.get("digest"), header.get("version")
     is_whole = (
         written == FORMAT

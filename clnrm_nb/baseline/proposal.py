@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from clnrm_nb.diff import Diff, DiffOptions
     from clnrm_nb.state.reviews import PendingReview
 
-__all__ = ["Proposal", "Session", "propose"]
+__all__ = ["Proposal", "Session", "propose", "refusal"]
 
 _PASSED: Final = frozenset({"passed", "flaky", "cached"})
 
@@ -77,10 +77,9 @@ def propose(latest: Latest, current: Baseline | None, version: int, *, force: bo
         Also a trace of a test that did not pass.
     """
     previous = current.digest if current else None
-    refused = _refusal(latest, force=force)
+    refused = _refused(latest, force=force)
     if refused:
-        number = current.version if current else None
-        return Proposal(latest.id, latest, None, False, number, previous, previous, refused=refused)
+        return refusal(latest, refused, current)
     if current is not None and current.digest == latest.digest:
         content = None
         if current.composed:
@@ -90,13 +89,19 @@ def propose(latest: Latest, current: Baseline | None, version: int, *, force: bo
     return Proposal(latest.id, latest, content, True, version, latest.digest, previous)
 
 
-def _refusal(latest: Latest, *, force: bool) -> str | None:
+def refusal(latest: Latest, why: str, current: Baseline | None = None) -> Proposal:
+    """Nothing is to be accepted."""
+    number, digest = (current.version, current.digest) if current else (None, None)
+    return Proposal(latest.id, latest, None, False, number, digest, digest, refused=why)
+
+
+def _refused(latest: Latest, *, force: bool) -> str | None:
     if not len(latest.table):
         return f"the latest trace of `{latest.id}` has no spans"
     if not latest.complete:
         return f"the latest trace of `{latest.id}` is incomplete"
     if latest.test_status not in _PASSED and not force:
-        way = f"`clnrm baseline accept --force {latest.id}` accepts it anyway"
+        way = f"`clnrm baseline accept --force '{latest.id}'` accepts it anyway"
         return f"the test of `{latest.id}` is {latest.test_status}, not passed; {way}"
     return None
 
@@ -171,7 +176,7 @@ class Session:
             The next free number.
         """
         before = self.current.digest
-        refused = _refusal(self.latest, force=force)
+        refused = _refused(self.latest, force=force)
         if refused:
             return Proposal(
                 self.latest.id,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from clnrm_nb.baseline.patterns import ABSENT, Words, counts, values
 from clnrm_nb.diff.rules import SELECTORS, Rule
 from clnrm_nb.diff.sentences import sentence
+from clnrm_nb.scenario.tolerance import KIND_KEY
 from clnrm_nb.spans.content import canonical_json
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def propose(edits: Sequence[Edit], diff: Diff, *, scenario: str | None = None) -
     Returns
     -------
     list of Proposal
-        At most three, narrowest first; none where no rule can say that, as for a ``kind``.
+        At most three, narrowest first; none where no rule can say that, as for another ``order``.
     """
     sites = sites_of(edits, diff, scenario=scenario)
     site = _joined(sites) if sites else None
@@ -216,19 +217,22 @@ def _sites(edit: Edit, names: _Names, scenario: str | None) -> list[Site]:
     if edit.op in _WHOLES:
         key = edit.key or ""
         return [Site("value", {**place, "key": key}, (ABSENT, ABSENT), f"{edit.op[:-1]} {key}", reason)]
-    if edit.op == "status":
-        return [
-            Site(
-                "value",
-                {**place, "key": f"status.{part}"},
-                (edit.baseline[part], edit.current[part]),
-                f"status.{part}",
-                reason,
-            )
-            for part in ("code", "message")
-            if edit.baseline[part] != edit.current[part]
-        ]
+    if edit.op in ("status", "kind"):
+        return _spelt_sites(edit, place, reason)
     return _structural_sites(edit, place, names, reason)
+
+
+def _spelt_sites(edit: Edit, place: Mapping[str, str], reason: str) -> list[Site]:
+    """What only a rule that spells its key out is about."""
+    old, new = edit.baseline, edit.current
+    changes = {KIND_KEY: (old, new)}
+    if edit.op == "status":
+        changes = {f"status.{part}": (old[part], new[part]) for part in ("code", "message")}
+    return [
+        Site("value", {**place, "key": key}, seen, key, reason)
+        for key, seen in changes.items()
+        if seen[0] != seen[1]
+    ]
 
 
 def _event_sites(edit: Edit, place: Mapping[str, str], reason: str) -> list[Site]:

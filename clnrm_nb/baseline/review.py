@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from clnrm_nb.baseline.changes import Changes
 from clnrm_nb.baseline.decisions import Decided, Decision, DecisionLog, identity
 from clnrm_nb.baseline.files import parse, scenario_of
-from clnrm_nb.baseline.proposal import Proposal, propose
+from clnrm_nb.baseline.proposal import Proposal, propose, refusal
 from clnrm_nb.baseline.rulemaking import RuleReview
 from clnrm_nb.errors import ClnrmError, UsageError
 
@@ -94,7 +94,7 @@ class BaselineReview(RuleReview):
             proposals = (
                 self._partial(chosen, wanted, log, force=force)
                 if wanted
-                else self._whole(chosen, log, seen or {}, force=force)
+                else self._whole(chosen, log, seen or {}, force=force, skip_damaged=everything)
             )
             refused = [proposal for proposal in proposals if proposal.refused]
             if refused and not (everything or skip_refused):
@@ -209,7 +209,9 @@ class BaselineReview(RuleReview):
             log = self.log()
             standing = log.standing(baseline_id)
             if not standing:
-                raise UsageError(f"there is no decision about `{baseline_id}` to undo")
+                if not log.of(baseline_id):
+                    raise self.undecided_about(baseline_id, log)
+                raise UsageError(f"every decision about `{baseline_id}` is undone already")
             last = standing[-1]
             changes = Changes(self.store, log, self.reviews)
             if last.rule is not None:
@@ -288,13 +290,25 @@ class BaselineReview(RuleReview):
     # ............................................................................................ accept
 
     def _whole(
-        self, ids: Sequence[str], log: DecisionLog, seen: Mapping[str, str], *, force: bool
+        self,
+        ids: Sequence[str],
+        log: DecisionLog,
+        seen: Mapping[str, str],
+        *,
+        force: bool,
+        skip_damaged: bool,
     ) -> list[Proposal]:
         proposals = []
         for baseline_id in ids:
-            current = self.store.load(baseline_id)
-            version = max(log.last_version(baseline_id), current.version if current else 0) + 1
             latest = self.latest(baseline_id, seen=seen.get(baseline_id))
+            try:
+                current = self.store.load(baseline_id)
+            except ClnrmError as error:
+                if not skip_damaged:
+                    raise
+                proposals.append(refusal(latest, error.message))
+                continue
+            version = max(log.last_version(baseline_id), current.version if current else 0) + 1
             proposals.append(propose(latest, current, version, force=force))
         return proposals
 
@@ -396,7 +410,7 @@ class BaselineReview(RuleReview):
         review = self.reviews.get(undone.id)
         if review is None or undone.action not in ("accept", "reject"):
             return
-        if undone.run in (None, review.run):
+        if undone.run in (None, review.run) or undone.digest == review.digest:
             accepted = tuple(edit for edit in review.accepted if edit not in undone.edits)
             self.reviews.put(replace(review, state="pending", accepted=accepted))
 

@@ -37,6 +37,7 @@ class StoredFile:
 
     path: Path
     id: str | None
+    digest: str | None = None
 
 
 class BaselineStore:
@@ -118,21 +119,22 @@ class BaselineStore:
             name = self.name(self.directory)
             raise ClnrmError(f"`{name}` cannot be read: {error.strerror}", "CLN001") from error
         paths = [path for path in found if path.suffix == ".json" and not path.name.startswith(".")]
-        return [StoredFile(path, self._id(path)) for path in paths]
+        return [StoredFile(path, *self._head(path)) for path in paths]
 
     def unowned(self, suite: Collection[str]) -> list[StoredFile]:
         """Files that none of these ids owns, by their names: what they hold may be anything."""
         owned = {self.path(baseline_id) for baseline_id in suite}
         return [stored for stored in self.files() if stored.path not in owned]
 
-    def _id(self, path: Path) -> str | None:
+    def _head(self, path: Path) -> tuple[str | None, str | None]:
+        """Id and digest that a file's header names."""
         try:
             with path.open("rb") as file:
-                header = header_of(file.readline()) or header_of(path.read_bytes())
+                header = header_of(file.readline()) or header_of(path.read_bytes()) or {}
         except OSError:
-            return None
-        found = header.get("id") if header else None
-        return found if isinstance(found, str) else None
+            header = {}
+        found, digest = header.get("id"), header.get("digest")
+        return (found if isinstance(found, str) else None, digest if isinstance(digest, str) else None)
 
     # ------------------------------------------------------------------------------------------ writing
 

@@ -55,6 +55,19 @@ class Versions:
         content = self._from_git().get(decision.digest or "")
         return None if content is None else (content, "git")
 
+    def committed(self) -> dict[int, bytes]:
+        """The versions that the history of git has, by their numbers; of two with one number the newer."""
+        found: dict[int, bytes] = {}
+        for content in _committed(self._path):
+            header = header_of(content)
+            if header is not None and type(header.get("version")) is int:
+                found.setdefault(header["version"], content)
+        return found
+
+    def with_digest(self, digest: str | None) -> bytes | None:
+        """A file with this trace digest, as it was committed; ``None``: git knows none."""
+        return self._from_git().get(digest or "")
+
     def _from_git(self) -> dict[str, bytes]:
         """By trace digest; of several commits with one digest the newest."""
         if self._committed is None:

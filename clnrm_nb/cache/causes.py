@@ -17,6 +17,7 @@ from clnrm_nb.spans.content import canonical_json
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from clnrm_nb.cache.key import Key
     from clnrm_nb.scenario.model import KeyPath
 
 __all__ = ["MOST_CAUSES", "between", "between_verdicts"]
@@ -60,18 +61,10 @@ def between(before: Mapping[str, Any], after: Mapping[str, Any], sight: Sight = 
     return sorted(found, key=_by_weight)[:MOST_CAUSES]
 
 
-def between_verdicts(before: Any, after: Any, sight: Sight = _NOWHERE) -> list[Cause]:
-    """What makes two verdict hashes differ: expectations, rules, baselines, how traces are compared.
-
-    Parameters
-    ----------
-    before, after : object
-        :attr:`~clnrm_nb.cache.Key.expectations`.
-    """
-    found = [
-        _of_verdict(path, old, new, sight)
-        for path, old, new in _differences(_as_mapping(before), _as_mapping(after), ())
-    ]
+def between_verdicts(before: Key, after: Key, sight: Sight = _NOWHERE) -> list[Cause]:
+    """What makes two verdict hashes differ: expectations, rules of the file, rules of the project."""
+    old, new = ({**_as_mapping(key.expectations), "project_rules": key.rules} for key in (before, after))
+    found = [_of_verdict(path, one, other, sight) for path, one, other in _differences(old, new, ())]
     return found[:MOST_CAUSES]
 
 

@@ -7,7 +7,7 @@ every machine gives the same hash to the same parts.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +16,7 @@ from clnrm_nb.spans.content import canonical_json
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["KEY_VERSION", "Key", "hash_of"]
+__all__ = ["KEY_VERSION", "Key", "hash_of", "verdict_of"]
 
 KEY_VERSION: Final = 2
 """Counts up with every change of what the parts are or how they are written."""
@@ -32,6 +32,9 @@ class Key:
         By kind (``scenario``, ``variables``, ``environment``, …), each by name; values as JSON has them.
     expectations : object
         What the verdict depends on besides: the same inputs judged by other expectations are no evidence.
+    rules : mapping of str to mapping
+        The project's tolerance rules that may hold for it, by id: they stand beside the baselines, and no
+        file of the test says that they are there.
 
     Examples
     --------
@@ -42,6 +45,7 @@ class Key:
 
     parts: Mapping[str, Any]
     expectations: Any = None
+    rules: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def hash(self) -> str:
@@ -55,9 +59,14 @@ class Key:
         return _digest({"version": KEY_VERSION, **parts})
 
     @cached_property
-    def verdict(self) -> str:
-        """64 hex digits of the expectations."""
+    def judged(self) -> str:
+        """64 hex digits of the expectations, which are all that its file says of the verdict."""
         return _digest({"version": KEY_VERSION, "expectations": self.expectations})
+
+    @cached_property
+    def verdict(self) -> str:
+        """64 hex digits of the expectations and the project's rules."""
+        return verdict_of(self.judged, self.rules)
 
     def with_images(self, images: Mapping[str, str | None]) -> Key:
         """The same with the content addresses that are known now."""
@@ -69,6 +78,11 @@ def hash_of(base: str, images: Mapping[str, str | None]) -> str:
     # The canonical JSON of the three, spelt out: a thousand of them take a few milliseconds.
     text = f'{{"base":"{base}","images":{canonical_json(dict(images))},"version":{KEY_VERSION}}}'
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def verdict_of(judged: str, rules: Mapping[str, Any]) -> str:
+    """The verdict of a key whose :attr:`Key.judged` is known already."""
+    return _digest({"judged": judged, "rules": rules}) if rules else judged
 
 
 def _digest(value: Any) -> str:

@@ -68,7 +68,7 @@ class ManifestTest(NamedTuple):
     images : tuple of str
         Names of the images it runs.
     expectations : str or None
-        Digest of what it is judged by, baselines aside.
+        Digest of what its file says it is judged by (:attr:`~clnrm_nb.cache.Key.judged`).
     reason : str or None
         Why it has no hash.
     tags, scenarios : tuple of str

@@ -56,13 +56,13 @@ def decision_of(packed: bytes) -> Decision:
 
 def packed_key(key: Key) -> bytes:
     """A key with all its parts."""
-    return pack_large({"parts": key.parts, "expectations": key.expectations})
+    return pack_large({"parts": key.parts, "expectations": key.expectations, "rules": key.rules})
 
 
 def key_of(packed: bytes) -> Key:
     """The key of some bytes."""
     document = unpack_large(packed)
-    return Key(document["parts"], document["expectations"])
+    return Key(document["parts"], document["expectations"], document.get("rules", {}))
 
 
 def later_than_all(db: sqlite3.Connection) -> int:

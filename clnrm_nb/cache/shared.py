@@ -319,13 +319,16 @@ def _is_complete(body: Mapping[str, Any]) -> bool:
 
 
 def _subject(test_id: str, key: Key) -> dict[str, Any]:
-    """What an entry is about; spans carry the id of their test, so it is part of that."""
+    """What an entry is about; spans carry the id of their test, so it is part of that.
+
+    The project's rules are not: no expectation goes by them, and a rule more must not have all tests run.
+    """
     return {
         "format": _FORMAT,
         "key_version": KEY_VERSION,
         "test": test_id,
         "hash": key.hash,
-        "verdict": key.verdict,
+        "verdict": key.judged,
     }
 
 

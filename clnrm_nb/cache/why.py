@@ -181,6 +181,10 @@ def _rule(cause: Cause) -> str:
     return f"{subject} changed" + (f": {key}" if key else "")
 
 
+def _project_rule(cause: Cause) -> str:
+    return f"{_rule(cause)} (in baselines/rules.toml)"
+
+
 def _failed(cause: Cause) -> str:
     return "it did not pass the last time" + (f" ({cause.before})" if cause.before else "")
 
@@ -226,6 +230,7 @@ _SPECIAL: Final[dict[str, Callable[[Cause], str]]] = {
     "baseline": _digests("baseline"),
     "baselines": _digests("baseline"),
     "rules": _rule,
+    "project_rules": _project_rule,
     "no-entry": _fixed("this is its first run, or its last result is not stored any more"),
     "first": _fixed("it has not passed before: this is its first run"),
     "evicted": _fixed("no result of these inputs is stored: evicted, cleared, or its run kept none"),

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from clnrm_nb.api.reviewchoices import Choices
 from clnrm_nb.api.reviewing import ReviewDesk
 from clnrm_nb.api.reviewkeys import RULE_KEYS, RULE_PLACES, keys_of
 from clnrm_nb.api.reviewqueue import ReviewQueue
 from clnrm_nb.cli.keyboard import ESCAPE, INTERRUPT, QUIT, keyboard
 from clnrm_nb.errors import ClnrmError
-from clnrm_nb.report.diffwords import edit_text, place_text
 from clnrm_nb.report.render import render_report, wants_color
+from clnrm_nb.report.spanviews import SpanList
 from clnrm_nb.report.text import one_line, wrapped
-from clnrm_nb.report.trace import Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,9 +32,10 @@ __all__ = ["TerminalReview", "review", "wants_review"]
 
 _KEYS: Final = keys_of("terminal")
 _SIDES: Final = ("1", "2", "3")
+_BOTH_SIDES: Final = "3"
 _OTHER_FILE: Final = "f"
-_RESERVED_LINES: Final = 9
-"""Lines around the picture: header, causes' heading, problem, keys."""
+_OTHER_LINES: Final = 3
+"""Lines beside the picture, causes, problem and keys: the header, what is left out, and the cursor's."""
 _MOST_CAUSES: Final = 8
 _FEWEST_LINES: Final = 8
 
@@ -89,22 +90,24 @@ class TerminalReview:
         self._emoji = context.settings.output.emoji
         self._color = wants_color(context.settings.output.color, sys.stdout)
         self.queue = ReviewQueue(ids, desk)
-        self._side = "3"
-        self._marked = 0
+        self._choices = Choices()
+        self._side = _BOTH_SIDES
+        self._drawn: int | None = None
+        self._top = 0
+        self._page = _FEWEST_LINES
         self._has_help = False
-        self._causes: list[tuple[str, str]] = []
-        self._open = ""
         self._acts: dict[str, Callable[[], None]] = {
             "a": self.queue.accept,
-            "g": self._accept_cause,
-            "c": self._mark_next,
-            "e": self._open_cause,
+            "g": self._accept_choice,
+            "c": self._choices.next,
+            "e": self._choices.toggle,
             "A": self.queue.accept_all,
             "r": self.queue.reject,
             "s": self.queue.skip,
             "u": self.queue.undo,
             "n": self.queue.next,
             "p": self.queue.previous,
+            " ": self._turn_page,
             "m": self._offer_rules,
             "?": self._toggle_help,
         }
@@ -141,38 +144,20 @@ class TerminalReview:
 
     def _press(self, key: str) -> None:
         if key in _SIDES:
-            self._side = key
+            self._side, self._top = key, 0
         elif key in self._acts:
-            before = self.queue.index
             self._acts[key]()
-            if self.queue.index != before:
-                self._marked, self._side, self._open = 0, "3", ""
 
-    def _accept_cause(self) -> None:
-        if self._causes:
-            self.queue.accept_causes([self._causes[self._marked][0]])
-            self._marked = 0
-
-    def _mark_next(self) -> None:
-        if self._causes:
-            self._marked = (self._marked + 1) % len(self._causes)
-
-    def _open_cause(self) -> None:
-        """Show the edits of the chosen cause as entries of their own, or close the one that is open."""
-        if self._causes:
-            chosen = self._open or self._causes[self._marked][0]
-            self._open = "" if self._open else chosen
-            self._marked = next((i for i, (one, _) in enumerate(self._causes) if one == chosen), 0)
+    def _accept_choice(self) -> None:
+        if self._choices.chosen is not None:
+            self.queue.accept_causes([self._choices.chosen.id])
 
     def _offer_rules(self) -> None:
-        if self._causes:
-            # Rules are made of causes; an edit's is the one that is open.
-            chosen = self._causes[self._marked][0]
-            self.queue.offer(self._open if chosen.startswith("e") else chosen)
+        if self._choices.chosen is not None:
+            self.queue.offer(self._choices.chosen.cause)
 
     def _choose(self, key: str) -> bool:
         """Whether a key was about the rules to choose from; any other one lets them go and is what it is."""
-        before = self.queue.index
         if key.isdigit():
             self.queue.choose(int(key))
         elif key == _OTHER_FILE:
@@ -180,9 +165,10 @@ class TerminalReview:
         else:
             self.queue.withdraw()
             return key in (ESCAPE, "m")
-        if self.queue.index != before:
-            self._marked, self._side = 0, "3"
         return True
+
+    def _turn_page(self) -> None:
+        self._top += self._page
 
     def _toggle_help(self) -> None:
         self._has_help = not self._has_help
@@ -193,6 +179,9 @@ class TerminalReview:
         item = self.queue.current
         assert item is not None
         size = shutil.get_terminal_size((100, 24))
+        is_another, self._drawn = self._drawn != self.queue.index, self.queue.index
+        if is_another:
+            self._side, self._top = _BOTH_SIDES, 0
         click.clear()
         done = "  Nothing is pending: q ends." if self.queue.is_done else ""
         click.secho(
@@ -202,41 +191,66 @@ class TerminalReview:
         try:
             compared = self._desk.compared(item.id)
         except ClnrmError as error:
-            self._causes = []
+            self._choices.show(None, is_another=is_another)
             picture, causes = [one_line(str(error))], []
         else:
-            self._causes = _open_causes(compared, self._open)
-            self._marked = min(self._marked, max(len(self._causes) - 1, 0))
+            (part,) = compared.comparisons
+            self._choices.show(part, is_another=is_another)
             causes = self._offer_lines(size.columns) or self._cause_lines()
             picture = self._picture(compared, size.columns)
-        most = max(size.lines - _RESERVED_LINES - len(causes), _FEWEST_LINES)
-        hidden = len(picture) - most
-        for line in [*picture[:most], *([f"… {hidden} more lines"] if hidden > 0 else []), *causes]:
+        problem, keys = self._problem_lines(size.columns), self._key_lines(size.columns)
+        others = _OTHER_LINES + len(causes) + len(problem) + len(keys)
+        for line in [*self._part(picture, max(size.lines - others, _FEWEST_LINES)), *causes]:
             click.echo(line, color=self._color)
-        self._say_problem()
-        click.echo(self._key_lines())
+        for line in problem:
+            click.secho(line, fg="red" if self._color else None)
+        click.echo("\n".join(keys))
+
+    def _part(self, picture: list[str], most: int) -> list[str]:
+        """As much of a picture as there is room for; after its end comes its start again."""
+        self._page = most
+        if self._top >= len(picture):
+            self._top = 0
+        part = picture[self._top : self._top + most]
+        if len(part) == len(picture):
+            return part
+        first, last = self._top + 1, self._top + len(part)
+        return [*part, f"… lines {first} to {last} of {len(picture)}, space shows others"]
 
     def _picture(self, compared: TraceDiff, width: int) -> list[str]:
         (part,) = compared.comparisons
-        table = {"1": part.baseline, "2": part.current}.get(self._side)
-        shown = compared if self._side == "3" else Trace(table if table is not None else ())
-        text = render_report(shown, "human", color=self._color, emoji=self._emoji, width=width)
-        title = {"1": ["the baseline:"], "2": ["the run:"]}.get(self._side, [])
-        return [*title, *text.splitlines()]
+
+        def drawn(shown: TraceDiff | SpanList) -> list[str]:
+            emoji = self._emoji
+            return render_report(shown, "human", color=self._color, emoji=emoji, width=width).splitlines()
+
+        def alone(title: str) -> list[str]:
+            table = part.baseline if title == "the baseline" else part.current
+            if table is None:
+                return [f"{title}: there is none"]
+            return [f"{title}:", *drawn(SpanList(table, attributes=True, events=True))]
+
+        if self._side == _BOTH_SIDES:
+            # What has nothing to be held against is looked at by itself.
+            return drawn(compared) if part.diff is not None else [*drawn(compared), "", *alone("the run")]
+        return alone("the baseline" if self._side == "1" else "the run")
 
     def _cause_lines(self) -> list[str]:
-        first = max(0, min(self._marked - _MOST_CAUSES // 2, len(self._causes) - _MOST_CAUSES))
-        window = list(enumerate(self._causes))[first : first + _MOST_CAUSES]
-        lines = [f"{'>' if place == self._marked else ' '} {one_line(text)}" for place, (_, text) in window]
-        left = len(self._causes) - len(window)
+        entries, marked = self._choices.entries, self._choices.place
+        first = max(0, min(marked - _MOST_CAUSES // 2, len(entries) - _MOST_CAUSES))
+        lines = [
+            f"{'>' if place == marked else ' '} {'  ' if entry.is_edit else ''}{one_line(entry.text)}"
+            for place, entry in enumerate(entries[first : first + _MOST_CAUSES], first)
+        ]
+        left = len(entries) - len(lines)
         return ["", "causes:", *lines, *([f"  … {left} more"] if left else [])] if lines else []
 
     def _offer_lines(self, width: int) -> list[str]:
         """The rules to choose from, each with what it would have done."""
-        offered = self.queue.offered
-        if offered is None:
+        offered, chosen = self.queue.offered, self._choices.chosen
+        if offered is None or chosen is None:
             return []
-        lines = ["", f"rules for: {one_line(self._causes[self._marked][1])}"]
+        lines = ["", f"rules for: {one_line(chosen.text)}"]
         for number, offer in enumerate(offered.offers, 1):
             for place, sentence in enumerate(offer.sentences()):
                 start = f"{number}  " if not place else "     "
@@ -248,31 +262,17 @@ class TerminalReview:
             )
         return lines
 
-    def _say_problem(self) -> None:
+    def _problem_lines(self, width: int) -> list[str]:
         problem = self.queue.problem
-        if problem is not None:
-            click.secho(f"error: {one_line(str(problem))}", fg="red" if self._color else None)
+        return wrapped(f"error: {one_line(str(problem))}", width) if problem is not None else []
 
-    def _key_lines(self) -> str:
-        if self.queue.offered is not None:
-            return "  ".join(f"{key.key} {key.label.lower()}" for key in RULE_KEYS)
-        if self._has_help:
-            return "\n".join(f"  {key.key}  {key.label.lower()}: {key.tip}" for key in _KEYS.values())
-        return "  ".join(f"{key.key} {key.label.lower()}" for key in _KEYS.values())
-
-
-def _open_causes(compared: TraceDiff, opened: str = "") -> list[tuple[str, str]]:
-    """Ids and sentences of the causes that are not decided yet, with the edits of one of them."""
-    (part,) = compared.comparisons
-    found: list[tuple[str, str]] = []
-    for cause in part.causes:
-        pending = [edit for edit in cause.edits if part.reviews.get(edit) == "pending"]
-        if pending:
-            found.append((cause.cause_id, cause.message))
-        if pending and cause.cause_id == opened:
-            found += [
-                (name, f"  {edit_text(edit)}  {place_text(edit)}")
-                for name in pending
-                if (edit := part.by_id.get(name))
-            ]
-    return found
+    def _key_lines(self, width: int) -> list[str]:
+        keys = RULE_KEYS if self.queue.offered is not None else tuple(_KEYS.values())
+        if self._has_help and keys is not RULE_KEYS:
+            return [f"  {key.shown}  {key.label.lower()}: {key.tip}" for key in keys]
+        lines = [""]
+        for key in keys:
+            entry = f"{key.shown} {key.label.lower()}"
+            longer = f"{lines[-1]}  {entry}" if lines[-1] else entry
+            lines[-1:] = [longer] if len(longer) < width else [lines[-1], entry]
+        return lines

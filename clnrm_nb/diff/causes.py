@@ -138,16 +138,23 @@ def _message(
 ) -> str:
     edit = edits[0]
     if told is not None:
-        return f"{told}, in {len(edits)} places"
+        return told + _places(edits)
     message = sentence(edit)
     if not edit.counted:
         message += f" (not counted: {edit.rule})"
     if len(edits) > 1:
-        return f"{message}, {_under(edits, current, baseline) or f'in {len(edits)} places'}"
+        under = _under(edits, current, baseline)
+        return f"{message}, {under}" if under else message + _places(edits)
     if edit.op in _SHARED and len(edit.current_spans) > 1:
         message = f"{message}, on {len(edit.current_spans)} spans"
         return f"{message}, as by schema {step}" if step and is_rekeyed(edit) else message
     return message
+
+
+def _places(edits: Sequence[Edit]) -> str:
+    """``, in 3 places``: edits of one span are in one place."""
+    number = len({edit.current_spans or edit.baseline_spans or edit.edit_id for edit in edits})
+    return f", in {number} places" if number > 1 else ""
 
 
 def _under(edits: Sequence[Edit], current: Side, baseline: Side | None) -> str | None:

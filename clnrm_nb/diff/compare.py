@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clnrm_nb.diff.aliases import Aliases, find_aliases
+from clnrm_nb.diff.alternatives import Alternatives
 from clnrm_nb.diff.apply import certify
 from clnrm_nb.diff.causes import group
 from clnrm_nb.diff.content import Contents
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from clnrm_nb.diff.drafts import Draft
+    from clnrm_nb.diff.trees import Tree
 
 __all__ = ["compare", "diff_of", "differences", "given", "prepare"]
 
@@ -103,9 +105,12 @@ def _side(source: SpanTable | Mapping[str, Any], interner: Interner, options: Di
 @without_collector()
 def diff_of(a: Side, b: Side, *, options: DiffOptions, pairing: Pairing | None = None) -> Diff:
     """The diff of two sides of one interner; with a given `pairing`, its script (the benchmark's truth)."""
-    pairing, drafts = differences(a, b, pairing)
+    script = _script(a, b, pairing)
+    pairing = script.pairing
     quieting = Quieting(options, a, b, pairing.forth)
-    drafts = [*drafts, *extras(a, b, pairing.forth, options, quieting)]
+    drafts = [*script.drafts, *extras(a, b, pairing.forth, options, quieting)]
+    if drafts:
+        Alternatives((a, b), script.trees or _trees(a, b), pairing, Contents(a.interner)).tell(drafts)
     quieting.apply(drafts)
     edits = identify(drafts, a, b)
     certify(a, b, edits)
@@ -130,22 +135,32 @@ def diff_of(a: Side, b: Side, *, options: DiffOptions, pairing: Pairing | None =
     )
 
 
-def differences(
-    a: Side, b: Side, pairing: Pairing | None = None, *, repaired: bool = True
-) -> tuple[Pairing, list[Draft]]:
-    """Who is who, and the edits that follow, before anybody says which of them count.
+def differences(a: Side, b: Side, *, repaired: bool = True) -> tuple[Pairing, list[Draft]]:
+    """Who is who, and the edits that follow, before anybody says which of them count, or why.
 
     Without `repaired` the script is a right one, and not always the shortest.
     """
+    script = _script(a, b, repaired=repaired)
+    return script.pairing, script.drafts
+
+
+class _Script(NamedTuple):
+    """Who is who, and the edits that follow; read in which trees, where that was needed."""
+
+    pairing: Pairing
+    drafts: list[Draft]
+    trees: tuple[Tree, Tree] | None = None
+
+
+def _trees(a: Side, b: Side) -> tuple[Tree, Tree]:
+    numbers = Numbers()
+    return grow(a, numbers, None), grow(b, numbers, None)
+
+
+def _script(a: Side, b: Side, pairing: Pairing | None = None, *, repaired: bool = True) -> _Script:
     if pairing is None and a.full[: a.n] == b.full[: b.n]:
-        numbers = range(a.n + 1)
-        return Pairing(numbers, numbers, {}), []
-    return _script(a, b, pairing, repaired=repaired)
-
-
-def _script(
-    a: Side, b: Side, pairing: Pairing | None, *, repaired: bool = True
-) -> tuple[Pairing, list[Draft]]:
+        order = range(a.n + 1)
+        return _Script(Pairing(order, order, {}), [])
     # The order of the sides is their content's, so that the inverse diff comes from the same matching.
     flipped = (a.n, a.digest) > (b.n, b.digest)
     contents = Contents(a.interner)
@@ -164,11 +179,12 @@ def _script(
     if flipped:
         aliases = _inverse(aliases)
 
+    trees = (tree_2, tree_1) if flipped else (tree_1, tree_2)
+
     def drafts_of(pairing: Pairing) -> list[Draft]:
         mates = (pairing.back, pairing.forth) if flipped else (pairing.forth, pairing.back)
         read = structure_of(*mates, tree_1, tree_2)
         structure = read.inverse if flipped else read
-        trees = (tree_2, tree_1) if flipped else (tree_1, tree_2)
         return derive(a, b, pairing, trees, structure=structure, aliases=aliases)
 
     drafts = drafts_of(pairing)
@@ -176,7 +192,7 @@ def _script(
         # Estimates leave out what whole traces share; nothing may cost more than starting anew.
         pairing = Pairing([-1] * a.n + [b.n], [-1] * b.n + [a.n], {})
         drafts = drafts_of(pairing)
-    return pairing, drafts
+    return _Script(pairing, drafts, trees)
 
 
 def _cost_of_all(side: Side) -> int:

@@ -7,7 +7,7 @@ subtree of any size is one, a retry more is one. Every edit gets the patch that 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from clnrm_nb.diff.drafts import Draft, because
 from clnrm_nb.diff.links import translation
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["derive"]
 
 
-_PROVED: Final = "; proved minimal"
-
-
 def derive(
     baseline: Side,
     current: Side,
@@ -47,9 +44,6 @@ def derive(
     if baseline.linked and (structure.n_items or aliases or _has_new_labels(pairing, *trees)):
         moved = translation(baseline, current, pairing.forth)
     drafts.extend(_Contents(baseline, current, pairing, aliases, moved).drafts())
-    for draft in drafts:
-        if pairing.is_proved(draft.spans, draft.spans_b):
-            draft.reason += _PROVED
     return drafts
 
 

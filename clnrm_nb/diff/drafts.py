@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from clnrm_nb.diff.matching import Why
+    from clnrm_nb.diff.model import RunnerUp
 
 __all__ = ["Draft", "Pairing", "because"]
 
@@ -54,6 +55,9 @@ class Draft:
     spans_b: tuple[int, ...] = ()
     rule: str = ""
     reason: str = ""
+    score: int = 0
+    """In per mille, see :class:`~clnrm_nb.diff.model.Edit`."""
+    runner_up: RunnerUp | None = None
     whole: str | None = None
     """For edits of a whole trace: what stands in place of the paths."""
     requires: set[int] = field(default_factory=set)
@@ -63,8 +67,5 @@ class Draft:
 
 def because(why: Why) -> str:
     """Why two spans are one, for people."""
-    if why.rule in {"equal", "moved", "content"}:
-        return f"paired as {why.rule}"
-    score, runner_up = why.scores()
-    others = f", next best {runner_up / 1000:.2f}" if runner_up >= 0 else ", no other candidate"
-    return f"paired by {why.rule}, score {score / 1000:.2f}{others}"
+    word = "as" if why.rule in {"equal", "moved", "content"} else "by"
+    return f"paired {word} {why.rule}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from clnrm_nb.diff.content import blank
+from clnrm_nb.diff.content import PER_MILLE, blank
 from clnrm_nb.diff.model import Edit, edit_id
 from clnrm_nb.spans.content import canonical_json
 
@@ -53,6 +53,8 @@ def identify(drafts: Sequence[Draft], baseline: Side, current: Side) -> list[Edi
                 counted=draft.counted,
                 rule=draft.rule,
                 reason=draft.reason,
+                score=draft.score / PER_MILLE,
+                runner_up=draft.runner_up,
                 service=service,
                 baseline_spans=draft.spans,
                 current_spans=draft.spans_b,

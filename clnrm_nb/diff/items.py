@@ -3,7 +3,7 @@
 Keys of attributes are themselves; a member of a map or an array goes by ``key.member`` and ``key.0`` too.
 The attributes of an event go by their own key and by ``event.key``, and by the name of the event. Events and
 links that come or go stand under the name and the target they have in the edit. A status has the keys
-``status.code`` and ``status.message``, which only a rule that spells them out is about.
+``status.code`` and ``status.message``, a kind ``span.kind``: only a rule that spells them out is about these.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from clnrm_nb.scenario.tolerance import KIND_KEY
 from clnrm_nb.spans.content import canonical_json
 
 if TYPE_CHECKING:
@@ -100,6 +101,10 @@ def _status(draft: Draft) -> Iterator[Item]:
             yield Item((f"status.{part}",), draft.old[part], draft.new[part], "spelt")
 
 
+def _kind(draft: Draft) -> Iterator[Item]:
+    yield Item((KIND_KEY,), draft.old, draft.new, "spelt")
+
+
 def _text(draft: Draft) -> Iterator[Item]:
     yield Item((), draft.old, draft.new, "text")
 
@@ -110,6 +115,7 @@ _MAKERS: Final[dict[str, Callable[[Draft], Iterator[Item]]]] = {
     **dict.fromkeys(("rename", "scope", "service"), _text),
     "event~": _event,
     "status": _status,
+    "kind": _kind,
 }
 
 

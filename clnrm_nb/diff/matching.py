@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from clnrm_nb.diff.content import Contents
     from clnrm_nb.diff.trees import Tree
 
-__all__ = ["Matching", "Why", "subtree_cost"]
+__all__ = ["Matching", "Why", "similarity", "subtree_cost"]
 
 _CHILD_SHAPE, _CHILD_LABEL, _CHILD_OTHER = 2, 4, 6
 _SHARE_OWN: Final = 450
@@ -146,12 +146,7 @@ class Matching:
 
     def similarity(self, i: int, j: int) -> int:
         """How alike two spans of one label are, in per mille."""
-        a, b = self.a, self.b
-        score = _SHARE_OWN * self.contents.overlap(a.own[i], b.own[j])
-        mine, theirs = a.children[i], b.children[j]
-        score += _SHARE_CHILDREN * _common([a.shape[k] for k in mine], [b.shape[k] for k in theirs])
-        score += _SHARE_LABELS * _common([a.label[k] for k in mine], [b.label[k] for k in theirs])
-        return score // PER_MILLE
+        return similarity(self.a, self.b, self.contents, i, j)
 
     def pair_cheapest(self, mine: Sequence[int], theirs: Sequence[int], rule: str, extra: int = 0) -> None:
         """Pair two groups for the least total cost; a pair dearer than leaving both is not made.
@@ -210,6 +205,15 @@ class Matching:
 
     def _apart(self, i: int, j: int) -> int:
         return subtree_cost(self.a.size[i]) + subtree_cost(self.b.size[j])
+
+
+def similarity(a: Tree, b: Tree, contents: Contents, i: int, j: int) -> int:
+    """How alike what two spans say and hold is, their own labels aside, in per mille."""
+    score = _SHARE_OWN * contents.overlap(a.own[i], b.own[j])
+    mine, theirs = a.children[i], b.children[j]
+    score += _SHARE_CHILDREN * _common([a.shape[k] for k in mine], [b.shape[k] for k in theirs])
+    score += _SHARE_LABELS * _common([a.label[k] for k in mine], [b.label[k] for k in theirs])
+    return score // PER_MILLE
 
 
 def _nearest(tree: Tree, mates: Sequence[int]) -> Callable[[int], int]:

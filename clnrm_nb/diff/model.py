@@ -28,6 +28,7 @@ __all__ = [
     "Edit",
     "Graft",
     "Patch",
+    "RunnerUp",
     "SpanPair",
     "SpanStatus",
     "edit_id",
@@ -155,6 +156,32 @@ class Patch:
 
 
 @dataclass(frozen=True, slots=True)
+class RunnerUp:
+    """The best other span that the span of an edit could have been taken for.
+
+    Parameters
+    ----------
+    path : str
+        Its path, on the baseline's side; for what is missing, on the current one.
+    score : float
+        How alike the two are, 0 to 1.
+    cost : int
+        What they would cost as one, with what came or went below them.
+    is_free : bool
+        Whether nobody is its partner; else it has one that it is to keep.
+    """
+
+    path: str
+    score: float
+    cost: int
+    is_free: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """As in :meth:`Edit.to_json`."""
+        return {"path": self.path, "score": self.score, "cost": self.cost, "is_free": self.is_free}
+
+
+@dataclass(frozen=True, slots=True)
 class Edit:
     """One difference, as small as a person can decide about it.
 
@@ -185,6 +212,10 @@ class Edit:
         Numbers of the spans concerned.
     requires : tuple of str
         Edits that must be applied with this one.
+    score : float
+        How alike the spans are that it holds for one, 0 to 1 (the first of many); 0 where it holds none.
+    runner_up : RunnerUp or None
+        What else the first span could have been; ``None``: there is nothing like it.
     patch : Patch
         How to apply it; empty for edits that are not counted.
     """
@@ -205,6 +236,8 @@ class Edit:
     baseline_spans: tuple[int, ...] = ()
     current_spans: tuple[int, ...] = ()
     requires: tuple[str, ...] = ()
+    score: float = 0.0
+    runner_up: RunnerUp | None = None
     patch: Patch = field(default_factory=Patch, repr=False, compare=False)
 
     @property
@@ -227,6 +260,8 @@ class Edit:
             "counted": self.counted,
             "rule": self.rule,
             "reason": self.reason,
+            "score": self.score,
+            "runner_up": None if self.runner_up is None else self.runner_up.to_json(),
         }
 
 

@@ -16,7 +16,7 @@ from clnrm_nb.diff.items import Item, equal, is_rekeyed, items_of, leaves_of
 from clnrm_nb.diff.rules import Rule
 from clnrm_nb.diff.selecting import Labels, Selector, matcher
 from clnrm_nb.diff.siblings import Siblings
-from clnrm_nb.scenario.tolerance import RENAMED
+from clnrm_nb.scenario.tolerance import KIND_KEY, RENAMED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -270,6 +270,9 @@ class Quieting:
 
 _MOST_NAMES: Final = 10_000
 
+_NO_TEXTS: Final = {("status.code",), (KIND_KEY,)}
+"""Words of the format, which nobody writes into a span."""
+
 
 def spots_of(draft: Draft) -> Sequence[Spot]:
     """The spans an edit is about: of subtrees their roots, of others all it touches, in pairs."""
@@ -282,7 +285,7 @@ def _speaks_of(one: Selector, item: Item) -> bool:
     """Whether a rule's word and key can be about an item, whatever span it is on."""
     key = one.rule.select.get("key")
     if key is None:
-        is_text = one.rule.word in TEXT_WORDS and item.names != ("status.code",)
+        is_text = one.rule.word in TEXT_WORDS and item.names not in _NO_TEXTS
         return is_text or item.reach == "value"
     if item.reach == "spelt":
         return key in item.names

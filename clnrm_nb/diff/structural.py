@@ -159,7 +159,7 @@ class _Structural:
             spans=() if more else nodes,
             spans_b=nodes if more else (),
             rule="identical siblings",
-            reason=f"{repeat.n} identical siblings became {repeat.m}",
+            reason=f"{repeat.n} identical {'sibling' if repeat.n == 1 else 'siblings'} became {repeat.m}",
         )
         draft.patch = Patch(grafts=self._grafts(draft, nodes)) if more else Patch(removed=nodes)
         return draft

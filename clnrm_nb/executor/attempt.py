@@ -17,7 +17,7 @@ from clnrm_nb.executor.masking import masked_finding
 from clnrm_nb.secrets import Masker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
+    from collections.abc import Callable, Iterator, Mapping, MutableMapping
 
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from clnrm_nb.scenario.model import KeyPath, Step
     from clnrm_nb.spans.collector import Collector
     from clnrm_nb.spans.receiver import Receiver
+    from clnrm_nb.spans.redaction import Hidden
     from clnrm_nb.spans.table import SpanTable
 
 __all__ = ["Attempt", "HeldContext", "RunContext"]
@@ -70,7 +71,7 @@ class RunContext:
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     masker: Masker = field(default_factory=Masker)
     tables: MutableMapping[str, SpanTable] = field(default_factory=dict)
-    redact: Callable[[str, SpanTable], Collection[str]] | None = None
+    redact: Callable[[str, SpanTable], Hidden] | None = None
     spares: Spares | None = None
 
     def emit(self, event: EventName, **fields: Any) -> None:

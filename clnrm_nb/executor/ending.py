@@ -128,8 +128,11 @@ class Ending:
             scenario.span_count = _count(collected.table, scenario.name)
         mask_spans(collected.table, attempt.masker)
         if attempt.context.redact is not None:
-            self._redacted = Masker(attempt.context.redact(attempt.plan.id, collected.table))
+            hidden = attempt.context.redact(attempt.plan.id, collected.table)
+            self._redacted = Masker(hidden.texts)
             mask_outcome(outcome, self._redacted)
+            for finding in hidden.findings:
+                attempt.report(finding)
         for finding in collected.diagnostics:
             attempt.report(finding)
 

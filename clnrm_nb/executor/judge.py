@@ -6,12 +6,12 @@ a recording.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.codes import CODES
 from clnrm_nb.executor.outcome import worst
+from clnrm_nb.patterns import EndlessError, compiled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +75,10 @@ def judge_command(step: Step, result: CommandResult, *, limit: str = "") -> Judg
         return _exit("killed for using more memory than its limit allows", is_final=True)
     if result.exit_code is None:
         return _exit(f"no exit code: {result.error or 'its end was not seen'}", is_final=True)
-    return _judge_exit_code(step, result.exit_code) or _judge_output(step, result) or Judgement()
+    try:
+        return _judge_exit_code(step, result.exit_code) or _judge_output(step, result) or Judgement()
+    except EndlessError as error:
+        return Judgement("incomplete", error.code, f"not evaluated: {error.message}", is_final=True)
 
 
 def _exit(reason: str, *, is_final: bool = False) -> Judgement:
@@ -97,9 +100,9 @@ def _judge_output(step: Step, result: CommandResult) -> Judgement | None:
         return None
     stdout = result.stdout.decode("utf-8", "replace").strip()
     cut = " (it was cut: too long)" if result.truncated else ""
-    if wanted is not None and not re.search(wanted, stdout):
+    if wanted is not None and not compiled(wanted).search(stdout):
         return Judgement("failed", "CLN606", f"stdout does not match `{wanted}`{cut}")
-    if unwanted is not None and re.search(unwanted, stdout):
+    if unwanted is not None and compiled(unwanted).search(stdout):
         return Judgement("failed", "CLN606", f"stdout matches `{unwanted}`, which it must not")
     for text in step.expected_output_contains:
         if text not in stdout:

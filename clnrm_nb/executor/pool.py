@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from collections.abc import (
         AsyncIterator,
         Callable,
-        Collection,
         Coroutine,
         Mapping,
         MutableMapping,
@@ -58,6 +57,7 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.plan import TestPlan
     from clnrm_nb.secrets import Masker
     from clnrm_nb.spans.receiver import Receiver
+    from clnrm_nb.spans.redaction import Hidden
     from clnrm_nb.spans.table import SpanTable
 
 __all__ = ["TestHistory", "run_tests"]
@@ -85,7 +85,7 @@ async def run_tests(
     tables: MutableMapping[str, SpanTable] | None = None,
     control: Control | None = None,
     masker: Masker | None = None,
-    redact: Callable[[str, SpanTable], Collection[str]] | None = None,
+    redact: Callable[[str, SpanTable], Hidden] | None = None,
 ) -> list[TestOutcome]:
     """Run tests, each to its end.
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.executor.backends.protocol import CommandSpec
 from clnrm_nb.executor.together import cancel_all
+from clnrm_nb.patterns import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -215,7 +215,7 @@ async def _healthy(service: Service, check: HealthCheck, probing: Probing) -> st
 
 async def _log_line(running: RunningService, pattern: str) -> str | None:
     seen = asyncio.Event()
-    regex = re.compile(pattern)
+    regex = compiled(pattern)
     stop = running.on_log_line(lambda line: seen.set() if regex.search(line) else None)
     try:
         await seen.wait()

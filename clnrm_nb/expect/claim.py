@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.executor.outcome import ExpectationResult
+from clnrm_nb.patterns import EndlessError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from clnrm_nb.scenario.model import Expect, KeyPath, TestFile
 
 __all__ = [
+    "ENDLESS",
     "INCOMPLETE",
     "NOT_FOUND",
     "NOT_HERMETIC",
@@ -44,6 +46,7 @@ NOT_FOUND: Final = "not found"
 NO_TIMESTAMPS: Final = "no timestamps"
 INCOMPLETE: Final = "trace incomplete"
 NOT_HERMETIC: Final = "backend not hermetic"
+ENDLESS: Final = "regular expression might never end"
 
 # A verdict names the spans it rests on; beyond this many the list no longer helps anybody.
 _SPANS_NAMED: Final = 100
@@ -158,7 +161,10 @@ def settle(claim: Claim, scope: Scope) -> ExpectationResult:
 def _look(claim: Claim, scope: Scope) -> Finding:
     if claim.about_spans and not scope.index.program:
         return failed(_no_spans_message(scope), reason=NO_SPANS)
-    finding = claim.look()
+    try:
+        finding = claim.look()
+    except EndlessError as error:
+        return not_evaluated(f"{error.code} {error.message}", ENDLESS)
     if not claim.about_spans or scope.outcome.complete or finding.is_settled:
         return finding
     if finding.status == "passed":

@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.config.nearest import nearest
+from clnrm_nb.patterns import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -215,7 +216,7 @@ def name_test(pattern: NamePattern) -> Callable[[str], object]:
         return pattern.text.__eq__
     if pattern.mode == "glob":
         return re.compile(translate(pattern.text)).match
-    return re.compile(pattern.text).search
+    return compiled(pattern.text).search
 
 
 def _names_own(pattern: NamePattern) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from fnmatch import translate
 from typing import TYPE_CHECKING, Any, Final
 
+from clnrm_nb.patterns import compiled
 from clnrm_nb.spans.content import canonical_json
 
 if TYPE_CHECKING:
@@ -126,8 +127,8 @@ def _operator_tests(check: AttributeCheck) -> Iterable[Callable[[Any], bool]]:
         whole = re.compile(translate(check.glob)).match
         yield lambda value: whole(comparison_text(value)) is not None
     if check.regex is not None:
-        found = re.compile(check.regex).search
-        yield lambda value: found(comparison_text(value)) is not None
+        found = compiled(check.regex).search
+        yield lambda value: found(comparison_text(value))
     yield from _limit_tests(check)
 
 

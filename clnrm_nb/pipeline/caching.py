@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from clnrm_nb.cache.shared import SharedCache
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
+    from clnrm_nb.diff.rules import Rule
     from clnrm_nb.executor.outcome import TestOutcome
     from clnrm_nb.pipeline.inputs import Inputs
     from clnrm_nb.pipeline.load import LoadedTest
@@ -42,6 +43,8 @@ class Caching:
     ----------
     run_id, at : str
         The run, and when it began.
+    rules : sequence of Rule
+        The project's.
 
     Attributes
     ----------
@@ -62,6 +65,7 @@ class Caching:
         state: State,
         run_id: str,
         at: str,
+        rules: Sequence[Rule] = (),
     ) -> None:
         self._request = request
         self._project = project
@@ -69,6 +73,7 @@ class Caching:
         self._state = state
         self._run_id = run_id
         self._at = at
+        self._rules = rules
         self._environ = request.variables.environ or os.environ
         self._is_on = settings.cache.enabled
         self._asks = self._is_on and not request.force and not request.is_repeated
@@ -109,7 +114,11 @@ class Caching:
         from clnrm_nb.pipeline.inputs import Inputs
 
         return Inputs(
-            project=self._project, settings=self._settings, backend=self.backend, environ=self._environ
+            project=self._project,
+            settings=self._settings,
+            backend=self.backend,
+            environ=self._environ,
+            rules=self._rules,
         )
 
     # -------------------------------------------------------------------------------------------- before
@@ -130,6 +139,7 @@ class Caching:
             given=self._request.variables.origins,
             masker=masker,
             shared=self._shared,
+            rules=self._rules,
         )
         try:
             if not self._asks:

@@ -14,6 +14,7 @@ from clnrm_nb.baseline.decisions import DecisionLog
 from clnrm_nb.baseline.store import BaselineStore
 from clnrm_nb.baseline.tolerances import Tolerances
 from clnrm_nb.baseline.uses import note_uses, stale
+from clnrm_nb.config.discovery import discover
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.executor.outcome import worst
 from clnrm_nb.pipeline.judge import consequence
@@ -29,12 +30,13 @@ if TYPE_CHECKING:
     from clnrm_nb.diff.rules import Rule
     from clnrm_nb.errors import Diagnostic
     from clnrm_nb.executor.outcome import TestOutcome
+    from clnrm_nb.pipeline.known import Tests
     from clnrm_nb.pipeline.lookup import AnyTest
-    from clnrm_nb.pipeline.request import ComparisonRequest
+    from clnrm_nb.pipeline.request import ComparisonRequest, RunRequest
     from clnrm_nb.report.verdict import Leave
     from clnrm_nb.state import State
 
-__all__ = ["Origin", "compare"]
+__all__ = ["Origin", "compare", "suite_of"]
 
 
 class Origin(NamedTuple):
@@ -128,6 +130,24 @@ def compare(
         findings=findings,
     )
     return diff, findings
+
+
+def suite_of(request: RunRequest, tests: Tests, project: Project, settings: Settings) -> set[str] | None:
+    """Ids of all tests and scenarios, if everything there is was asked for; else ``None``.
+
+    Directories that hold every scenario file of the project are as good as its root; who names single files
+    asks about these.
+    """
+    is_chosen = request.tags or request.only or request.expression or request.shard or request.ids is not None
+    paths = request.sources.paths
+    if is_chosen:
+        return None
+    if not any(path.resolve() == project.root.resolve() for path in paths):
+        asked = {file.request.path for file in tests.files}
+        everything = discover([project.root], project, settings.discovery.ignore).files
+        if not paths or not all(path.is_dir() for path in paths) or not asked.issuperset(everything):
+            return None
+    return {name for test in tests for name in (test.test_id, f"{test.test_id}::steps", *test.scenario_ids)}
 
 
 def _update(review: BaselineReview, ids: Sequence[str]) -> dict[str, str]:

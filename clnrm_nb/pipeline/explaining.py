@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from clnrm_nb.baseline.rulefile import read as read_rules
 from clnrm_nb.cache.entry import Cause, Decision
 from clnrm_nb.cache.store import CacheStore
 from clnrm_nb.pipeline.images import images_now, resolved_backend
@@ -140,7 +141,13 @@ class _Explainer:
         )
         self._reasons = Reasons(self._tests, store=store, state=state, given=request.variables.origins)
         environ = request.variables.environ or os.environ
-        self._inputs = Inputs(project=project, settings=settings, backend=backend, environ=environ)
+        self._inputs = Inputs(
+            project=project,
+            settings=settings,
+            backend=backend,
+            environ=environ,
+            rules=read_rules(project),
+        )
 
     def explained(self, names: Sequence[str]) -> list[Explanation]:
         """Of the tests that there are."""

@@ -7,7 +7,7 @@ it was a test of. Which images ran only an engine can tell; a key is whole when 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,13 +15,15 @@ from clnrm_nb.cache import Fingerprints, LocalKey, Surroundings, UnreadableError
 from clnrm_nb.executor.backends import has_containers
 from clnrm_nb.executor.backends.docker.mounts import named
 from clnrm_nb.executor.plan import make_plan
+from clnrm_nb.pipeline.ruled import rules_for
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from clnrm_nb.cache import Key
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
+    from clnrm_nb.diff.rules import Rule
     from clnrm_nb.executor.plan import TestPlan
     from clnrm_nb.pipeline.load import LoadedTest
 
@@ -85,16 +87,25 @@ class Inputs(dict[str, TestInputs]):
         Name of the backend the tests run on.
     environ : mapping
         The environment secrets and mounts are looked up in.
+    rules : sequence of Rule
+        The project's.
     """
 
     def __init__(
-        self, *, project: Project, settings: Settings, backend: str, environ: Mapping[str, str]
+        self,
+        *,
+        project: Project,
+        settings: Settings,
+        backend: str,
+        environ: Mapping[str, str],
+        rules: Sequence[Rule] = (),
     ) -> None:
         super().__init__()
         self._project = project
         self._settings = settings
         self._backend = backend
         self._environ = environ
+        self._rules = rules
         self._key = LocalKey(project.state_dir / "key")
         self.prints = Fingerprints(ignore=[project.state_dir])
 
@@ -154,7 +165,8 @@ class Inputs(dict[str, TestInputs]):
             passed_on=passed_on,
             more={"recording": self.prints.of(replayed)} if replayed else {},
         )
-        inputs.key = parts_of(plan.test, rendered, around, seal=self._key.seal)
+        key = parts_of(plan.test, rendered, around, seal=self._key.seal)
+        inputs.key = replace(key, rules=rules_for(loaded, self._rules))
 
     def _mounts(self, plan: TestPlan, inputs: TestInputs) -> dict[str, Path]:
         """Where the volumes of a test lead; what cannot be said is refused by the backend in any case."""

@@ -286,19 +286,23 @@ def _all_mounts(tests: Sequence[TestInputs]) -> dict[str, Path]:
 
 
 def _manifest_test(test: LoadedTest, inputs: Inputs, mask: Mask) -> ManifestTest:
+    # Of use only where a file was read; runs in which nothing changed are spared the import.
+    from clnrm_nb.pipeline.tolerating import remembered_terms
+
     assert test.test is not None
     mine = inputs[test.test_id]
     more = {
         "findings": [finding.to_json() for finding in test.diagnostics],
         "secrets": list(test.test.secrets.env),
         "tolerance": list(test.test.tolerance),
+        "terms": remembered_terms(test),
     }
     return ManifestTest(
         id=test.test_id,
         name=test.test.metadata.name,
         base=mine.key.base if mine.key else None,
         images=mine.images,
-        expectations=mine.key.verdict if mine.key else None,
+        expectations=mine.key.judged if mine.key else None,
         reason=mine.reason,
         tags=tuple(test.tags),
         scenarios=tuple(test.scenario_ids),

@@ -9,15 +9,17 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from clnrm_nb.cache.entry import Cause, Decision
+from clnrm_nb.cache.key import verdict_of
 from clnrm_nb.executor.masking import mask_outcome
 from clnrm_nb.pipeline.images import images_now
 from clnrm_nb.pipeline.known import KnownTest
 from clnrm_nb.pipeline.reuse import CachedOutcome, rejudged
+from clnrm_nb.pipeline.ruled import rules_for
 from clnrm_nb.report.text import json_ready
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from clnrm_nb.cache import Answer, CacheStore, Entry, Key
     from clnrm_nb.cache.shared import SharedCache
     from clnrm_nb.config.settings import Settings
+    from clnrm_nb.diff.rules import Rule
     from clnrm_nb.executor.outcome import TestOutcome
     from clnrm_nb.pipeline.images import ImageIds
     from clnrm_nb.pipeline.inputs import Inputs
@@ -79,6 +82,8 @@ class Lookup:
         How variables came from outside, by name.
     shared : SharedCache, optional
         Is asked for what is not stored here.
+    rules : sequence of Rule
+        The project's.
     """
 
     def __init__(
@@ -95,6 +100,7 @@ class Lookup:
         given: Mapping[str, str],
         masker: Masker,
         shared: SharedCache | None = None,
+        rules: Sequence[Rule] = (),
     ) -> None:
         self._tests = tests
         self._store = store
@@ -107,6 +113,7 @@ class Lookup:
         self._given = given
         self._masker = masker
         self._shared = shared
+        self._rules = rules
         self._decisions: dict[str, Decision] = {}
         self._found = Found()
         self.inputs: Inputs | None = None
@@ -213,8 +220,12 @@ class Lookup:
         entries = self._whole((name, value) for name, value in hashes.items() if value is not None)
         for test in tests:
             entry = entries.get(test.test_id)
-            if entry is not None and entry.verdict == test.known.expectations:
+            if entry is not None and entry.verdict == self._verdict(test):
                 self._hit(entry, test.known.more.get("findings", ()), found, by="manifest")
+
+    def _verdict(self, test: KnownTest) -> str | None:
+        judged = test.known.expectations
+        return judged and verdict_of(judged, rules_for(test, self._rules))
 
     def _by_hash(self, tests: Sequence[LoadedTest], images: ImageIds, found: Found) -> None:
         keys: dict[str, Key] = {}
@@ -299,8 +310,11 @@ class Lookup:
             return
         causes = self._reasons.of_another_verdict(test, entry, key)
         mask_outcome(outcome, self._masker)
-        self._store.rejudge(entry, key.verdict if outcome.status == "cached" else None, key)
-        found.outcomes[test.test_id], found.entries[test.test_id] = outcome, entry
+        verdict = key.verdict if outcome.status == "cached" else None
+        self._store.rejudge(entry, verdict, key)
+        # Settling may write the entry once more: it must be the one that was judged now.
+        found.outcomes[test.test_id] = outcome
+        found.entries[test.test_id] = replace(entry, verdict=verdict)
         self._note(test.test_id, "rejudge", key, causes=causes, entry=entry)
 
     # ------------------------------------------------------------------------------------------- reasons

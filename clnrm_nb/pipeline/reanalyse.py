@@ -64,7 +64,6 @@ def rejudge(
     outcomes: list[TestOutcome] = []
     for table in given:
         mask_spans(table, masker)
-    rules = read_rules(project) if settings.baseline.compare else ()
     diff: TraceDiff | None = None
     of_rules: list[Diagnostic] = []
     with State.open(project.state_dir) as state:
@@ -76,18 +75,8 @@ def rejudge(
                 outcomes.append(judge(test, outcome))
             mask_outcome(outcomes[-1], masker)
         if settings.baseline.compare:
-            diff, of_rules = compare(
-                outcomes,
-                ComparisonRequest(ci=ci),
-                project=project,
-                settings=settings,
-                state=state,
-                run_id=new_run_id(),
-                at=dated(started_at),
-                leave=Leave(not_evaluated=settings.executor.allow_not_evaluated),
-                suite=None,
-                tests=loaded.tests,
-                rules=rules,
+            diff, of_rules = _compared(
+                outcomes, loaded, project=project, settings=settings, state=state, ci=ci
             )
     return RunResult(
         outcomes,
@@ -96,7 +85,7 @@ def rejudge(
         command="analyze",
         started_at=started_at,
         duration_ms=(perf_counter() - started) * 1e3,
-        leave=Leave(not_evaluated=settings.executor.allow_not_evaluated),
+        leave=_leave(settings),
         mask=masker.text,
     )
 
@@ -109,7 +98,6 @@ def compare_stored(loaded: Loaded, *, project: Project, settings: Settings, ci: 
     ClnrmError
         No spans of a test are stored (CLN607).
     """
-    now = datetime.now(UTC)
     with State.open(project.state_dir) as state:
         valid = [test for test in loaded.tests if test.test is not None]
         outcomes = [_stored(test, state) for test in valid]
@@ -117,21 +105,41 @@ def compare_stored(loaded: Loaded, *, project: Project, settings: Settings, ci: 
         for outcome in outcomes:
             # A trace of a test that failed is shown, and accepted only by force.
             outcome.status = origins[outcome.id].status
-        diff, _ = compare(
-            outcomes,
-            ComparisonRequest(ci=ci),
-            project=project,
-            settings=settings,
-            state=state,
-            run_id=new_run_id(),
-            at=dated(now),
-            leave=Leave(not_evaluated=settings.executor.allow_not_evaluated),
-            suite=None,
-            tests=loaded.tests,
-            rules=read_rules(project),
-            origins=origins,
+        diff, _ = _compared(
+            outcomes, loaded, project=project, settings=settings, state=state, ci=ci, origins=origins
         )
     return diff
+
+
+def _compared(
+    outcomes: Sequence[TestOutcome],
+    loaded: Loaded,
+    *,
+    project: Project,
+    settings: Settings,
+    state: State,
+    ci: bool,
+    origins: Mapping[str, Origin] | None = None,
+) -> tuple[TraceDiff, list[Diagnostic]]:
+    """Hold tests of a file against their accepted traces; what others do not own, nobody calls unused."""
+    return compare(
+        outcomes,
+        ComparisonRequest(ci=ci),
+        project=project,
+        settings=settings,
+        state=state,
+        run_id=new_run_id(),
+        at=dated(datetime.now(UTC)),
+        leave=_leave(settings),
+        suite=None,
+        tests=loaded.tests,
+        rules=read_rules(project),
+        origins=origins,
+    )
+
+
+def _leave(settings: Settings) -> Leave:
+    return Leave(not_evaluated=settings.executor.allow_not_evaluated)
 
 
 def _given(test: LoadedTest, tables: Sequence[SpanTable]) -> TestOutcome:

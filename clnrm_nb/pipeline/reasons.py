@@ -61,7 +61,7 @@ class Reasons:
         old = self._store.key_of(entry)
         if entry.verdict is None or old is None:
             return (Cause("unjudged"),)
-        return tuple(between_verdicts(old.expectations, key.expectations, self._sight(test)))
+        return tuple(between_verdicts(old, key, self._sight(test)))
 
     def _differing(self, test: LoadedTest, key: Key, before: Entry | None) -> tuple[Cause, ...]:
         if before is None:

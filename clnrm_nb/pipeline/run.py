@@ -20,6 +20,7 @@ from clnrm_nb.pipeline.garbage import rare_collections
 from clnrm_nb.pipeline.known import KnownTest
 from clnrm_nb.pipeline.measuring import measured
 from clnrm_nb.pipeline.record import record
+from clnrm_nb.pipeline.ruled import project_rules, redacting_of
 from clnrm_nb.pipeline.secrets import hiding, masker_of
 from clnrm_nb.pipeline.select import select
 from clnrm_nb.pipeline.telling import tell_whole
@@ -40,33 +41,19 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.control import Control
     from clnrm_nb.executor.events import EventName, Listener
     from clnrm_nb.pipeline.execution import Execution
-    from clnrm_nb.pipeline.known import Tests
     from clnrm_nb.pipeline.ledger import Ledger
+    from clnrm_nb.pipeline.live import LiveTables
     from clnrm_nb.pipeline.load import LoadedTest
     from clnrm_nb.pipeline.lookup import AnyTest, Found
     from clnrm_nb.pipeline.redacting import Redacting
     from clnrm_nb.pipeline.request import RunRequest
     from clnrm_nb.pipeline.resume import Resumption
     from clnrm_nb.report.results import Detail
-    from clnrm_nb.report.text import Mask
     from clnrm_nb.secrets import Masker
-    from clnrm_nb.spans.table import SpanTable
 
-__all__ = ["LiveTables", "run_pipeline"]
+__all__ = ["run_pipeline"]
 
 _log = logging.getLogger(__name__)
-
-
-class LiveTables(dict[str, "SpanTable"]):
-    """Growing span tables by test, and what hides secrets where they are shown before the run has ended.
-
-    Attributes
-    ----------
-    mask : callable
-        Known as soon as the tests are read, which is before the first span.
-    """
-
-    mask: Mask | None = None
 
 
 async def run_pipeline(
@@ -131,7 +118,7 @@ async def _carried_out(
     tables: LiveTables | None,
     control: Control | None,
 ) -> RunResult:
-    rules = _rules_of(project)
+    rules = project_rules(project)
     with rare_collections(), State.open(project.state_dir) as state:
         with phase("clnrm.load"):
             caching = Caching(
@@ -141,6 +128,7 @@ async def _carried_out(
                 state=state,
                 run_id=started.run_id,
                 at=dated(started.at),
+                rules=rules,
             )
         masker = masker_of(
             caching.tests.loaded, request.variables.environ or os.environ, caching.tests.secrets()
@@ -161,15 +149,6 @@ async def _carried_out(
                     rules=rules,
                 )
             return await run.carry_out()
-
-
-def _rules_of(project: Project) -> Sequence[Rule]:
-    """The project's tolerance rules: a broken file is told about before anything is run."""
-    if not (project.state_dir / "baselines" / "rules.toml").exists():
-        return ()
-    from clnrm_nb.baseline.rulefile import read
-
-    return read(project)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +185,7 @@ class _Run:
         self._started = started
         self._caching = caching
         self._state = state
-        self._publish = publish
+        self._listener = publish
         self._tables = tables
         self._control = control
         chosen = select(
@@ -225,6 +204,8 @@ class _Run:
         self._execution: Execution | None = None
         if tables is not None:
             tables.mask = masker.text
+        self._redacting: Redacting | None = None
+        self._heed_redaction()
         self._leave = Leave(
             not_evaluated=settings.executor.allow_not_evaluated, flaky=settings.executor.flaky == "pass"
         )
@@ -261,6 +242,10 @@ class _Run:
         self._tell("run.end", status="passed" if result.ok else "failed", data=result.summary)
         await tell_others(result, self._settings, self._masker)
         return result
+
+    def _publish(self, event: Event) -> None:
+        """Tell the listener, with what rules hide taken out."""
+        self._listener(self._redacting.told(event) if self._redacting else event)
 
     def _tell(self, name: EventName, **fields: Any) -> None:
         self._publish(Event(name, self._started.run_id, **fields))
@@ -303,6 +288,7 @@ class _Run:
             for test in self._chosen
             if test.test_id in now or test.test_id in taken_over
         ]
+        self._heed_redaction()
         outcomes = dict(found.outcomes)
         self._tell_all(found.outcomes)
         with phase("clnrm.store"):
@@ -401,33 +387,23 @@ class _Run:
     def _valid(tests: Sequence[AnyTest]) -> dict[str, LoadedTest]:
         return {test.test_id: test for test in tests if not isinstance(test, KnownTest) and test.test}
 
-    @property
-    def _redacting(self) -> Redacting | None:
-        """What hides what ``redact`` rules select; ``None``: there are none."""
-        is_ruled = (
-            "tolerance" in test.known.more
-            if isinstance(test, KnownTest)
-            else test.test and test.test.tolerance
-            for test in self._chosen
-        )
-        if not self._rules and not any(is_ruled):
-            return None
-        from clnrm_nb.pipeline.redacting import Redacting
-
-        return Redacting(self._rules, self._chosen) or None
+    def _heed_redaction(self) -> None:
+        """From now on hide what ``redact`` rules of the chosen tests and of the project select."""
+        self._redacting = redacting_of(self._rules, self._chosen)
+        if self._tables is not None:
+            self._tables.redacting = self._redacting
 
     # -------------------------------------------------------------------------------------------- result
 
     def _result(self, outcomes: list[TestOutcome]) -> RunResult:
-        redacting = self._redacting
-        for outcome in outcomes if redacting else ():
+        for outcome in outcomes if self._redacting else ():
             # What was stored before there was such a rule holds what it hides.
-            if redacting and (outcome.cached or outcome.taken_over_from) and outcome.spans is not None:
-                redacting(outcome.id, outcome.spans)
+            if self._redacting and (outcome.cached or outcome.taken_over_from) and outcome.spans is not None:
+                self._redacting(outcome.id, outcome.spans)
         diff = None
         of_rules: list[Diagnostic] = []
         if self._request.comparison is not None:
-            from clnrm_nb.pipeline.compare import compare
+            from clnrm_nb.pipeline.compare import compare, suite_of
 
             diff, of_rules = compare(
                 outcomes,
@@ -438,7 +414,7 @@ class _Run:
                 run_id=self._started.run_id,
                 at=dated(self._started.at),
                 leave=self._leave,
-                suite=_suite(self._request, self._caching.tests, self._project),
+                suite=suite_of(self._request, self._caching.tests, self._project, self._settings),
                 tests=self._chosen,
                 rules=self._rules,
             )
@@ -485,15 +461,6 @@ def _made_of(tests: Collection[LoadedTest]) -> dict[str, tuple[str | None, str |
     from clnrm_nb.pipeline.tolerating import terms_of
 
     return {name: (terms.source_hash, terms.vars_hash) for name, terms in terms_of(tests).items()}
-
-
-def _suite(request: RunRequest, tests: Tests, project: Project) -> set[str] | None:
-    """Ids of all tests and scenarios, if everything there is was asked for; else ``None``."""
-    is_chosen = request.tags or request.only or request.expression or request.shard or request.ids is not None
-    is_whole = any(path.resolve() == project.root.resolve() for path in request.sources.paths)
-    if is_chosen or not is_whole:
-        return None
-    return {name for test in tests for name in (test.test_id, f"{test.test_id}::steps", *test.scenario_ids)}
 
 
 def _details(request: RunRequest, settings: Settings) -> list[Detail]:

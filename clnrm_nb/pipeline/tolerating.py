@@ -5,8 +5,8 @@ From its file, or from what is known of a file that was not read.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
 
 from clnrm_nb.baseline.compare import Terms
 from clnrm_nb.baseline.tolerances import scenario_rules
@@ -16,12 +16,12 @@ from clnrm_nb.spans.content import canonical_json
 from clnrm_nb.state.objects import digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from clnrm_nb.pipeline.load import LoadedTest
     from clnrm_nb.validation import Checked
 
-__all__ = ["terms_of"]
+__all__ = ["remembered_terms", "terms_of"]
 
 
 def terms_of(tests: Iterable[KnownTest | LoadedTest]) -> dict[str, Terms]:
@@ -32,7 +32,12 @@ def terms_of(tests: Iterable[KnownTest | LoadedTest]) -> dict[str, Terms]:
 def _terms(test: KnownTest | LoadedTest) -> Terms:
     file = Location(test.test_id.partition("[")[0])
     if isinstance(test, KnownTest):
-        return Terms(location=file, rules=scenario_rules(test.known.more.get("tolerance", ())))
+        more = test.known.more
+        return replace(
+            _recalled(more.get("terms", {})),
+            location=file,
+            rules=scenario_rules(more.get("tolerance", ())),
+        )
     if test.checked is None or test.test is None:
         return Terms(location=file)
     rules = test.test.tolerance
@@ -42,6 +47,27 @@ def _terms(test: KnownTest | LoadedTest) -> Terms:
         scenarios={one.name: test.checked.locate(one.source) for one in test.test.scenarios if one.source},
         rules=scenario_rules(rules),
         rules_at=test.locate(("tolerance", 0)) if rules else None,
+    )
+
+
+def remembered_terms(test: LoadedTest) -> dict[str, Any]:
+    """What :func:`terms_of` needs of a file that will not be read the next time, its rules aside."""
+    terms = _terms(test)
+    return {
+        "source_hash": terms.source_hash,
+        "vars_hash": terms.vars_hash,
+        "scenarios": {name: asdict(place) for name, place in terms.scenarios.items()},
+        "rules_at": asdict(terms.rules_at) if terms.rules_at else None,
+    }
+
+
+def _recalled(kept: Mapping[str, Any]) -> Terms:
+    rules_at = kept.get("rules_at")
+    return Terms(
+        kept.get("source_hash"),
+        kept.get("vars_hash"),
+        scenarios={name: Location(**place) for name, place in kept.get("scenarios", {}).items()},
+        rules_at=Location(**rules_at) if rules_at else None,
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from clnrm_nb.diff.sentences import sentence
 from clnrm_nb.diff.text import rows
-from clnrm_nb.report.diffwords import counts_text, edit_text, place_text
+from clnrm_nb.report.diffwords import MOST_CAUSES, causes_left, counts_text, edit_text, place_text
 from clnrm_nb.report.text import number_text, value_text
 
 if TYPE_CHECKING:
@@ -75,10 +75,11 @@ class Case:
 
 
 _EDITS_IN_DETAIL: Final = 20
-_TREES: Final = 20
 _TREE_LINES: Final = 40
 _TREE_WIDTH: Final = 100
 _MOST_IDS: Final = 100
+_MOST_CASES: Final = 1_000
+"""Of one comparison, at some 500 bytes each: systems of CI read files of megabytes badly or not at all."""
 
 
 def cases_of(test: Mapping[str, Any], comparisons: Sequence[Compared] = ()) -> list[Case]:
@@ -186,43 +187,59 @@ def _streams(commands: Sequence[Mapping[str, Any]], stream: str) -> str:
 
 
 def diff_cases(compared: Compared) -> list[Case]:
-    """A case for each cause that counts; one for a comparison that is the same or came to no verdict."""
+    """A case for each cause that counts; one for a comparison that is the same or came to no verdict.
+
+    The first causes are told whole, those after them in one sentence, and the last case counts what is beyond
+    the limit: however much differs, the file stays one that CI can read.
+    """
     name = "diff" if compared.scenario is None else f"{compared.scenario}::diff"
     diff = compared.diff
     causes = compared.causes
     if diff is None or not causes or compared.status not in {"changed", "rejected"}:
         return [_comparison(compared, name)]
-    code = compared.code or "CLN704"
-    return [
-        Case(
-            test=compared.test_id,
-            name=f"{name} {cause.cause_id}",
-            outcome="failed",
-            message=_cause_message(cause),
-            detail=_cause_detail(compared, diff, cause),
-            code=code,
-            # Of very many causes the first are looked at; the tree of each costs as much as all spans.
-            stdout=cause_tree(diff, cause) if number < _TREES else "",
-            properties=_cause_properties(compared, cause),
-            # Told once a comparison.
-            quieted=diff.quieted if number == 0 else {},
-        )
-        for number, cause in enumerate(causes)
-    ]
+    cases = [_whole_cause(compared, diff, cause, name) for cause in causes[:MOST_CAUSES]]
+    cases[0] = replace(cases[0], quieted=diff.quieted)
+    cases += [_short_cause(compared, cause, name) for cause in causes[MOST_CAUSES:_MOST_CASES]]
+    if left := causes[_MOST_CASES:]:
+        cases.append(_differs(compared, f"{name} more", causes_left(left)))
+    return cases
 
 
-def _cause_properties(compared: Compared, cause: Cause) -> dict[str, str]:
+def _differs(compared: Compared, name: str, message: str) -> Case:
+    """What every case of a difference has."""
     facts = {
         "status": compared.status,
         "code": compared.code or "",
-        "cause_id": cause.cause_id,
-        "edit_ids": " ".join(cause.edits[:_MOST_IDS]),
-        "edits": str(len(cause.edits)),
         "baseline": compared.file or "",
         "version": "" if compared.version is None else str(compared.version),
         "composed": "true" if compared.composed else "",
     }
-    return {name: value for name, value in facts.items() if value}
+    return Case(
+        test=compared.test_id,
+        name=name,
+        outcome="failed",
+        message=message,
+        detail="\n".join(_advice(compared)),
+        code=compared.code or "CLN704",
+        properties={name: value for name, value in facts.items() if value},
+    )
+
+
+def _short_cause(compared: Compared, cause: Cause, name: str) -> Case:
+    case = _differs(compared, f"{name} {cause.cause_id}", _cause_message(cause))
+    facts = {"cause_id": cause.cause_id, "edits": str(len(cause.edits))}
+    return replace(case, properties={**case.properties, **facts})
+
+
+def _whole_cause(compared: Compared, diff: Diff, cause: Cause, name: str) -> Case:
+    """Also its edits, and its spans as a tree, which costs as much as all spans."""
+    case = _short_cause(compared, cause, name)
+    return replace(
+        case,
+        detail=_cause_detail(compared, diff, cause),
+        stdout=cause_tree(diff, cause),
+        properties={**case.properties, "edit_ids": " ".join(cause.edits[:_MOST_IDS])},
+    )
 
 
 def cause_tree(diff: Diff, cause: Cause) -> str:

@@ -30,7 +30,8 @@ _LONGEST_NAME: Final = 200
 _LONGEST_PATH: Final = 240
 _LONGEST_TEXT: Final = 400
 _LONGEST_VALUE: Final = 600
-_EDIT_BYTES: Final = 75
+_PER_MILLE: Final = 1_000
+_EDIT_BYTES: Final = 90
 """Weight of an edit's numbers and ids."""
 _WORD_BYTES: Final = 14
 """Weight of the quotes, the indent and the comma of a word in a list."""
@@ -68,6 +69,11 @@ EDIT_COLUMNS: Final = (
     "counted",
     "rule",
     "reason",
+    "score",
+    "runner_up",
+    "runner_up_score",
+    "runner_up_cost",
+    "runner_up_free",
     "review",
 )
 CAUSE_COLUMNS: Final = ("diff", "cause_id", "message", "edits", "cost", "counted")
@@ -247,7 +253,9 @@ class _Packing:
 
     def _weight(self, edit: Edit, cause: Cause | None) -> int:
         """What an edit adds to the document: its numbers, and words that are not there yet."""
-        paths = {_path(path) for path in (edit.path, edit.baseline_path) if path is not None}
+        other = edit.runner_up.path if edit.runner_up is not None else None
+        named = (edit.path, edit.baseline_path, other)
+        paths = {_path(path) for path in named if path is not None}
         texts = [*(("paths", path) for path in paths), ("keys", edit.key), ("rules", edit.rule)]
         texts += [("reasons", edit.reason), ("messages", cause.message if cause else None)]
         new = sum(
@@ -261,7 +269,7 @@ class _Packing:
         )
 
     def _add_edit(self, part: int, edit: Edit, cause: Cause | None) -> None:
-        review = self.layout.parts[part].reviews.get(edit.edit_id)
+        review, other = self.layout.parts[part].reviews.get(edit.edit_id), edit.runner_up
         self._edit_of[part, edit.edit_id] = len(self.edits["op"])
         values = (
             self._diff_of[part],
@@ -277,6 +285,17 @@ class _Packing:
             int(edit.counted),
             self._word("rules", edit.rule),
             self._word("reasons", edit.reason),
+            round(edit.score * _PER_MILLE),
+            *(
+                (-1, 0, 0, 0)
+                if other is None
+                else (
+                    self._word("paths", _path(other.path)),
+                    round(other.score * _PER_MILLE),
+                    other.cost,
+                    int(other.is_free),
+                )
+            ),
             REVIEWS.index(review) if review in REVIEWS else -1,
         )
         for name, value in zip(EDIT_COLUMNS, values, strict=True):

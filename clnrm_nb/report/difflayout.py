@@ -14,7 +14,7 @@ from clnrm_nb.diff.model import STATUSES
 from clnrm_nb.spans.canonical import of_scenario
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from clnrm_nb.baseline.compare import Comparison
     from clnrm_nb.baseline.threeway import ThreeWay
@@ -329,17 +329,31 @@ class DiffLayout:
             place = self.parent[place]
         return above
 
-    def _window(self, chosen: Iterable[int]) -> Window:
-        wanted = set(chosen)
-        window = Window([], [], [], [], [0] * len(self.parts))
-        # Rows shown on the way from the top to the current place: (depth, index).
+    def left_out(self, window: Window) -> dict[int, list[int]]:
+        """The places that a window does not show, by the row below which they are; -1: below none."""
+        found: dict[int, list[int]] = {}
+        for place, nearest, is_shown in self._nearest(set(window.places)):
+            if not is_shown:
+                found.setdefault(nearest, []).append(place)
+        return found
+
+    def _nearest(self, wanted: Container[int]) -> Iterator[tuple[int, int, bool]]:
+        """Every place, the number of the wanted one that is nearest above it, and whether it is one."""
+        # Wanted ones on the way from the top to the current place: (depth, number).
         above: list[tuple[int, int]] = []
+        number = 0
         for place, pair in enumerate(self.pairs):
             while above and above[-1][0] >= pair.depth:
                 above.pop()
-            nearest = above[-1][1] if above else -1
+            yield place, above[-1][1] if above else -1, place in wanted
             if place in wanted:
-                above.append((pair.depth, len(window.places)))
+                above.append((pair.depth, number))
+                number += 1
+
+    def _window(self, chosen: Iterable[int]) -> Window:
+        window = Window([], [], [], [], [0] * len(self.parts))
+        for place, nearest, is_shown in self._nearest(set(chosen)):
+            if is_shown:
                 window.places.append(place)
                 window.parents.append(nearest)
                 window.left_out.append(0)
@@ -348,7 +362,7 @@ class DiffLayout:
                 window.left_out_above[self.part[place]] += 1
             else:
                 window.left_out[nearest] += 1
-                window.differing_left_out[nearest] += pair.status != "same"
+                window.differing_left_out[nearest] += self.differs(place)
         return window
 
 

@@ -10,7 +10,7 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.diff.text import footer, rows
-from clnrm_nb.report.diffwords import counts_text, edit_status, place_text
+from clnrm_nb.report.diffwords import MOST_CAUSES, causes_left, counts_text, edit_status, place_text
 from clnrm_nb.report.markdown import escaped
 from clnrm_nb.report.signs import UNICODE
 from clnrm_nb.report.text import number_text, one_line
@@ -99,12 +99,10 @@ def compared_markdown(
     totals = diff.totals.items()
     signs = (f"{UNICODE.status[word]} {number_text(number)} {word}" for word, number in totals if number)
     lines += [" · ".join(signs), "", "| change | where | why |", "|---|---|---|"]
-    lines += [_cause_row(cause, compared) for cause in compared.causes[:_MOST_ITEMS]]
+    lines += [_cause_row(cause, compared) for cause in compared.causes[:MOST_CAUSES]]
     lines.append("")
-    left = compared.causes[_MOST_ITEMS:]
-    if left:
-        edits = sum(len(cause.edits) for cause in left)
-        lines += [f"and {number_text(edits, 'more edit')} in {number_text(len(left), 'cause')}", ""]
+    if left := compared.causes[MOST_CAUSES:]:
+        lines += [causes_left(left), ""]
     facts = footer(diff)
     lines += [*(f"- {escaped(fact)}" for fact in facts), *([""] if facts else [])]
     if with_tree:

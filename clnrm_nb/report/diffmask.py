@@ -70,6 +70,6 @@ def _edit(edit: Edit, mask: _Once) -> Edit:
         name: mask.optional(getattr(edit, name)) for name in ("path", "baseline_path", "key")
     }
     values = {name: json_ready(getattr(edit, name), mask) for name in ("baseline", "current")}
-    return replace(
-        edit, **texts, **values, reason=mask(edit.reason), service=mask(edit.service), patch=Patch()
-    )
+    texts |= {name: mask(getattr(edit, name)) for name in ("reason", "service")}
+    runner_up = edit.runner_up and replace(edit.runner_up, path=mask(edit.runner_up.path))
+    return replace(edit, **texts, **values, runner_up=runner_up, patch=Patch())

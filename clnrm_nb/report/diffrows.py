@@ -31,6 +31,9 @@ def edit_rows(comparisons: Iterable[Compared]) -> list[dict[str, Any]]:
             "status": edit_status(edit),
             "path": edit.path if edit.path is not None else edit.baseline_path,
             "review": compared.reviews.get(edit.edit_id),
+            "runner_up": edit.runner_up and edit.runner_up.path,
+            "runner_up_score": edit.runner_up and edit.runner_up.score,
+            "runner_up_cost": edit.runner_up and edit.runner_up.cost,
         }
         for compared in comparisons
         for edit in compared.edits

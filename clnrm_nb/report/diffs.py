@@ -36,6 +36,7 @@ __all__ = ["Compared", "TraceDiff"]
 ROWS_IN_DOCUMENT: Final = 1_000
 _DOCUMENT_BYTES: Final = 72_000
 _HTML_BYTES: Final = 52_000
+_HTML_ROWS: Final = 500
 _LONGEST_PLAIN: Final = 12_000
 _TEXT_WIDTH: Final = 110
 _GRAVE: Final = ("error", "warning")
@@ -442,13 +443,24 @@ class TraceDiff(Judged):
         note = f"showing {len(shown):,} of {len(lines):,} lines (all of them: .tree())"
         return "\n".join([*shown, note, "", text.splitlines()[-1], ""])
 
-    def html(self, *, budget_bytes: int = _HTML_BYTES, rows: int = 500) -> str:
-        """All comparisons as HTML, without a frame around it."""
+    def html(
+        self, *, budget_bytes: int = _HTML_BYTES, rows: int | None = None, with_unchanged: bool = False
+    ) -> str:
+        """All comparisons as HTML, without a frame around it.
+
+        Parameters
+        ----------
+        rows : int, optional
+            Most rows of trees (default: what a notebook bears).
+        with_unchanged : bool
+            Whether what is the same is there to unfold.
+        """
         from clnrm_nb.report.diffview import diff_html
 
         beside = self.three_way().html() if self.view == "three-way" else ""
         left = max(budget_bytes - len(beside.encode()), budget_bytes // 2)
-        return beside + diff_html(self, budget_bytes=left, rows=min(rows, self._max_rows))
+        rows = min(_HTML_ROWS, self._max_rows) if rows is None else rows
+        return beside + diff_html(self, budget_bytes=left, rows=rows, with_unchanged=with_unchanged)
 
     def document(
         self, rows: int = ROWS_IN_DOCUMENT, *, budget_bytes: int = _DOCUMENT_BYTES

@@ -11,7 +11,15 @@ from rich.cells import cell_len
 
 from clnrm_nb.diff.sentences import PLAIN, RICH, short_path
 from clnrm_nb.diff.text import footer, rows
-from clnrm_nb.report.diffwords import counts_text, edit_status, edit_text, edits_words, place_text
+from clnrm_nb.report.diffwords import (
+    MOST_CAUSES,
+    causes_left,
+    counts_text,
+    edit_status,
+    edit_text,
+    edits_words,
+    place_text,
+)
 from clnrm_nb.report.lines import Line, line
 from clnrm_nb.report.signs import UNICODE, Signs
 from clnrm_nb.report.text import number_text, one_line, visible, wrapped
@@ -35,7 +43,6 @@ __all__ = [
     "told_edits",
 ]
 
-_MOST_CAUSES: Final = 20
 _MOST_MEMBERS: Final = 3
 _NARROWEST: Final = 30
 _LONGEST_PLACE: Final = 72
@@ -180,13 +187,12 @@ def cause_lines(
     compared: Compared, signs: Signs, width: int, indent: str, *, is_verbose: bool = False
 ) -> list[Line]:
     """Each cause in a sentence, and below it where it stands, why it is this one, and its ids."""
-    most = len(compared.causes) if is_verbose else _MOST_CAUSES
+    most = len(compared.causes) if is_verbose else MOST_CAUSES
     lines: list[Line] = []
     for cause in compared.causes[:most]:
         lines += _one_cause(cause, compared, signs, width, indent, is_verbose=is_verbose)
-    left = len(compared.causes) - most
-    if left > 0:
-        text = f"{indent}  {signs.ellipsis} and {number_text(left, 'more cause')} (all of them: -v)"
+    if left := compared.causes[most:]:
+        text = f"{indent}  {signs.ellipsis} {causes_left(left)} (all of them: -v)"
         lines.append(line((text, "dim")))
     return lines
 

@@ -7,21 +7,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from clnrm_nb.diff.sentences import is_rekeyed, sentence, value_pair
+from clnrm_nb.diff.sentences import is_rekeyed, value_pair
 from clnrm_nb.diff.text import footer
-from clnrm_nb.report.difflayout import DiffLayout
-from clnrm_nb.report.difftext import note_text
-from clnrm_nb.report.diffwords import OP_WORDS, change_texts, counts_text, edit_status, pair_name, place_text
+from clnrm_nb.report.difftree import STATUS_CLASS, TREE_STYLE, Row, nested, tree_html
+from clnrm_nb.report.diffwords import OP_WORDS, change_texts, counts_text, edit_status, place_text
 from clnrm_nb.report.html import Weighed, details, escape, status, table
 from clnrm_nb.report.resultview import findings_html
 from clnrm_nb.report.signs import UNICODE
-from clnrm_nb.report.text import duration_text, number_text
+from clnrm_nb.report.text import number_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from clnrm_nb.diff.model import Cause, Edit
-    from clnrm_nb.report.difflayout import Compared, Window
+    from clnrm_nb.diff.model import Cause, Diff, Edit
+    from clnrm_nb.report.difflayout import Compared
     from clnrm_nb.report.diffs import TraceDiff
 
 __all__ = ["compared_html", "comparisons_html", "diff_html"]
@@ -31,34 +30,28 @@ _STYLE: Final = """\
 @media(prefers-color-scheme:dark){.clnrm .d{--a:#6cbbff;--m:#d01a00;--c:#ebd53a;--v:#a314cc;--s:#808080}}
 [data-jp-theme-light=true] .clnrm .d{--a:#5b8def;--m:#8a1c07;--c:#c77700;--v:#3a0a52;--s:#737373}
 [data-jp-theme-light=false] .clnrm .d{--a:#6cbbff;--m:#d01a00;--c:#ebd53a;--v:#a314cc;--s:#808080}
+.clnrm .d li,.clnrm .d tr{--k:var(--s);--b:solid}.clnrm .d .c{--k:var(--c)}
+.clnrm .d .a{--k:var(--a);--b:dotted}.clnrm .d .m{--k:var(--m);--b:dashed}
+.clnrm .d .v{--k:var(--v);--b:double}
 .clnrm .d td:first-child{white-space:nowrap;overflow-wrap:normal;padding-left:.4em}
-.clnrm .d tr{--k:var(--s)}.clnrm .d .a{--k:var(--a)}.clnrm .d .m{--k:var(--m)}
-.clnrm .d .c{--k:var(--c)}.clnrm .d .v{--k:var(--v)}
-.clnrm .d tr>td:first-child{border-left:4px solid var(--k)}
-.clnrm .d .a>td:first-child{border-left-style:dotted}.clnrm .d .m>td:first-child{border-left-style:dashed}
-.clnrm .d .v>td:first-child{border-left-style:double}
-.clnrm .d svg{height:1.2em;margin-top:.15em}
+.clnrm .d tr>td:first-child{border-left:4px var(--b) var(--k)}
+.clnrm .d svg{max-width:100%;height:1.2em;margin-top:.15em}
 .clnrm .d rect{fill:var(--k);height:.6em;y:.6em}
 .clnrm .d rect.o{fill:none;stroke:var(--k);stroke-dasharray:3 2;height:.45em;y:.05em}
 .clnrm .d del,.clnrm .d ins{text-decoration:none}
 @media(forced-colors:active){.clnrm .d rect{fill:CanvasText}.clnrm .d rect.o{fill:none;stroke:CanvasText}}
+@media print{.clnrm.clnrm.clnrm .d{--a:#000;--m:#000;--c:#000;--v:#000;--s:#000}}
 """
-_CLASS: Final = {"added": "a", "missing": "m", "changed": "c", "renamed": "c", "moved": "v"}
-_DEEPEST_INDENTED: Final = 20
-_SAID_BY_SIGN: Final = frozenset({"insert", "delete", "rename"})
+_MOST_OPEN: Final = 4
+"""Edits of a cause that are seen at first."""
 _LONGEST_VALUE: Final = 600
-_LONGEST_WHOLE: Final = 24
-_LONGEST_NAME: Final = 120
 _FRAME_BYTES: Final = 1_400
-"""Heads and notes of the two tables of a comparison."""
+"""Heads and notes of the two lists of a comparison."""
 _FINDINGS_BYTES: Final = 6_000
-_ROWS_HEADER: Final = ("status", "span", "service", "baseline", "current", "when")
-_EDITS_HEADER: Final = ("change", "old → new, where and why")
 _FACTS_SHOWN: Final = 12
-_LONGEST_FACT: Final = 120
 
 
-def diff_html(diff: TraceDiff, *, budget_bytes: int, rows: int) -> str:
+def diff_html(diff: TraceDiff, *, budget_bytes: int, rows: int, with_unchanged: bool = False) -> str:
     """All comparisons, without a frame.
 
     Parameters
@@ -68,26 +61,33 @@ def diff_html(diff: TraceDiff, *, budget_bytes: int, rows: int) -> str:
         For everything.
     rows : int
         Most rows of trees.
+    with_unchanged : bool
+        Whether what is the same is there to unfold, as a file bears and a notebook does not.
     """
     head = [
         f"<h3>{_summary(diff)}</h3>",
         findings_html(diff.raw["diagnostics"], "", min(_FINDINGS_BYTES, budget_bytes // 8)),
     ]
     left = budget_bytes - sum(len(part.encode()) for part in head)
-    return "".join(head) + comparisons_html(diff.comparisons, budget_bytes=left, rows=rows)
+    return "".join(head) + comparisons_html(
+        diff.comparisons, budget_bytes=left, rows=rows, with_unchanged=with_unchanged
+    )
 
 
-def comparisons_html(comparisons: Sequence[Compared], *, budget_bytes: int, rows: int) -> str:
+def comparisons_html(
+    comparisons: Sequence[Compared], *, budget_bytes: int, rows: int, with_unchanged: bool = False
+) -> str:
     """A table of comparisons, and those that are not the same to unfold; as many as the budget bears."""
     differing = [
         compared for compared in comparisons if compared.status != "same" and compared.diff is not None
     ]
     parts = [_comparisons_table(comparisons, budget_bytes // 6)]
-    left = budget_bytes - len(parts[0].encode()) - len(_STYLE)
+    left = budget_bytes - len(parts[0].encode()) - len(_STYLE + TREE_STYLE)
     shown = 0
     for number, compared in enumerate(differing):
         share = left // (len(differing) - number)
-        text = compared_html(compared, budget_bytes=share, rows=max(rows // len(differing), 10))
+        rows_each = max(rows // len(differing), 10)
+        text = compared_html(compared, budget_bytes=share, rows=rows_each, with_unchanged=with_unchanged)
         if len(text.encode()) > left:
             break
         left -= len(text.encode())
@@ -95,10 +95,10 @@ def comparisons_html(comparisons: Sequence[Compared], *, budget_bytes: int, rows
         shown += 1
     if shown < len(differing):
         parts.append(f"<p>showing {shown} of {number_text(len(differing), 'comparison')} (all: .frame)</p>")
-    return f"<style>{_STYLE}</style><div class=d>{''.join(parts)}</div>"
+    return f"<style>{_STYLE}{TREE_STYLE}</style><div class=d>{''.join(parts)}</div>"
 
 
-def compared_html(compared: Compared, *, budget_bytes: int, rows: int, is_open: bool = True) -> str:
+def compared_html(compared: Compared, *, budget_bytes: int, rows: int, with_unchanged: bool = False) -> str:
     """One comparison to unfold: its edits by cause, and the tree of both sides."""
     if compared.diff is None:
         return ""
@@ -109,8 +109,9 @@ def compared_html(compared: Compared, *, budget_bytes: int, rows: int, is_open: 
     notes = f"<p>{_legend(compared.diff.totals)}</p>{notes}"
     budget_bytes -= len(title.encode()) + len(notes.encode()) + _FRAME_BYTES
     edits = _edits(compared, budget_bytes // 2)
-    tree = _tree(compared, budget_bytes - len(edits.encode()), rows)
-    return details(title, notes + edits + tree, is_open=is_open)
+    left = budget_bytes - len(edits.encode())
+    tree = tree_html(compared, budget_bytes=left, rows=rows, with_unchanged=with_unchanged)
+    return details(title, notes + edits + tree, is_open=True)
 
 
 def _legend(totals: Mapping[str, int]) -> str:
@@ -153,7 +154,7 @@ def _comparison_row(compared: Compared) -> str:
     if compared.version is not None:
         against = f"version {compared.version}{', composed' if compared.composed else ''}"
     return (
-        f"<tr class={_CLASS.get(compared.status, 's')}><td>{status(compared.status)}</td>"
+        f"<tr class={STATUS_CLASS.get(compared.status, 's')}><td>{status(compared.status)}</td>"
         f"<th scope=row dir=auto>{escape(compared.id)}</th>"
         f"<td>{escape(against)}</td><td>{escape(counts_text(compared))}</td></tr>"
     )
@@ -163,30 +164,45 @@ def _comparison_row(compared: Compared) -> str:
 
 
 def _edits(compared: Compared, budget_bytes: int) -> str:
+    """A row a cause; one of many edits to unfold, open while they are few."""
     diff = compared.diff
     if diff is None or not diff.edits:
         return ""
+    shown, html = nested(_edit_rows(diff, compared), budget_bytes)
+    left = (
+        ""
+        if shown == len(diff.edits)
+        else f"<p>showing {number_text(shown)} of {number_text(len(diff.edits))} (all of them: .frame)</p>"
+    )
+    return f"<h4>edits, by cause</h4><ul class=e>{html}</ul>{left}"
+
+
+def _edit_rows(diff: Diff, compared: Compared) -> Iterator[Row]:
     causes = {cause.cause_id: cause for cause in diff.causes}
-    rows = Weighed(_edit_rows(diff.edits, causes, compared), len(diff.edits), budget_bytes)
-    return table("edits, by cause", _EDITS_HEADER, rows) + rows.note("(all of them: .frame)")
-
-
-def _edit_rows(edits: Sequence[Edit], causes: dict[str, Cause], compared: Compared) -> Iterator[str]:
     told = ""
-    for edit in edits:
+    for edit in diff.edits:
         cause = causes.get(edit.cause_id)
-        title = ""
-        if cause is not None and edit.cause_id != told and len(cause.edits) > 1:
-            size = f"{number_text(len(cause.edits), 'edit')}, cost {cause.cost}"
-            title = (
-                f"<tr><th scope=colgroup colspan=2 dir=auto><b>{escape(cause.message)}</b> "
-                f"<span class=q>{size}, {escape(cause.cause_id)}</span></th></tr>"
-            )
+        is_one_of_many = cause is not None and len(cause.edits) > 1
+        if cause is not None and is_one_of_many and cause.cause_id != told:
+            yield _cause_row(cause, compared)
         told = edit.cause_id
-        yield title + _edit_row(edit, compared.reviews.get(edit.edit_id))
+        yield _edit_row(edit, compared.reviews.get(edit.edit_id), int(is_one_of_many))
 
 
-def _edit_row(edit: Edit, review: str | None) -> str:
+def _cause_row(cause: Cause, compared: Compared) -> Row:
+    words = {edit_status(compared.by_id[name]) for name in cause.edits if name in compared.by_id}
+    word = words.pop() if len(words) == 1 else "changed"
+    size = number_text(len(cause.edits), "edit")
+    cells = (
+        f"<span><span aria-hidden=true>{UNICODE.status[word]}</span> {size}</span>"
+        f"<span dir=auto><b>{escape(cause.message)}</b> "
+        f"<span class=q>cost {cause.cost}, {escape(cause.cause_id)}</span></span>"
+    )
+    is_open = len(cause.edits) <= _MOST_OPEN
+    return Row(0, STATUS_CLASS.get(word, "s"), cells, is_open=is_open, is_span=False)
+
+
+def _edit_row(edit: Edit, review: str | None, level: int) -> Row:
     word = edit_status(edit)
     beside = "" if edit.counted else f"<br><span class=q>not counted ({escape(edit.rule)})</span>"
     if review:
@@ -194,11 +210,12 @@ def _edit_row(edit: Edit, review: str | None) -> str:
     key = f"<code>{escape(edit.key)}</code> " if edit.key and not is_rekeyed(edit) else ""
     # Old and new value of a move are its places.
     place = "" if edit.op == "move" else f"{escape(place_text(edit))}<br>"
-    return (
-        f"<tr class={_CLASS.get(word, 's')}><td><span aria-hidden=true>{UNICODE.status[word]}</span> "
-        f"{escape(OP_WORDS.get(edit.op, edit.op))}{beside}<td dir=auto>{key}{_change(edit)}"
-        f"<div class=q>{place}{escape(edit.reason)} · edit {escape(edit.edit_id)}</div>\n"
+    cells = (
+        f"<span><span aria-hidden=true>{UNICODE.status[word]}</span> "
+        f"{escape(OP_WORDS.get(edit.op, edit.op))}{beside}</span><span dir=auto>{key}{_change(edit)}"
+        f"<br><span class=q>{place}{escape(edit.reason)} · edit {escape(edit.edit_id)}</span></span>"
     )
+    return Row(level, STATUS_CLASS.get(word, "s"), cells)
 
 
 def _change(edit: Edit) -> str:
@@ -207,83 +224,3 @@ def _change(edit: Edit) -> str:
     left = "" if old is None else f"<del>{escape(old, _LONGEST_VALUE)}</del>"
     right = "" if new is None else f"<ins>{escape(new, _LONGEST_VALUE)}</ins>"
     return " → ".join(filter(None, (left, right)))
-
-
-# --------------------------------------------------------------------------------------------------- tree
-
-
-def _tree(compared: Compared, budget_bytes: int, rows: int) -> str:
-    layout = DiffLayout([compared])
-    window = layout.window(rows, only_differences=True)
-    if not window.places:
-        return ""
-    differing = sum(map(layout.differs, range(len(layout))))
-    taken = Weighed(_tree_rows(layout, window), 0, budget_bytes)
-    shown = sum(row.count("<tr class=") for row in taken)
-    caption = f"{number_text(differing)} of {number_text(len(layout), 'span')} differ"
-    left_out = window.left_out_above[0]
-    note = f"<p>… {number_text(left_out)} more</p>" if left_out else ""
-    if shown < len(window.places):
-        note += (
-            f"<p>showing {number_text(shown)} of {number_text(len(window.places), 'row')} (all: .spans)</p>"
-        )
-    return table(caption, _ROWS_HEADER, taken) + note
-
-
-def _tree_rows(layout: DiffLayout, window: Window) -> Iterator[str]:
-    for item in window.items():
-        indent = "\u2003" * min(item.level, _DEEPEST_INDENTED)
-        if item.is_note:
-            yield f"<tr><td><th scope=row colspan=5 class=q>{indent}{escape(note_text(window, item.row))}\n"
-        else:
-            yield _span_row(layout, window.places[item.row], indent)
-
-
-def _span_row(layout: DiffLayout, place: int, indent: str) -> str:
-    pair = layout.pairs[place]
-    word = pair.status
-    name = escape(pair_name(pair), _LONGEST_NAME)
-    old = layout.times_ns(place, of_baseline=True)
-    new = layout.times_ns(place, of_baseline=False)
-    edits = _told(layout, place, indent) if pair.edits else ""
-    whole = " class=w" if len(pair.service) <= _LONGEST_WHOLE else ""
-    return (
-        f"<tr class={_CLASS.get(word, 's')}><td><span aria-hidden=true>{UNICODE.status[word]}</span> {word}"
-        f"<th scope=row dir=auto>{indent}{name}{edits}<td{whole} dir=auto>{escape(pair.service, 60)}"
-        f"<td>{_duration(old, is_there=pair.baseline is not None)}"
-        f"<td>{_duration(new, is_there=pair.current is not None)}<td>{_bars(layout, place, old, new)}\n"
-    )
-
-
-def _told(layout: DiffLayout, place: int, indent: str) -> str:
-    """What the edits of a span say, where its sign, its name or the list of edits do not say it already."""
-    by_id = layout.parts[layout.part[place]].by_id
-    known = (by_id.get(name) for name in layout.pairs[place].edits)
-    sentences = [
-        sentence(edit)
-        for edit in known
-        if edit is not None and edit.op not in _SAID_BY_SIGN and not edit.is_shared
-    ]
-    if not sentences:
-        return ""
-    return f"<div class=q>{indent}{escape('; '.join(sentences), _LONGEST_FACT)}</div>"
-
-
-def _duration(times: tuple[int | None, int | None], *, is_there: bool) -> str:
-    if not is_there:
-        return "–"
-    return "" if times[1] is None else duration_text(times[1] / 1e6)
-
-
-def _bars(
-    layout: DiffLayout, place: int, old: tuple[int | None, int | None], new: tuple[int | None, int | None]
-) -> str:
-    """The baseline's bar hollow above the current one, both on one scale."""
-    part = layout.part[place]
-    length = max(layout.length_ns(part, of_baseline=side) for side in (True, False)) or 1
-    rects = []
-    for (offset, duration), mark in ((old, " class=o"), (new, "")):
-        if offset is not None and duration is not None:
-            left, size = 100 * offset / length, max(100 * duration / length, 0.4)
-            rects.append(f"<rect{mark} x={left:.3g}% width={min(size, 100.4 - left):.3g}% />")
-    return f"<svg aria-hidden=true>{''.join(rects)}</svg>" if rects else ""

@@ -9,13 +9,15 @@ from clnrm_nb.diff.sentences import is_rekeyed, short_path
 from clnrm_nb.report.text import number_text, value_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from clnrm_nb.diff.model import Edit, SpanPair, SpanStatus
+    from clnrm_nb.diff.model import Cause, Edit, SpanPair, SpanStatus
     from clnrm_nb.report.difflayout import Compared, DiffLayout
 
 __all__ = [
+    "MOST_CAUSES",
     "OP_WORDS",
+    "causes_left",
     "change_texts",
     "counts_text",
     "edit_status",
@@ -25,6 +27,9 @@ __all__ = [
     "pair_name",
     "place_text",
 ]
+
+MOST_CAUSES: Final = 20
+"""Of one comparison: text, annotations, Markdown and cases of CI alike tell no more of them whole."""
 
 OP_WORDS: Final[Mapping[str, str]] = {
     "attr~": "attribute changed",
@@ -169,6 +174,13 @@ def counts_text(compared: Compared) -> str:
     spans = [f"{number_text(number)} {word}" for word, number in _differing_first(diff.totals) if number]
     quieted = [f"{number_text(number, 'edit')} quieted by {rule}" for rule, number in diff.quieted.items()]
     return "; ".join(part for part in (edits_words(compared), ", ".join(spans), ", ".join(quieted)) if part)
+
+
+def causes_left(causes: Sequence[Cause]) -> str:
+    """``and 12 more causes, 30 edits``: those that are not shown."""
+    edits = sum(len(cause.edits) for cause in causes)
+    more = f", {number_text(edits, 'edit')}" if edits != len(causes) else ""
+    return f"and {number_text(len(causes), 'more cause')}{more}"
 
 
 def _differing_first(totals: Mapping[str, int]) -> list[tuple[str, int]]:

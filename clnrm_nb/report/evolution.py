@@ -8,9 +8,11 @@ from clnrm_nb.report.baselines import Baselines
 from clnrm_nb.report.tables import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pandas import DataFrame
+
+    from clnrm_nb.errors import Diagnostic
 
 __all__ = ["BaselineHistory", "Evolution"]
 
@@ -66,6 +68,8 @@ class BaselineHistory(Baselines):
         As for :class:`Evolution`.
     decisions : sequence of mappings
         The decisions as their files have them, each with its ``hash``.
+    findings : iterable of Diagnostic
+        Why its file cannot be used, if it cannot.
 
     Attributes
     ----------
@@ -80,6 +84,7 @@ class BaselineHistory(Baselines):
         *,
         title: str,
         decisions: Sequence[Mapping[str, Any]] = (),
+        findings: Iterable[Diagnostic] = (),
     ) -> None:
         nothing = "Nothing was ever decided about it: `clnrm baseline list` has the ids."
         self.evolution = Evolution(versions)
@@ -88,6 +93,7 @@ class BaselineHistory(Baselines):
             title=title,
             command="baseline history",
             notes=[*_in_words(versions), *self.evolution.notes] if records else [nothing],
+            findings=findings,
             data={"versions": [dict(version) for version in versions], "decisions": list(decisions)},
         )
 

@@ -168,6 +168,10 @@ _EDITS: Final[Mapping[str, Dtype]] = {
     "counted": "boolean",
     "rule": "string",
     "reason": "string",
+    "score": "Float64",
+    "runner_up": "string",
+    "runner_up_score": "Float64",
+    "runner_up_cost": "Int64",
     "review": REVIEWS,
 }
 _PAIRS: Final[Mapping[str, Dtype]] = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from clnrm_nb.report.diffwords import counts_text
-from clnrm_nb.report.text import number_text, visible
+from clnrm_nb.report.diffwords import MOST_CAUSES, causes_left, counts_text
+from clnrm_nb.report.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["diagnostics_github", "diff_github", "run_github"]
 
 _LEVELS = {"error": "error", "warning": "warning", "info": "notice"}
-_CAUSES_NAMED = 20
 
 
 def run_github(result: RunResult) -> str:
@@ -66,9 +65,9 @@ def diff_github(result: TraceDiff) -> str:
 
 def _causes(compared: Compared) -> str:
     causes = compared.causes
-    named = [f"\n- {cause.message}" for cause in causes[:_CAUSES_NAMED]]
-    if len(causes) > _CAUSES_NAMED:
-        named.append(f"\n- and {number_text(len(causes) - _CAUSES_NAMED, 'more cause')}")
+    named = [f"\n- {cause.message}" for cause in causes[:MOST_CAUSES]]
+    if left := causes[MOST_CAUSES:]:
+        named.append(f"\n- {causes_left(left)}")
     return "".join(named)
 
 

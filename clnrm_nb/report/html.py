@@ -62,13 +62,18 @@ border-left:3px solid var(--jp-border-color2,#8886)}
 .clnrm rect{height:.8em;fill:#5b8def;min-width:2px}
 .clnrm .e rect{fill:#d01a00;stroke:currentColor;stroke-dasharray:2}.clnrm .o rect{fill:#808080}
 @media(forced-colors:active){.clnrm rect{fill:CanvasText}}
-@media print{.clnrm details>*{display:block}}
+@media(max-width:40em){.clnrm tbody th,.clnrm td.l{min-width:6em}.clnrm td{min-width:3em}\
+.clnrm :is(th,td){padding-right:.4em}}
+@media print{.clnrm,.clnrm *{color:#000!important;background:none!important;opacity:1!important}\
+.clnrm details>*{display:block}.clnrm ::details-content{display:block;content-visibility:visible;height:auto}\
+.clnrm tr,.clnrm pre{break-inside:avoid}.clnrm :is(h3,h4,caption,thead,summary){break-after:avoid}}
 """
 
 _PAGE_STYLE: Final = """\
 :root{color-scheme:light dark}
 body{margin:1.5em auto;padding:0 1em;max-width:75em}
 h1{font-size:1.4em}
+@media print{:root{color-scheme:light}body{margin:0;padding:0;max-width:none}}
 """
 
 _BAD: Final = frozenset({"failed", "error", "interrupted"})

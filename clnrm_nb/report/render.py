@@ -213,5 +213,5 @@ def render_html(result: Reportable) -> str:
     from clnrm_nb.report.diffs import TraceDiff
 
     if isinstance(result, TraceDiff):
-        return page(title, result.html(budget_bytes=5_000_000, rows=20_000))
+        return page(title, result.html(budget_bytes=5_000_000, rows=20_000, with_unchanged=True))
     return page(title, result.html())

@@ -11,6 +11,7 @@ from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from clnrm_nb.report.gathering import gathered, trace_of, without_told
 from clnrm_nb.report.mime import bundle
 from clnrm_nb.report.signs import UNICODE, Signs
 from clnrm_nb.report.text import json_ready
@@ -145,8 +146,7 @@ class RunResult(Judged):
         documents = [_head(test, mask) for test in tests]
         own = [json_ready(finding.to_json(), mask) for finding in findings]
         own += diff.raw["diagnostics"] if diff else ()
-        of_tests = [finding for test in documents for finding in test["diagnostics"]]
-        own = [finding for finding in own if _place(finding) not in {_place(other) for other in of_tests}]
+        own = without_told(own, documents)
         if exit_code is None:
             # What a diff says was weighed there, by rules of its own.
             weighed = [finding for finding in own if not diff or finding not in diff.raw["diagnostics"]]
@@ -171,7 +171,7 @@ class RunResult(Judged):
             "started_at": dated(started_at or datetime.now(UTC)),
             "duration_ms": round(duration_ms, 3),
             "summary": summary_of(documents),
-            "diagnostics": _gathered(own, documents),
+            "diagnostics": gathered(own, documents),
             "data": {
                 "tests": documents,
                 **({"diffs": diff.raw["data"]["diffs"]} if diff else {}),
@@ -195,7 +195,7 @@ class RunResult(Judged):
     def spans(self) -> Trace:
         """All spans of the run."""
         spans = [(test.id, test.spans) for test in self.outcomes if test.spans is not None]
-        return _trace(spans, self.tests, self._mask, self._max_rows)
+        return trace_of(spans, self.tests, mask=self._mask, max_rows=self._max_rows)
 
     @property
     def exit_code(self) -> int:
@@ -256,26 +256,9 @@ class RunResult(Judged):
         ValueError
             `raw` is no document of a run, is damaged, or of a newer version.
         """
-        from clnrm_nb.report.saved import is_durable, report_of, spans_of
+        from clnrm_nb.report.reread import result_of
 
-        is_kept = is_durable(raw, "result")
-        report = report_of(raw) if is_kept else raw
-        if not isinstance(report, dict) or report.get("format") != "clnrm-report/1":
-            raise ValueError("it does not say `format: clnrm-report/1`")
-        if "tests" not in report.get("data", {}):
-            raise ValueError(f"it is a report of `{report.get('command')}`, which runs no tests")
-        result = cls([], leave=leave)
-        known = json_ready({key: report[key] for key in result.raw}, mask)
-        for test in known["data"]["tests"]:
-            # Reports may leave out what section 11.3 of the format does not show.
-            for key, default in (("diagnostics", []), ("reason", None), ("complete", True)):
-                test.setdefault(key, default)
-        result.raw = known
-        result.diff = _diff_of(raw.get("diff"), known, leave, mask)
-        if is_kept and raw.get("trace") and not spans:
-            spans = spans_of(raw["trace"])
-        result.spans = _trace(spans, known["data"]["tests"], mask, 1_000)
-        return result
+        return result_of(raw, spans, leave=leave, mask=mask)
 
     def time(self, run: Phase) -> None:
         """Note where the time went; it stands in the document if that was asked for."""
@@ -302,7 +285,7 @@ class RunResult(Judged):
         documents = [json_ready(finding.to_json(), self._mask) for finding in findings]
         if not documents:
             return
-        self._raw["diagnostics"] = _gathered([*documents, *self._raw["diagnostics"]], ())
+        self._raw["diagnostics"] = gathered([*documents, *self._raw["diagnostics"]], ())
         late = exit_code_of((), documents, self.leave)
         self._raw["exit_code"] = max(self.exit_code, late)
         self._raw["ok"] = self.ok
@@ -460,49 +443,6 @@ class RunResult(Judged):
 def _head(test: TestOutcome, mask: Mask | None) -> dict[str, Any]:
     """The document of a test; of one that is not read yet what its head says, which is masked already."""
     return test.head_json() if test.is_unread else dict(json_ready(test.to_json(), mask))
-
-
-def _diff_of(
-    document: Mapping[str, Any] | None, report: Mapping[str, Any], leave: Leave, mask: Mask | None
-) -> TraceDiff | None:
-    """What a run was compared with: from the durable document of that, else from the report's own entries."""
-    from clnrm_nb.report.diffs import TraceDiff
-    from clnrm_nb.report.saveddiff import comparisons_of_report
-
-    if document is not None:
-        return TraceDiff.from_document(document, report["diagnostics"], leave=leave, mask=mask)
-    entries = report["data"].get("diffs")
-    if entries is None:
-        return None
-    return TraceDiff(comparisons_of_report(entries, report["diagnostics"]), command="run", leave=leave)
-
-
-def _trace(
-    spans: Sequence[tuple[str, SpanTable]],
-    tests: Sequence[Mapping[str, Any]],
-    mask: Mask | None,
-    max_rows: int,
-) -> Trace:
-    from clnrm_nb.report.trace import Trace
-
-    order = {test["id"]: [scenario["name"] for scenario in test["scenarios"]] for test in tests}
-    return Trace(spans, mask=mask, scenarios=order, max_rows=max_rows, command="run")
-
-
-def _place(finding: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(finding.get(key) for key in ("file", "line", "column", "code", "message", "scenario"))
-
-
-def _gathered(own: Iterable[Any], tests: Iterable[Any]) -> list[dict[str, Any]]:
-    """All findings of a run, each with its test, each once, in the order of every report."""
-    findings = {(finding.get("test"), *_place(finding)): finding for finding in own}
-    for test in tests:
-        for finding in test["diagnostics"]:
-            findings.setdefault((test["id"], *_place(finding)), {**finding, "test": test["id"]})
-    return sorted(
-        findings.values(),
-        key=lambda f: (f["file"] or "", f["line"] or 0, f["column"] or 0, f["code"], f.get("test") or ""),
-    )
 
 
 def _short(text: str) -> str:

@@ -57,7 +57,7 @@ def result_html(result: RunResult, trace: str, *, scale: float = 1.0) -> str:
         *problems,
         problems.note("(all of them: .expectations, .frame)"),
         findings_html(result.raw["diagnostics"], "", int(_FINDINGS_BYTES * scale)),
-        _differences(result, int(_DIFFS_BYTES * scale)),
+        _differences(result, scale),
     ]
     if spent := result.raw["data"].get("timings"):
         parts.append(details("where the time went", f"<pre>{escape_block(timing_text(spent), 4_000)}</pre>"))
@@ -66,13 +66,18 @@ def result_html(result: RunResult, trace: str, *, scale: float = 1.0) -> str:
     return "".join(parts)
 
 
-def _differences(result: RunResult, budget_bytes: int) -> str:
+def _differences(result: RunResult, scale: float) -> str:
     """What differs from the accepted traces, test by test, and how much is the same."""
     if result.diff is None:
         return ""
     from clnrm_nb.report.diffview import comparisons_html
 
-    return comparisons_html(result.diff.comparisons, budget_bytes=budget_bytes, rows=_DIFF_ROWS)
+    return comparisons_html(
+        result.diff.comparisons,
+        budget_bytes=int(_DIFFS_BYTES * scale),
+        rows=int(_DIFF_ROWS * scale),
+        with_unchanged=scale > 1,
+    )
 
 
 def _summary(result: RunResult) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.baseline.files import scenario_of
 from clnrm_nb.codes import CODES
-from clnrm_nb.diff.model import STATUSES, Cause, Diff, Edit, SpanPair
+from clnrm_nb.diff.model import STATUSES, Cause, Diff, Edit, RunnerUp, SpanPair
 from clnrm_nb.errors import Diagnostic
 from clnrm_nb.report.difflayout import Compared
 from clnrm_nb.report.saved import damage_told
@@ -71,8 +71,16 @@ def comparisons_of_report(
     return [_of_report(entry, findings) for entry in entries]
 
 
+def _edit_of_report(edit: Mapping[str, Any]) -> Edit:
+    runner_up = edit.get("runner_up")
+    return Edit(**{**edit, "runner_up": runner_up and RunnerUp(**runner_up)})
+
+
+_PER_MILLE: Final = 1_000
+
+
 def _of_report(entry: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -> Compared:
-    edits = tuple(Edit(**edit) for edit in entry["edits"])
+    edits = tuple(map(_edit_of_report, entry["edits"]))
     by_id = {edit.edit_id: edit for edit in edits}
     causes = tuple(
         Cause(
@@ -219,7 +227,16 @@ class _Document:
             self._word("services", self.rows["service"][rows[0]]) if rows else "",
             tuple(row for row in rows if self._has(row, "baseline_name")),
             tuple(row for row in rows if self._has(row, "name")),
+            score=int(column["score"]) / _PER_MILLE,
+            runner_up=self._runner_up(column),
         )
+
+    def _runner_up(self, column: Mapping[str, str]) -> RunnerUp | None:
+        path = self._word("paths", column["runner_up"])
+        if path is None:
+            return None
+        score, cost, free = (int(column[f"runner_up_{name}"]) for name in ("score", "cost", "free"))
+        return RunnerUp(path, score / _PER_MILLE, cost, is_free=bool(free))
 
     def _cause(self, number: int, edits: Mapping[int, Edit]) -> Cause:
         column = {name: values[number] for name, values in self.causes.items()}

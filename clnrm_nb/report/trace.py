@@ -51,8 +51,6 @@ class Trace:
         What came up while the spans were read.
     max_rows : int
         Most spans of a durable output (``notebook.max_rows``).
-    is_live : bool
-        The tables are still growing: take what is there now.
     loading : LoadReport, optional
         What there is to say about the file the spans were read from.
 
@@ -78,14 +76,10 @@ class Trace:
         findings: Iterable[Diagnostic] = (),
         max_rows: int = ROWS_IN_DOCUMENT,
         command: str = "spans",
-        is_live: bool = False,
         loading: LoadReport | None = None,
     ) -> None:
         pairs: Sequence[tuple[str | None, SpanTable]]
         pairs = [(test_id, source)] if isinstance(source, SpanTable) else source
-        if is_live:
-            # What one thread reads while another appends must stand still.
-            pairs = [(name, table.select(range(len(table)))) for name, table in pairs]
         self.loading = loading
         self._findings = [json_ready(finding.to_json(), mask) for finding in findings]
         self._shown = Details()

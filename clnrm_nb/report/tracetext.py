@@ -58,7 +58,8 @@ def heading(layout: Layout) -> str:
     words = [number_text(len(layout), "span"), number_text(len(services), "service")]
     if errors:
         words.append(number_text(errors, "error"))
-    if len(layout):
+    if any(layout.duration_ns(place) is not None for place in range(len(layout))):
+        # Accepted traces have no times.
         words.append(duration_text(longest / 1e6))
     return ", ".join(words)
 

@@ -373,7 +373,7 @@ _DESCRIPTIONS: Final[dict[str, dict[str, str]]] = {
         "kind": "Kind of the span.",
         "span": "Name of the span.",
         "path": "Names from the root to the span, joined by `/`.",
-        "key": "Key of the attribute, name of the event, `status.code` or `status.message`.",
+        "key": "Key of the attribute, name of the event, `status.code`, `status.message` or `span.kind`.",
     },
     "tolerance.tolerance": {"abs": "By this much.", "rel": "By this share of the value."},
     "tolerance.duration": {"ratio": "Greatest ratio.", "floor_ms": "Milliseconds that never matter."},

@@ -12,11 +12,12 @@ Units are in the names; durations are seconds, memory is mebibytes, CPU is thous
 
 from __future__ import annotations
 
-import re
 from fnmatch import fnmatchcase
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from clnrm_nb.patterns import compiled
 
 __all__ = [
     "ArtifactSpec",
@@ -104,7 +105,7 @@ class NamePattern(Model):
             return name == self.text
         if self.mode == "glob":
             return fnmatchcase(name, self.text)
-        return re.search(self.text, name) is not None
+        return compiled(self.text).search(name)
 
     def __str__(self) -> str:
         """The text as written."""

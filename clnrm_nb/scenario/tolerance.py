@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from clnrm_nb.scenario.findings import Findings, type_name
 from clnrm_nb.scenario.kinds import REGEX, Flag, Free, Num, Text
+from clnrm_nb.scenario.model import Kind
 from clnrm_nb.scenario.records import Key, Table, TableOf
 from clnrm_nb.scenario.spelling import MisspelledError, check_glob
 
 if TYPE_CHECKING:
     from clnrm_nb.scenario.model import KeyPath
 
-__all__ = ["RENAMED", "RULE", "RULE_WORDS", "SELECTORS", "build_tolerance"]
+__all__ = ["KIND_KEY", "RENAMED", "RULE", "RULE_WORDS", "SELECTORS", "build_tolerance"]
 
 SELECTORS: Final = ("scenario", "service", "scope", "kind", "span", "path", "key")
 """What a rule may select by, in the order of ``format.md``."""
 
 RENAMED: Final = ("key", "span", "scope", "service")
 """What an ``alias`` renames: the first of these that it selects by."""
+
+KIND_KEY: Final = "span.kind"
+"""What a ``key`` calls the kind of a span; as with ``status.code``, a rule has to spell it out."""
 
 RULE_WORDS: Final = (
     "ignore", "template", "redact", "one_of", "range", "tolerance", "count", "optional", "alias",
@@ -48,6 +52,7 @@ RULE: Final = Table(
         ),
     ),
 )
+_KINDS: Final[tuple[str, ...]] = get_args(Kind)
 _SIBLINGS: Final = re.compile(r"([0-9]+)(?:\.\.([0-9]+)?)?|\.\.[0-9]+")
 
 
@@ -117,6 +122,9 @@ def _bad_selectors(called: str, rule: dict[str, Any]) -> list[str]:
             check_glob(glob if isinstance(glob, str) else "")
         except MisspelledError as error:
             problems.append(f"{called}: `{name}`: {error}")
+    if select.get("key") == KIND_KEY and isinstance(rule.get("one_of"), list):
+        unknown = [value for value in rule["one_of"] if value not in _KINDS]
+        problems += [f"{called}: {value!r} is no span kind ({', '.join(_KINDS)})" for value in unknown]
     if "alias" in rule and not any(name in select for name in RENAMED):
         problems.append(f"{called}: `alias` selects the old name by `key`, `span`, `scope` or `service`")
     return problems

@@ -93,7 +93,9 @@ class _Reading:
         for first, end in self._blocks(0, len(self._data), (_RESOURCE_SPANS,)):
             message = Resource.FromString(self._head(first, end, _HEAD))
             shared = self._intake.shared
-            resource = shared.resource(dict(_key_and_value(pair, shared) for pair in message.attributes))
+            attributes = dict(_key_and_value(pair, shared) for pair in message.attributes)
+            resource = shared.resource(attributes)
+            self._intake.repeated_keys += len(message.attributes) - len(attributes)
             self._intake.dropped += message.dropped_attributes_count
             for scope_first, scope_end in self._blocks(first, end, _SCOPE_SPANS):
                 head, schema_url, parts = self._scope(scope_first, scope_end)
@@ -167,7 +169,7 @@ def _read_spans(spans: Sequence[Any], intake: Intake, traces: dict[bytes, str]) 
     ):
         spans = _with_ids(spans, intake)
         trace_ids, span_ids, parents = _ids(spans)
-    attributes = [_attributes(span.attributes, shared) for span in spans]
+    attributes = _all_attributes([span.attributes for span in spans], intake)
     events = [_events(span.events, intake) for span in spans]
     links = [_links(span.links, intake) for span in spans]
     statuses = [_status(span.status, written) for span, written in zip(spans, attributes, strict=True)]
@@ -209,10 +211,14 @@ def _are_ids(ids: list[bytes], none: bytes) -> bool:
 
 def _with_ids(spans: list[Any], intake: Intake) -> list[Any]:
     """The spans whose ids are valid; the others are refused."""
-    reasons = [_bad_ids(span.trace_id, span.span_id, span.parent_span_id) for span in spans]
-    for reason in filter(None, reasons):
-        intake.refuse(reason)
-    return [span for span, reason in zip(spans, reasons, strict=True) if reason is None]
+    valid: list[Any] = []
+    for span in spans:
+        reason = _bad_ids(span.trace_id, span.span_id, span.parent_span_id)
+        if reason is None:
+            valid.append(span)
+        else:
+            intake.refuse(reason, n_before=len(valid))
+    return valid
 
 
 def _bad_ids(trace_id: bytes, span_id: bytes, parent: bytes) -> str | None:
@@ -248,13 +254,20 @@ def _event(event: Any, intake: Intake) -> Event:
     return Event(
         intake.shared.values.setdefault(name, name),
         event.time or None,
-        _attributes(event.attributes, intake.shared),
+        *_all_attributes([event.attributes], intake),
     )
 
 
 def _link(link: Any, intake: Intake) -> Link:
     intake.dropped += link.dropped
-    return Link(link.trace_id.hex(), link.span_id.hex(), _attributes(link.attributes, intake.shared))
+    return Link(link.trace_id.hex(), link.span_id.hex(), *_all_attributes([link.attributes], intake))
+
+
+def _all_attributes(written: list[Sequence[bytes]], intake: Intake) -> list[dict[str, Any]]:
+    """Those of several owners, with a count of the keys that one of them has twice."""
+    read = [_attributes(pairs, intake.shared) for pairs in written]
+    intake.repeated_keys += sum(map(len, written)) - sum(map(len, read))
+    return read
 
 
 def _attributes(written: Sequence[bytes], shared: Shared) -> dict[str, Any]:

@@ -150,12 +150,13 @@ class Intake:
         self.table.extend(other.table)
         self.refused += other.refused
         self.dropped += other.dropped
+        self.repeated_keys += other.repeated_keys
 
-    def refuse(self, reason: str) -> None:
-        """Count a record that is not taken."""
+    def refuse(self, reason: str, *, n_before: int = 0) -> None:
+        """Count a record that is not taken; `n_before` are read that are no rows yet."""
         self.refused[reason] += 1
         if len(self.refused_at) < _MAX_PLACES:
-            self.refused_at.append((reason, len(self.table.span_id) + self.refused.total()))
+            self.refused_at.append((reason, len(self.table.span_id) + n_before + self.refused.total()))
 
     @property
     def n_refused(self) -> int:

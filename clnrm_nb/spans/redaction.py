@@ -6,11 +6,12 @@ texts; each place gets ``<redacted:ID>``, with the id of the rule. Numbers and i
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from clnrm_nb.errors import Diagnostic
+from clnrm_nb.patterns import EndlessError, compiled
 from clnrm_nb.spans.model import KINDS, Event, Link, Resource
 from clnrm_nb.spans.topology import tree_parents
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.spans.table import SpanTable
 
-__all__ = ["Redaction", "placeholder", "redact"]
+__all__ = ["Hidden", "Redaction", "placeholder", "redact"]
 
 
 def placeholder(rule_id: str) -> str:
@@ -44,22 +45,53 @@ class Redaction:
     select: Mapping[str, str] = field(hash=False)
 
     def blanked(self, text: str, found: set[str] | None = None) -> str:
-        """A text without what the regex matches, which is added to `found`; done again, the same."""
-        blank = placeholder(self.id)
+        """A text without what the regex matches, which is added to `found`; done again, the same.
 
-        def hidden(match: re.Match[str]) -> str:
+        Raises
+        ------
+        EndlessError
+            CLN314: the regex might never end on this text.
+        """
+        try:
+            return self._blanked(text, found)
+        except EndlessError as error:
+            raise replace(error, message=f"rule `{self.id}`: {error.message}") from None
+
+    def _blanked(self, text: str, found: set[str] | None) -> str:
+        blank, pattern = placeholder(self.id), compiled(self.pattern)
+        pieces = []
+        for piece in text.split(blank):
+            spans = pattern.spans(piece)
             if found is not None:
-                found.add(match[0])
-            return blank if match[0] else ""
+                found.update(piece[start:end] for start, end in spans)
+            ends = [0, *(end for _, end in spans)]
+            starts = [*(start for start, _ in spans), len(piece)]
+            pieces.append(blank.join(piece[end:start] for end, start in zip(ends, starts, strict=True)))
+        return blank.join(pieces)
 
-        return blank.join(re.sub(self.pattern, hidden, piece) for piece in text.split(blank))
+    @property
+    def anywhere(self) -> Redaction:
+        """The rule in all spans, as long as nobody knows which it selects.
+
+        Of a trace that still grows a parent or a scenario may come later, and what another rule hides may be
+        what this one selects by.
+        """
+        return replace(self, select={key: glob for key, glob in self.select.items() if key == "key"})
 
     def matches(self, selector: str, text: str) -> bool:
         """Whether a selector it may have matches a text."""
         return selector not in self.select or fnmatchcase(text, self.select[selector])
 
 
-def redact(table: SpanTable, rules: Iterable[Redaction], test_id: str = "") -> set[str]:
+class Hidden(NamedTuple):
+    """What was hidden in some spans: the same texts may stand elsewhere, as in what a command printed."""
+
+    texts: set[str]
+    findings: tuple[Diagnostic, ...] = ()
+    """Rules whose regex might never end on some text, which was hidden whole."""
+
+
+def redact(table: SpanTable, rules: Iterable[Redaction], test_id: str = "") -> Hidden:
     """Hide in place what rules select.
 
     Parameters
@@ -71,13 +103,17 @@ def redact(table: SpanTable, rules: Iterable[Redaction], test_id: str = "") -> s
 
     Returns
     -------
-    set of str
-        What was hidden: the same texts may stand elsewhere, as in what a command printed.
+    Hidden
     """
     found: set[str] = set()
+    findings = []
     for rule in rules:
-        _Hiding(table, rule, test_id, found).hide()
-    return found
+        hiding = _Hiding(table, rule, test_id, found)
+        hiding.hide()
+        for error in hiding.endless[:1]:
+            said = f"{error.message}: all of it was hidden"
+            findings.append(Diagnostic(error.code, said, hint=error.hint, severity="warning"))
+    return Hidden(found, tuple(findings))
 
 
 class _Hiding:
@@ -87,6 +123,7 @@ class _Hiding:
         self._table, self._rule, self._test_id, self._found = table, rule, test_id, found
         self._paths: list[str] | None = None
         self._is_whole = "key" not in rule.select
+        self.endless: list[EndlessError] = []
 
     def hide(self) -> None:
         table = self._table
@@ -156,7 +193,13 @@ class _Hiding:
         return value
 
     def _text(self, text: str) -> str:
-        return self._rule.blanked(text, self._found)
+        try:
+            return self._rule.blanked(text, self._found)
+        except EndlessError as error:
+            # What cannot be searched may hold what is to be hidden.
+            self.endless.append(error)
+            self._found.add(text)
+            return placeholder(self._rule.id)
 
 
 def _paths(table: SpanTable) -> list[str]:

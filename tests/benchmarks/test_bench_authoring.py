@@ -21,6 +21,7 @@ from pathlib import Path
 
 import jinja2
 import pytest
+from yardstick import slowness
 
 from clnrm_nb.template import TemplateRequest, render
 from clnrm_nb.validation import Checked, check
@@ -137,10 +138,11 @@ def test_bench_render_parse_and_validate(lines: int, mistakes: int) -> None:
     edited = median_ms(lambda number: checked(f"{text}# {number}\n"), REPEATS[lines])
 
     print(f"\n{text.count(chr(10))} lines, {len(found)} findings: {warm:.2f} ms, edited {edited:.2f} ms")
-    print(f"{machine(REPEATS[lines])}; at most {MOST_MS[lines, mistakes]} ms")
+    most_ms = MOST_MS[lines, mistakes] * slowness()
+    print(f"{machine(REPEATS[lines])}; goal {MOST_MS[lines, mistakes]} ms, {most_ms:.1f} on this machine now")
     assert len(found) >= mistakes
     assert bool(found) == bool(mistakes)
-    assert warm <= MOST_MS[lines, mistakes]
+    assert warm <= most_ms
 
 
 def test_bench_against_plain_jinja_and_toml() -> None:
@@ -216,5 +218,5 @@ def test_bench_validating_a_thousand_templates_from_the_shell(tmp_path: Path) ->
 
     cpu, peak_mb = map(float, done.stderr.split()[-2:])
     print(f"\n1,000 templates, cold: {cpu:.2f} s of processor time, {peak_mb:.0f} MB; {machine(1)}")
-    assert cpu <= MOST_COLD_S
+    assert cpu <= MOST_COLD_S * slowness()
     assert peak_mb <= MOST_COLD_MB

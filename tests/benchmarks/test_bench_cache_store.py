@@ -14,6 +14,7 @@ import sys
 import time
 
 import pytest
+from yardstick import slowness
 
 from clnrm_nb.cache import Decision, LocalKey, Present
 from clnrm_nb.state import State
@@ -188,8 +189,9 @@ def test_bench_a_thousand_unchanged_tests_are_known_at_once(project):
         f"{found_ms:.1f} ms, written down afterwards {settled_ms:.1f} ms; the same files only looked at and "
         f"entries read from JSON {peer_ms:.1f} ms; processor time, best of {REPEATS}, {machine()}"
     )
-    assert checked_ms <= MOST_CHECK_MS
-    assert checked_ms + found_ms <= MOST_DECIDED_MS
+    slower = slowness()
+    assert checked_ms <= MOST_CHECK_MS * slower
+    assert checked_ms + found_ms <= MOST_DECIDED_MS * slower
 
 
 def test_bench_one_look_up_and_update(project):
@@ -207,4 +209,4 @@ def test_bench_one_look_up_and_update(project):
     print(
         f"\none look-up and update in a store of {TESTS}: p10 {p10_ms:.1f} ms, p50 {p50_ms:.1f} ms, p99 {p99_ms:.1f} ms; {machine()}"
     )
-    assert p10_ms <= MOST_UPDATE_MS
+    assert p10_ms <= MOST_UPDATE_MS * slowness(time.perf_counter)

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import pytest
+from yardstick import undisturbed
 
 pytestmark = [
     pytest.mark.docker,
@@ -104,36 +105,42 @@ def report(title, taken, peers):
         f"\n{title}: gone in median {middle:.2f} s, max {max(taken):.2f} s "
         f"of {len(taken)}; SDK `rm -f` median {peer:.2f} s, max {max(peers):.2f} s; ratio {middle / peer:.2f}"
     )
-    assert middle <= max(WITHIN_S, MOST_TIMES_PEER * peer)
+    assert is_soon((taken, peers))
+
+
+def is_soon(measured):
+    taken, peers = map(statistics.median, measured)
+    return taken <= max(WITHIN_S, MOST_TIMES_PEER * peers)
 
 
 def killed(start, peer_s, trials, *, networks):
+    """Seconds of each trial, and of the peer."""
     taken, peers = [], []
     for trial in range(trials):
         if trial % 5 == 0:
             peers.append(peer_s(networks))
         taken.append(gone_after(start(networks), signal.SIGKILL)[0])
-    report(f"kill -9, {CONTAINERS} containers in {networks} networks", taken, peers)
+    return taken, peers
 
 
 @pytest.mark.bench
-@pytest.mark.parametrize(("networks", "trials"), [(5, 2), (CONTAINERS, 2)])
-def test_bench_kill_9_of_a_run_with_20_containers(start, peer_s, networks, trials):
-    killed(start, peer_s, trials, networks=networks)
+def test_bench_kill_9_of_a_run_with_20_containers_in_as_many_networks(start, peer_s):
+    found = undisturbed(lambda: killed(start, peer_s, 1, networks=CONTAINERS), is_soon)
+    report(f"kill -9, {CONTAINERS} containers in {CONTAINERS} networks", *found)
 
 
 @pytest.mark.bench_full
 @pytest.mark.parametrize("networks", [5, CONTAINERS])
 def test_bench_full_kill_9_of_a_run_with_20_containers(start, peer_s, networks):
-    killed(start, peer_s, 100, networks=networks)
+    found = killed(start, peer_s, 100, networks=networks)
+    report(f"kill -9, {CONTAINERS} containers in {networks} networks", *found)
 
 
 @pytest.mark.bench
 def test_bench_interrupt_of_a_run_with_20_containers(start, peer_s):
-    peers = [peer_s(5)]
-    trials = [gone_after(start(5), signal.SIGINT) for _ in range(2)]
+    def measure():
+        gone_s, exit_code = gone_after(start(5), signal.SIGINT)
+        assert exit_code == 130
+        return [gone_s], [peer_s(5)]
 
-    assert [exit_code for _, exit_code in trials] == [130, 130]
-    print("\ninterrupt: " + ", ".join(f"{gone_s:.2f} s" for gone_s, _ in trials))
-    # Of two, the one that neighbours disturbed less: a run that dies needs a core for its own reports too.
-    report("interrupt, the better one", [min(trials)[0]], peers)
+    report("interrupt", *undisturbed(measure, is_soon))

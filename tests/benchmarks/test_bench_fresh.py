@@ -1,4 +1,5 @@
-"""What a fresh unit costs beside the raw docker SDK doing the same calls (`make bench`).
+"""What a fresh unit costs beside the raw docker SDK doing the same calls (`make bench-full`; `make bench` holds whole runs,
+which do more, against the same peer: `test_bench_run.py`).
 
 The peer makes a network and a container, starts it, runs one command, reads the log and removes both; the
 unit does all that and attaches to the output, ends the program by TERM, and looks that nothing is left. Both
@@ -127,16 +128,6 @@ async def unit_many(backend, spec):
             await unit_scenario(backend, spec)
 
     await asyncio.gather(*(work() for _ in range(WORKERS)))
-
-
-@pytest.mark.bench
-async def test_bench_one_fresh_scenario_costs_little_more_than_the_raw_sdk(docker_backend, spec, raw_client):
-    assert await compare_one(docker_backend, spec, raw_client, 11) <= MOST_TIMES_RAW
-
-
-@pytest.mark.bench
-async def test_bench_24_fresh_scenarios_keep_the_raw_sdks_throughput(docker_backend, spec, raw_client):
-    assert await compare_many(docker_backend, spec, raw_client, 3) >= LEAST_SHARE_OF_THROUGHPUT
 
 
 @pytest.mark.bench_full

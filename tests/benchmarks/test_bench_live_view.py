@@ -52,7 +52,7 @@ def test_live_view_of_a_thousand_spans_a_second_takes_little_of_a_core(sent):
     from clnrm_nb.notebook.livehtml import NEWEST_SPANS, progress_html
     from clnrm_nb.notebook.progress import RunProgress
     from clnrm_nb.notebook.views.growing import GrowingFigure
-    from clnrm_nb.pipeline.run import LiveTables
+    from clnrm_nb.pipeline.live import LiveTables
     from clnrm_nb.spans.model import Resource, Span
     from clnrm_nb.spans.table import SpanTable
 

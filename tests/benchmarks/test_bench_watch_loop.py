@@ -16,6 +16,7 @@ import time
 
 import pytest
 from docker.errors import APIError
+from yardstick import slowness, undisturbed
 
 from clnrm_nb import api
 
@@ -113,22 +114,24 @@ def test_a_save_has_its_verdict_within_a_second(watched, save):
         f"run begins {begun:.1f} ms, verdict {verdict:.0f} ms (worst {max(row[2] for row in measured):.0f}); "
         f"by hand {peer:.0f} ms, {peer / verdict:.1f} times as long; at most {peak_mb:.0f} MB"
     )
-    # By hand it takes one and a half to two seconds where the goal was set; elsewhere what that is there.
-    assert verdict <= max(VERDICT_MS, 0.6 * peer)
+    most_ms = VERDICT_MS * slowness(time.perf_counter)
+    print(f"goal {VERDICT_MS} ms, {most_ms:.0f} on this machine now")
+    assert verdict <= most_ms
 
 
 @pytest.mark.bench
 def test_containers_of_an_obsolete_run_are_gone_in_400_ms(watched, save, engine, busybox_image):
-    for _ in range(2):
+    def measure():
         gone_ms = [cancelled_ms(watched, save, engine, number) for number in range(CANCELLED)]
         median, peer = statistics.median(gone_ms), removal_ms(engine, busybox_image)
         print(
             f"\nfrom the save until the container of the obsolete run is gone, {CANCELLED} times: "
             f"median {median:.0f} ms, worst {max(gone_ms):.0f} ms, goal {GONE_MS}; `rm -f` alone {peer:.0f} ms"
         )
-        if median <= max(GONE_MS, 4 * peer):
-            return
-    raise AssertionError(f"{median:.0f} ms in the second round too")
+        return median, max(GONE_MS, 4 * peer)
+
+    median, most = undisturbed(measure, lambda found: found[0] <= found[1])
+    assert median <= most
 
 
 def removal_ms(engine, image):

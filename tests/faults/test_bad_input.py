@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -183,49 +184,66 @@ def test_an_engine_that_stops_in_mid_run_ends_the_run_with_exit_3(
 
 
 @pytest.mark.docker
-def test_after_fifty_interrupted_runs_nothing_is_left(project, engine, busybox_image, tmp_path_factory):
+def test_after_fifty_interrupted_runs_nothing_is_left(tmp_path, engine, busybox_image, tmp_path_factory):
     """Each run is interrupted at a moment of its own, from before its first object to its clean-up."""
     scratch = tmp_path_factory.mktemp("tmp")
+    moments = random.Random(50)
+    # By number of the event, and so at a share of the run that differs each time, and some time after it.
+    interrupts = [(moments.randrange(0, 10), moments.uniform(0, 0.3)) for _ in range(50)]
+
+    with ThreadPoolExecutor(LANES) as lanes:
+        work = [
+            lanes.submit(
+                _interrupted_runs, tmp_path / str(lane), busybox_image, scratch, interrupts[lane::LANES]
+            )
+            for lane in range(LANES)
+        ]
+        ended = dict(pair for each in work for pair in each.result().items())
+
+    left = [
+        label
+        for label in (*engine.client.containers(all=True), *engine.client.networks())
+        if (label.get("Labels") or {}).get("clnrm_nb.owner", "::").split(":")[2] in ended
+    ]
+    assert left == []
+    assert list(scratch.iterdir()) == []
+    # Before the first line of ours runs, Python itself dies of the signal, which shells report as 130 too.
+    interrupted = {130, -signal.SIGINT}
+    assert set(ended.values()) <= {0, *interrupted}
+    assert sum(code in interrupted for code in ended.values()) >= 25
+
+
+LANES = 4
+
+
+def _interrupted_runs(project, image, scratch, interrupts):
+    """Run a project of its own so often; exit codes by process id."""
     for name in ("a", "b"):
-        (project / f"{name}.clnrm.toml").write_text(
+        path = project / f"{name}.clnrm.toml"
+        (project / ".clnrm").mkdir(parents=True, exist_ok=True)
+        path.write_text(
             scenario(
                 name,
-                f'[services.box]\nimage = "{busybox_image}"\nargs = ["sleep", "600"]\n'
+                f'[services.box]\nimage = "{image}"\nargs = ["sleep", "600"]\n'
                 '[[steps]]\nname = "s"\nservice = "box"\ncommand = ["sleep", "0.3"]\n',
             )
         )
-    moments = random.Random(50)
-    running = []
-    codes = []
-    for _ in range(50):
+    ended = {}
+    for wanted, pause_s in interrupts:
         run = subprocess.Popen(
-            [sys.executable, "-m", "clnrm_nb", "run", ".", "-j", "2", "--emit-events", "jsonl"],
+            # By force: once two runs got as far as a verdict, every other would be over before its interrupt.
+            [sys.executable, "-m", "clnrm_nb", "run", ".", "--force", "-j", "2", "--emit-events", "jsonl"],
             cwd=project,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "TMPDIR": str(scratch)},
         )
-        running.append(run)
-        # The interrupt falls between two events, at a share of the run that differs each time.
-        wanted = moments.randrange(0, 10)
         for number, _line in enumerate(run.stderr):
             if number >= wanted:
                 break
-        time.sleep(moments.uniform(0, 0.3))  # A moment of its own is what is tested; nothing is awaited.
+        time.sleep(pause_s)  # A moment of its own is what is tested; nothing is awaited.
         run.send_signal(signal.SIGINT)
         run.stderr.read()
-        codes.append(run.wait(30))
-
-    pids = {str(run.pid) for run in running}
-    left = [
-        label
-        for label in (*engine.client.containers(all=True), *engine.client.networks())
-        if (label.get("Labels") or {}).get("clnrm_nb.owner", "::").split(":")[2] in pids
-    ]
-    assert left == []
-    assert list(scratch.iterdir()) == []
-    # Before the first line of ours runs, Python itself dies of the signal, which shells report as 130 too.
-    interrupted = {130, -signal.SIGINT}
-    assert set(codes) <= {0, *interrupted}
-    assert sum(code in interrupted for code in codes) >= 25
+        ended[str(run.pid)] = run.wait(60)
+    return ended

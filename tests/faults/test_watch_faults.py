@@ -56,7 +56,9 @@ def refusing(text, number=None):
 
 
 @contextlib.contextmanager
-def watching(root, *, graph=None, opener=open_notify, pace=None, patience_ns=300_000_000):
+def watching(root, *, graph=None, opener=open_notify, pace=None):
+    # Only where nothing ever comes is it waited for in vain; a busy machine can be late.
+    patience_ns = 300_000_000 if opener is Silent else 30_000_000_000
     batches, remarks = queue.Queue(), queue.Queue()
     watcher = FileWatcher(
         graph or Graph(),

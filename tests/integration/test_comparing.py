@@ -103,6 +103,48 @@ def test_a_rejected_trace_is_rejected_when_it_comes_again(project):
     assert "CLN705" in again.diagnostics["code"].tolist()
 
 
+def test_a_rejection_that_is_taken_back_waits_for_a_decision_again_also_after_another_run(project):
+    accepted(project)
+    run(vars={"root": "other"})
+    api.baseline_reject(ID, message="lost its name")
+    again = run(vars={"root": "other"})
+
+    api.baseline_undo(ID)
+
+    assert f"`clnrm baseline undo '{ID}'`" in again.diff.comparisons[0].diagnostics[0].hint
+    assert api.review().frame["id"].tolist() == [ID]
+
+
+def test_a_rejected_trace_below_a_later_decision_can_be_accepted_after_all(project):
+    accepted(project)
+    run(vars={"root": "other"})
+    api.baseline_reject(ID)
+    run(vars={"root": "third"})
+    api.baseline_accept(ID)
+
+    again = run(vars={"root": "other"})
+
+    assert f"`clnrm baseline accept '{ID}'`" in again.diff.comparisons[0].diagnostics[0].hint
+    api.baseline_accept(ID)
+    assert run(vars={"root": "other"}).ok
+
+
+def test_a_list_of_what_waits_leaves_out_what_was_accepted_of_it(project):
+    accepted(project)
+    text = (project / FILE).read_text(encoding="utf-8")
+    (project / FILE).write_text(
+        text.replace('"name": "reserve"', '"name": "reserve", "attributes": {"n": 1}')
+    )
+    changed = run(vars={"root": "other"}).diff.frame
+    assert len(changed) == 2
+
+    api.baseline_accept(ID, edit=[changed["edit_id"][0]])
+
+    listed = api.review().frame
+    assert listed["edits"].tolist() == [1]
+    assert ";" not in listed["causes"][0]
+
+
 def test_a_decision_can_be_taken_back(project):
     file = accepted(project)
     first = file.read_bytes()
@@ -305,3 +347,27 @@ def test_a_stored_trace_of_a_failed_test_is_compared_and_not_accepted_as_if_it_h
         api.baseline_accept(ID)
     api.baseline_accept(ID, force=True)
     assert api.baseline_history(ID).raw["data"]["decisions"][-1]["run"] == failed_run
+
+
+def test_a_difference_of_a_test_that_was_not_run_again_stands_at_its_scenario(project):
+    accepted(project)
+    other = {"root": "other"}
+    ran = run(vars=other).diff.comparisons[0]
+
+    known = run(vars=other)
+
+    finding = known.diff.comparisons[0].diagnostics[0]
+    assert known.frame["cached"].any()
+    assert finding.line == ran.diagnostics[0].line > 1
+
+
+def test_a_decision_about_a_test_that_was_not_run_again_names_what_it_was_made_of(project):
+    accepted(project)
+    other = {"root": "other"}
+    for _ in range(2):
+        run(vars=other)
+
+    api.baseline_accept(ID)
+
+    log = [json.loads(path.read_text()) for path in (project / ".clnrm" / "baselines" / "log").iterdir()]
+    assert all(decision["source_hash"] and decision["vars_hash"] for decision in log)

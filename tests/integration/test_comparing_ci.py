@@ -29,7 +29,7 @@ CODES = {
 WHAT_TO_DO = {
     "changed": f"clnrm review '{ID}'",
     "missing": f"clnrm baseline accept '{ID}'",
-    "rejected": f"clnrm review '{ID}'",
+    "rejected": f"clnrm baseline undo '{ID}'",
     "unused": "clnrm baseline gc --unused",
     "incomplete": "clnrm explain CLN614",
 }
@@ -132,7 +132,7 @@ def test_many_edits_are_twenty_items_and_a_count_in_text_and_annotations(project
     (finding,) = [one for one in render_report(result, "github").splitlines() if "CLN704" in one]
     assert finding.count("%0A- ") == 21
     assert "and 10 more causes" in finding
-    assert "and 10 more edits" in render_report(result.diff, "markdown")
+    assert "and 10 more causes" in render_report(result.diff, "markdown")
     assert re.search(r"10 more (edits|causes)", render_report(result.diff, "human"))
 
 
@@ -224,6 +224,28 @@ def test_unused_is_never_said_unless_the_whole_suite_ran_to_its_end(project, pat
 
     assert "CLN706" not in result.diagnostics["code"].tolist()
     assert "CLN706" in run(".").diagnostics["code"].tolist() or breaks
+
+
+def test_a_directory_that_holds_every_scenario_file_is_the_whole_suite(project):
+    run(update_baseline=True)
+    (project / "tests").mkdir()
+    (project / FILE).rename(project / "tests" / FILE)
+
+    result = run("tests", ci=True)
+
+    assert "CLN706" in result.diagnostics["code"].tolist()
+    (project / "more").mkdir()
+    shutil.copy(project / "tests" / FILE, project / "more" / FILE)
+    assert "CLN706" not in run("tests", ci=True).diagnostics["code"].tolist()
+
+
+def test_a_scenario_that_was_renamed_is_told_where_its_baseline_is_called_unused(project):
+    run(update_baseline=True)
+    rewritten(project, 'name = "prints"', 'name = "says"')
+
+    found = [one for one in run(".", ci=True).diff.comparisons if one.status == "unused"]
+
+    assert f"`{FILE}::says` has the same trace and no baseline" in found[0].diagnostics[0].hint
 
 
 # ----------------------------------------------------------------------------------------- gc, blame, views

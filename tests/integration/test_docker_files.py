@@ -105,7 +105,7 @@ async def test_older_copy_is_replaced(unit, tmp_path):
 
 
 async def test_file_beyond_the_limit_is_reported_and_left_out(unit, tmp_path):
-    await prepare(unit, "mkdir /out; echo x >/out/small; head -c 70000000 /dev/zero >/out/large")
+    await prepare(unit, "mkdir /out; echo x >/out/small; truncate -s 70000000 /out/large")
 
     written = await unit.read_files("web", "/out", tmp_path)
 

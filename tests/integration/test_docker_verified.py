@@ -101,7 +101,7 @@ async def test_what_a_test_leaves_is_cleaned_and_proved(view, script):
         ("touch /dev/left", "a file was left or changed: /dev/left -rw-r--r--"),
         ("chmod 700 /tmp", "a file was left or changed: /tmp drwx------"),
         ("mkdir /tmp/a; touch /tmp/a/x; chmod 555 /tmp/a", "a file was left or changed:"),
-        ("renice 5 $PPID", "the shell changed:"),
+        ("renice 13 $PPID", "the shell changed:"),
         ("echo 500 >/proc/$PPID/oom_score_adj", "the shell changed:"),
         ("echo 0 >/proc/$PPID/coredump_filter", "the shell changed:"),
         ("kill -9 $PPID", "its runner container ended"),

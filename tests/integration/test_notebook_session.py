@@ -72,7 +72,7 @@ def kernel(tmp_path, monkeypatch):
     (tmp_path / ".clnrm").mkdir()
     with resources.as_file(resources.files("clnrm_nb.self_test")) as source:
         shutil.copy(source / GREEN, tmp_path / GREEN)
-    (tmp_path / "slow.clnrm.toml").write_text(SLOW + "".join(map(_slow_scenario, range(1, 41))))
+    (tmp_path / "slow.clnrm.toml").write_text(SLOW + "".join(map(_slow_scenario, range(1, 25))))
     made = Kernel(tmp_path, {**os.environ, "IPYTHONDIR": str(tmp_path / "ipython")})
     made.run("%load_ext clnrm_nb")
     yield made

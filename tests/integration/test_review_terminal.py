@@ -46,9 +46,10 @@ def baseline(project):
 class Terminal:
     """A command at a pseudo-terminal of its own."""
 
-    def __init__(self, *words):
+    def __init__(self, *words, columns=100, lines=40):
         self._end, inside = pty.openpty()
-        environ = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40", "NO_COLOR": "1"}
+        environ = {**os.environ, "TERM": "xterm", "NO_COLOR": "1"}
+        environ |= {"COLUMNS": str(columns), "LINES": str(lines)}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "clnrm_nb", *words],
             stdin=inside,
@@ -275,3 +276,57 @@ def test_one_edit_of_a_cause_can_be_accepted_by_key(project):
     decision = api.baseline_history(f"{FILE}::prints").raw["data"]["decisions"][-1]
     assert (decision["action"], len(decision["edits"]), decision["causes"]) == ("accept", 1, [])
     assert run(vars={"build": 2}).diff.frame["key"].tolist() == ["build"]
+
+
+def test_a_picture_longer_than_the_terminal_can_be_read_to_its_end(project):
+    with Terminal("review", lines=15) as terminal:
+        first = terminal.await_text("q quit")
+        terminal.press(" ")
+        second = terminal.await_text("q quit")
+
+    assert "certified" not in first
+    assert "space shows others" in first
+    assert "certified" in second
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(60, 24), (80, 24), (100, 30)])
+def test_a_picture_with_its_causes_and_keys_fits_the_terminal(project, columns, lines):
+    with Terminal("review", columns=columns, lines=lines) as terminal:
+        screen = terminal.await_text("q quit")
+
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen).splitlines()
+    assert len(shown) < lines
+    assert max(map(len, shown[1:])) <= columns
+
+
+def test_each_side_alone_shows_the_attributes_in_which_it_differs(project):
+    text = (project / FILE).read_text(encoding="utf-8")
+    with_rows = text.replace('"status": "ok"}', '"status": "ok", "attributes": {"rows": 7}}')
+    (project / FILE).write_text(with_rows, encoding="utf-8")
+    run()
+
+    with Terminal("review") as terminal:
+        terminal.await_text("q quit")
+        terminal.press("2")
+        new = terminal.await_text("q quit")
+        terminal.press("1")
+        old = terminal.await_text("q quit")
+
+    assert picture(new).count("rows = 7") == 2
+    assert "rows = " not in picture(old)
+    assert " ms" not in picture(old)
+
+
+def test_a_trace_without_a_baseline_is_shown_before_it_is_accepted(project):
+    for file in (project / ".clnrm" / "baselines").glob("*.json"):
+        file.unlink()
+    run(vars={"root": "third"})
+
+    with Terminal("review") as terminal:
+        both = terminal.await_text("q quit")
+        terminal.press("1")
+        old = terminal.await_text("q quit")
+
+    assert "third" in both
+    assert "reserve" in both
+    assert "the baseline: there is none" in old

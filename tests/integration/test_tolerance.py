@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -162,6 +163,54 @@ def test_rules_of_the_scenario_file_hold_and_a_changed_one_needs_no_run_and_is_t
     assert red.diff.frame.query("counted")["key"].tolist() == ["id"]
     assert n_runs(project) == before
     assert "tolerance rule ids changed: template" in why
+
+
+def why(project):
+    """What `cache why` says of the last run, and of a run that would be made now."""
+    (found,) = api.cache_why(FILE, vars=CHANGED).raw["data"]["why"]
+    return found["last"], found["now"]
+
+
+def test_why_names_a_rule_beside_the_baselines_that_changed(project):
+    """It said that nothing the test depends on had changed.
+
+    And what was judged again could be judged again by every run after it: its old verdict was written back.
+    """
+    accept()
+    run(CHANGED)
+    rules = write_rules(project)
+    _, now = why(project)
+    run(CHANGED)
+    new, _ = why(project)
+    rules.write_text(RULES.replace("req-", "session-"))
+    run(CHANGED)
+    changed, _ = why(project)
+    rules.unlink()
+    run(CHANGED)
+    gone, _ = why(project)
+    run(CHANGED)
+    same, _ = why(project)
+
+    where = "(in baselines/rules.toml)"
+    assert {one["answer"] for one in (now, new, changed, gone)} == {"rejudge"}
+    assert f"tolerance rule ids is new {where}" in now["sentences"]
+    assert new["sentences"] == now["sentences"]
+    assert changed["sentences"] == [f"tolerance rule ids changed: template {where}"]
+    assert f"tolerance rule ids is gone {where}" in gone["sentences"]
+    assert (same["answer"], same["sentences"]) == ("hit", [])
+
+
+def test_rules_of_other_scenarios_and_what_people_say_of_rules_judge_nothing_again(project):
+    accept()
+    rules = write_rules(project)
+    run(CHANGED)
+    other = '[[tolerance]]\nid = "other"\nreason = "r"\nselect = { scenario = "another*" }\nignore = true\n'
+    rules.write_text(RULES.replace("ids differ between runs", "ids are made anew") + other)
+
+    run(CHANGED)
+
+    last, _ = why(project)
+    assert (last["answer"], last["sentences"]) == ("hit", [])
 
 
 def test_rules_of_a_file_that_need_not_be_read_hold_too(project):
@@ -480,6 +529,38 @@ def test_what_a_redact_rule_matches_is_neither_shown_nor_stored(project):
     assert "<redacted:pii>" in baseline
     assert "req-147" not in baseline
     assert result.diff.frame.empty
+
+
+def test_nothing_of_what_a_redact_rule_hides_is_shown_while_the_test_runs(project):
+    """Live views, the handle of a detached run and its events showed it until the test had ended."""
+    text = (project / FILE).read_text().replace("echo x", "echo 'no user req-1 here' >&2; echo x")
+    rules = REDACT.replace('key = "id"', 'key = "id", path = "**/no such path"') + REDACT.replace(
+        '"pii"', '"all"'
+    )
+    waiting = "[[scenario]]\nname = \"waits\"\nrun = 'until test -e go; do sleep 0.02; done'\n"
+    failing = text.replace("order }}; do", "order }}; do true; done; exit 3; for n in 1; do")
+    (project / FILE).write_text(failing + waiting.replace("go;", f"{project}/go;") + rules)
+    has_begun = threading.Event()
+    seen = []
+
+    def listen(event):
+        seen.append(event)
+        if event.event == "scenario.end":
+            has_begun.set()
+
+    run = api.run([FILE], backend="process", detach=True, listener=listen)
+    assert has_begun.wait(30)
+    spans = run.spans.frame
+    told = json.dumps([event.to_json() for event in seen])
+    (project / "go").touch()
+    result = run.wait(30)
+
+    assert "'id': '<redacted:" in spans["attributes"].astype(str).str.cat()
+    assert "req-1" not in spans.astype(str).to_string()
+    assert "no user <redacted:" in told
+    assert "req-1" not in told
+    assert "req-1" not in json.dumps([event.to_json() for event in seen])
+    assert "req-1" not in result.spans.frame["attributes"].astype(str).str.cat()
 
 
 def test_spans_stored_before_the_rule_are_shown_without_what_it_hides(project):

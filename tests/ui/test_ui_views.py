@@ -12,6 +12,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
@@ -196,7 +197,7 @@ def work(visit):
     """A project with a slow test, a test with variables, and three differences that wait."""
     work = visit.directory
     (work / ".clnrm").mkdir()
-    (work / "slow.clnrm.toml").write_text(_slow_file(8, 4))
+    (work / "slow.clnrm.toml").write_text(_slow_file(5, 4))
     with resources.as_file(resources.files("clnrm_nb.self_test")) as source:
         text = (source / "green.clnrm.toml.tera").read_text()
     more = '[vars]\ngreeting = "hello"\nport = 8080\nloud = true\napi_token = "hidden"\n'
@@ -396,6 +397,9 @@ def test_everything_a_person_does_with_a_run(visit, work, theme, axe):  # noqa: 
     assert not is_cut_off(cell)
     assert violations(page, axe) == []
     cells = page.locator(".jp-Notebook .jp-Cell").count()
+    _decide_about_one_edit(visit, cell, theme)
+    assert not is_cut_off(cell)
+    assert violations(page, axe) == []
     page.keyboard.press("a")
     cell.locator("text=1 accepted").first.wait_for()
     page.keyboard.press("r")
@@ -406,7 +410,7 @@ def test_everything_a_person_does_with_a_run(visit, work, theme, axe):  # noqa: 
     cell.locator("text=1 skipped").first.wait_for()
     assert page.locator(".jp-Notebook .jp-Cell").count() == cells, "Lab took a key for itself"
     log = [json.loads(path.read_text()) for path in (work / ".clnrm" / "baselines" / "log").glob("*.json")]
-    assert sorted(entry["action"] for entry in log) == [*["accept"] * 4, "reject", "undo"]
+    assert sorted(entry["action"] for entry in log) == [*["accept"] * 6, "reject", *["undo"] * 3]
     cell.locator("button:has-text('Close')").last.click()
     cell.locator("text=pending differences").first.wait_for()
     visit.picture(f"views-reviewed-{theme}")
@@ -523,6 +527,42 @@ def _switch_the_theme(visit, notebook, cell) -> None:
     visit.picture("show-3-review-dark")
     visit.set_theme("light")
     cell.locator("select").first.focus()
+
+
+def _decide_about_one_edit(visit, cell, theme) -> None:
+    """A cause of two edits is opened and one of them accepted and taken back: by key, then by mouse."""
+    press = visit.page.keyboard.press
+    entries = cell.locator("select").nth(1).locator("option")
+    in_part = cell.locator("select").first.locator("option:has-text('1 accepted in part')")
+    causes = entries.count()
+
+    def button(name):
+        return cell.get_by_role("button", name=name, exact=True)
+
+    entries.filter(has_text="db.rows").click()
+    press("e")
+    button("Hide edits (e)").wait_for()
+    expect(entries).to_have_count(causes + 2)
+    press("ArrowDown")
+    button("Accept edit (g)").wait_for()
+    visit.picture(f"views-review-edit-{theme}")
+    press("g")
+    expect(in_part).to_have_count(1)
+    expect(entries).to_have_count(causes + 1)
+    press("u")
+    expect(in_part).to_have_count(0)
+    press("e")
+    button("Edits (e)").wait_for()
+    expect(entries).to_have_count(causes)
+
+    button("Edits (e)").click()
+    entries.filter(has_text="charge card").last.click()
+    button("Accept edit (g)").click()
+    expect(in_part).to_have_count(1)
+    button("Undo (u)").click()
+    expect(in_part).to_have_count(0)
+    button("Hide edits (e)").click()
+    expect(entries).to_have_count(causes)
 
 
 def _press_every_key(notebook, cell) -> None:

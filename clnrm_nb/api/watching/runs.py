@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from clnrm_nb.errors import ClnrmError, InternalError
 from clnrm_nb.executor.control import Control, Slots
 from clnrm_nb.executor.spares import Spares
+from clnrm_nb.pipeline.live import LiveTables
 from clnrm_nb.pipeline.load import Sources
-from clnrm_nb.pipeline.run import LiveTables, run_pipeline
+from clnrm_nb.pipeline.run import run_pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

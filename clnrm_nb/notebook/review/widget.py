@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from clnrm_nb.api.reviewchoices import Choices
 from clnrm_nb.api.reviewkeys import RULE_KEYS
 from clnrm_nb.api.reviewqueue import ReviewQueue
 from clnrm_nb.errors import ClnrmError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from clnrm_nb.api import Context
+    from clnrm_nb.api.reviewchoices import Choice
     from clnrm_nb.api.reviewing import ReviewDesk
     from clnrm_nb.api.reviewqueue import Item
     from clnrm_nb.notebook.views.explorer import Explorer, Side
@@ -30,7 +32,10 @@ if TYPE_CHECKING:
 __all__ = ["Review", "open_review"]
 
 _SIGNS: Final = {"pending": "•", "accepted": "✓", "rejected": "✗", "rule": "§", "skipped": "-"}
-_DECIDING: Final = ("a", "g", "r", "s", "m")
+_DECIDING: Final = ("a", "g", "e", "r", "s", "m")
+_INDENT: Final = "\u2003\u2003"
+_FEWEST_ROWS: Final = 3
+_MOST_ROWS: Final = 10
 _SIDES: Final[dict[str, Side]] = {"1": "old", "2": "new", "3": "both"}
 
 _open: list[Review] = []
@@ -79,12 +84,14 @@ class Review(Opened):
         self._models = Models()
         self._explorer: Explorer | None = None
         self._explored: tuple[int, int] | None = None
+        self._choices = Choices()
         self._side: Side = "both"
         self._has_help = False
         self._is_filling = False
         self._acts: dict[str, Callable[[], None]] = {
             "a": self.queue.accept,
-            "g": self._accept_cause,
+            "g": self._accept_choice,
+            "e": self._toggle_edits,
             "A": self.queue.accept_all,
             "r": self.queue.reject,
             "s": self.queue.skip,
@@ -135,10 +142,10 @@ class Review(Opened):
         self._head = own(ipywidgets.HTML())
         self._head.add_class(STATUS_CLASS)
         wide = {"width": "auto", "margin": "2px"}
-        height = min(max(len(self._ids), 3), 10)
-        self._list = own(ipywidgets.Select(rows=height, tooltip="differences", layout=wide))
+        self._list = own(ipywidgets.Select(tooltip="differences", layout=wide))
         self._list.observe(self._on_list, "index")
-        self._causes = own(ipywidgets.Select(rows=height, tooltip="causes of this difference", layout=wide))
+        self._causes = own(ipywidgets.Select(tooltip="causes of this difference", layout=wide))
+        self._causes.observe(self._on_cause, "index")
         left = own(ipywidgets.VBox([self._list], layout={"flex": "1 1 45%", "min_width": "0"}))
         right = own(ipywidgets.VBox([self._causes], layout={"flex": "1 1 53%", "min_width": "0"}))
         lists = own(ipywidgets.HBox([left, right]))
@@ -196,15 +203,17 @@ class Review(Opened):
             self._acts[key]()
             self._refresh()
 
-    def _accept_cause(self) -> None:
-        cause = self._causes.value
-        if cause is not None:
-            self.queue.accept_causes([cause])
+    def _accept_choice(self) -> None:
+        if self._choices.chosen is not None:
+            self.queue.accept_causes([self._choices.chosen.id])
+
+    def _toggle_edits(self) -> None:
+        self._choices.toggle()
+        self._list_choices()
 
     def _offer_rules(self) -> None:
-        cause = self._causes.value
-        if cause is not None:
-            self.queue.offer(cause)
+        if self._choices.chosen is not None:
+            self.queue.offer(self._choices.chosen.cause)
 
     def _choose(self, key: str) -> bool:
         """Whether a key was about the rules to choose from; any other one lets them go and is what it is."""
@@ -221,7 +230,7 @@ class Review(Opened):
         self._side = side
         if self._explorer is not None:
             self._explorer.show_side(side)
-        self._mark_side()
+        self._name_buttons()
 
     def _toggle_help(self) -> None:
         self._has_help = not self._has_help
@@ -231,6 +240,11 @@ class Review(Opened):
         if not self._is_filling and change["new"] is not None:
             self.queue.go_to(change["new"])
             self._refresh()
+
+    def _on_cause(self, change: dict[str, Any]) -> None:
+        if not self._is_filling and change["new"] is not None:
+            self._choices.choose(change["new"])
+            self._name_buttons()
 
     # ------------------------------------------------------------------------------------ what is shown
 
@@ -252,15 +266,20 @@ class Review(Opened):
             self._buttons[key].disabled = item is None or item.state not in ("pending", "skipped")
         self._buttons["A"].disabled = queue.is_done
         self._buttons["u"].disabled = not queue.can_undo
-        self._mark_side()
         self._show()
+        self._name_buttons()
 
-    def _mark_side(self) -> None:
-        """The button of the side that is drawn is marked by a word, too: the screen is not all there is."""
+    def _name_buttons(self) -> None:
+        """What a button would do now, and which side is drawn, in words: the screen is not all there is."""
+        chosen = self._choices.chosen
+        names = {
+            "g": "Accept edit" if chosen is not None and chosen.is_edit else KEYS["g"].label,
+            "e": "Hide edits" if self._choices.is_open else KEYS["e"].label,
+        }
         for key, side in _SIDES.items():
-            label = KEYS[key].label
-            sign = "✓ " if side == self._side else ""
-            self._buttons[key].description = f"{sign}{label} ({key})"
+            names[key] = f"✓ {KEYS[key].label}" if side == self._side else KEYS[key].label
+        for key, name in names.items():
+            self._buttons[key].description = f"{name} ({key})"
 
     def _problem_html(self) -> str:
         problem = self.queue.problem
@@ -275,18 +294,20 @@ class Review(Opened):
         """The current difference; the same figure stays while the same one is in view."""
         item = self.queue.current
         now = None if item is None else (self.queue.index, len(item.taken))
-        if now == self._explored:
+        if item is None or now == self._explored:
             return
+        is_another = self._explored is None or self._explored[0] != self.queue.index
         self._explored = now
-        self._causes.options = ()
-        if item is None:
-            return
         try:
             diff = self._desk.compared(item.id)
         except ClnrmError as error:
+            self._choices.show(None, is_another=is_another)
+            self._list_choices()
             self._say(". ".join(filter(None, told(error))))
             return
-        self._show_causes(diff)
+        (part,) = diff.comparisons
+        self._choices.show(part, is_another=is_another)
+        self._list_choices()
         if len(diff.layout):
             self._show_spans(diff)
         else:
@@ -303,18 +324,18 @@ class Review(Opened):
             self._explorer.show(diff)
         self._view.children = (self._explorer.widget,)
 
-    def _show_causes(self, diff: TraceDiff) -> None:
-        """The causes that are still open, the first of them chosen."""
-        (compared,) = diff.comparisons
-        open_causes = [
-            cause
-            for cause in compared.causes
-            if any(compared.reviews.get(edit) == "pending" for edit in cause.edits)
-        ]
-        self._causes.options = [
-            (clipped(one_line(cause.message), 100), cause.cause_id) for cause in open_causes
-        ]
-        self._causes.index = 0 if open_causes else None
+    def _list_choices(self) -> None:
+        """The causes that are still open, below the one that is opened its edits."""
+        entries = self._choices.entries
+        rows = min(max(len(self._ids), len(entries), _FEWEST_ROWS), _MOST_ROWS)
+        self._list.rows = self._causes.rows = rows
+        self._is_filling = True
+        try:
+            # By place: two entries may read alike.
+            self._causes.options = [(_choice_label(entry), place) for place, entry in enumerate(entries)]
+            self._causes.index = self._choices.place if entries else None
+        finally:
+            self._is_filling = False
 
     def _say(self, text: str) -> None:
         import ipywidgets
@@ -329,3 +350,7 @@ def _label(item: Item) -> str:
     test_id, _, scenario = item.id.partition("::")
     name = f"{scenario} · {test_id}" if scenario else test_id
     return f"{_SIGNS[item.state]} {item.state}{part}: {clipped(one_line(name), 90)}"
+
+
+def _choice_label(entry: Choice) -> str:
+    return f"{_INDENT if entry.is_edit else ''}{clipped(one_line(entry.text), 100)}"

@@ -69,11 +69,12 @@ def lacks_of(forms: Iterable[str], table: SpanTable, columns: Iterable[str] = ()
     lacks = set().union(*(LACKS.get(form, frozenset()) for form in forms))
     if "csv" in forms:
         lacks |= {"kind", "status", "scope", "attributes", "resource"} - set(columns)
-    if "zipkin" in forms:
-        if not any(scope.name for scope in table.scope):
-            lacks.add("scope")
-        if not any(event.attributes for events in table.events for event in events):
-            lacks.add("event attributes")
+    if ("zipkin" in forms or "flat" in forms) and not any(scope.name for scope in table.scope):
+        lacks.add("scope")
+    if "flat" in forms and not any(table.kind):
+        lacks.add("kind")
+    if "zipkin" in forms and not any(event.attributes for events in table.events for event in events):
+        lacks.add("event attributes")
     if "case" in lacks and any(name != name.lower() for name in table.name):
         lacks.discard("case")
     return frozenset(lacks)

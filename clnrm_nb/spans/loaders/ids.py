@@ -14,7 +14,16 @@ from typing import Any, Final
 
 from clnrm_nb.spans.model import KINDS, STATUS_CODES
 
-__all__ = ["SPAN_DIGITS", "TRACE_DIGITS", "is_hex_id", "kind_of", "read_id", "status_code_of", "time_of"]
+__all__ = [
+    "SPAN_DIGITS",
+    "TRACE_DIGITS",
+    "is_hex_id",
+    "kind_of",
+    "read_id",
+    "read_ids",
+    "status_code_of",
+    "time_of",
+]
 
 TRACE_DIGITS: Final = 32
 SPAN_DIGITS: Final = 16
@@ -22,6 +31,11 @@ SPAN_DIGITS: Final = 16
 _HEX: Final = re.compile(r"[0-9a-fA-F]+\Z")
 _USUAL: Final = {digits: re.compile(rf"(?!0{{{digits}}})[0-9a-f]{{{digits}}}") for digits in (16, 32)}
 """Ids as nearly all are written."""
+
+_ALL_USUAL: Final = {
+    digits: re.compile(rf"(?:(?:(?!0{{{digits}}})[0-9a-f]{{{digits}}})?,)*") for digits in (16, 32)
+}
+"""Many of them, or nothing, each with a comma behind it."""
 
 _MAX_TIME: Final = 2**64 - 1
 _TIME_DIGITS: Final = len(str(_MAX_TIME))
@@ -59,6 +73,16 @@ def read_id(value: Any, digits: int) -> tuple[str | None, bool]:
         text, restored = _other_spelling(text, digits)
     text = text.lower() if _HEX.match(text) else text
     return (text if text.strip("0") else None), restored
+
+
+def read_ids(values: list[Any], digits: int) -> tuple[list[str | None], set[int]]:
+    """Many ids at once, as :func:`read_id`; and the places of those that were set right."""
+    texts = [value if type(value) is str else "" if value is None else "?" for value in values]
+    text = ",".join([*texts, ""])
+    if text.count(",") == len(values) and _ALL_USUAL[digits].fullmatch(text):
+        return [value or None for value in values], set()
+    found = [read_id(value, digits) for value in values]
+    return [one for one, _ in found], {place for place, (_, restored) in enumerate(found) if restored}
 
 
 def _from_bytes(items: list[Any]) -> str | None:

@@ -2,9 +2,9 @@
 
 A parsed span takes some ten times the memory of its row. So arrays of spans, or of whole blocks where these
 are small, are first cut out of the text; what is left (resources and scopes) is parsed as a whole, then each
-array batch by batch. Where an element ends is guessed by how the first one begins, and proved by the parser:
-text from the begin of an element that is JSON up to a comma ends with an element. Counting brackets, which
-takes ten times as long, is left for the end of an array and for elements that do not look alike.
+array batch by batch. Where an element ends is guessed by how the first one begins, and proved by brackets:
+where all before a comma are paired, an element ends. Counting them one by one, which takes ten times
+as long, is left for the end of an array and for elements that do not look alike.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from clnrm_nb.spans.intake import MAX_NESTING
 from clnrm_nb.spans.loaders import documents
 from clnrm_nb.spans.loaders.jsontext import Fault, parse
 
@@ -48,6 +49,10 @@ _OPENING: Final = frozenset({b"[", b"{"})
 _FIRST_KEY: Final = re.compile(rb"\s*\{\s*(" + _STRING + rb")\s*:", re.DOTALL)
 _AFTER: Final = "content after document"
 _COMMA: Final = re.compile(rb"\s*,")
+
+_NO_MARKS: Final = bytes(set(range(256)) - set(b'"[]{}'))
+_QUOTED: Final = re.compile(rb'"[^"]*"')
+_MAX_LEVELS: Final = 4 * MAX_NESTING
 
 _Batches = list[tuple[int, int]]
 
@@ -216,16 +221,40 @@ def _guessed(data: bytes, first: int, alike: re.Pattern[bytes] | None) -> tuple[
     last = first + _BATCH_BYTES + _MAX_GUESSED_BYTES
     for guess in islice(alike.finditer(data, first + _BATCH_BYTES, last), _MAX_GUESSES):
         end, following = guess.span(1)
-        text = b"[" + data[first:end] + b"]"
-        try:
-            orjson.loads(text)
-        except orjson.JSONDecodeError as error:
-            # The array ended before the guess; the parser's position counts characters.
-            closing = first + error.pos - 2
-            if _AFTER in error.msg and text.isascii() and data[closing : closing + 1] == b"]":
-                return closing, None
-            continue
-        return end, following
+        left = _unpaired(data[first:end])
+        if not left:
+            return end, following
+        if left.startswith(b"]") and (closing := _closing(data, first, end)) is not None:
+            return closing, None
+    return None
+
+
+def _unpaired(text: bytes) -> bytes:
+    """The brackets of a text that begins outside of strings which have no partner in it.
+
+    Quotes are left where one has none; brackets too where they are nested more deeply than any span.
+    """
+    if b"\\" in text:
+        text = text.replace(rb"\\", b"").replace(rb"\"", b"")
+    marks = _QUOTED.sub(b"", text.translate(None, _NO_MARKS).replace(b'""', b""))
+    for _ in range(_MAX_LEVELS):
+        paired = marks.replace(b"{}", b"").replace(b"[]", b"")
+        if len(paired) == len(marks):
+            break
+        marks = paired
+    return marks
+
+
+def _closing(data: bytes, first: int, end: int) -> int | None:
+    """Where the array closes whose elements begin at `first`, if the parser can say it."""
+    text = b"[" + data[first:end]
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        # The parser's position counts characters.
+        closing = first + error.pos - 2
+        if _AFTER in error.msg and text.isascii() and data[closing : closing + 1] == b"]":
+            return closing
     return None
 
 

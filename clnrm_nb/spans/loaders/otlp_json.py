@@ -9,7 +9,7 @@ says so, never from the wire.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.spans.intake import MAX_BLOCKS, status_of
 from clnrm_nb.spans.loaders.ids import (
@@ -18,6 +18,7 @@ from clnrm_nb.spans.loaders.ids import (
     is_hex_id,
     kind_of,
     read_id,
+    read_ids,
     status_code_of,
     time_of,
 )
@@ -25,7 +26,7 @@ from clnrm_nb.spans.loaders.values import NestingError, keyed_attributes
 from clnrm_nb.spans.model import Event, Link
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from clnrm_nb.spans.intake import Intake
     from clnrm_nb.spans.model import Resource, Scope
@@ -129,19 +130,8 @@ def read_spans(
     """Put the spans of one scope into the intake; `mark` is the believed object ``clnrm``, if any."""
     table = intake.table
     before = len(table.span_id)
-    spellings: dict[tuple[str, ...], _Spelling] = {}
-    for span in spans:
-        if not isinstance(span, dict):
-            intake.refuse("not an object")
-            continue
-        keys = tuple(span)
-        spelling = spellings.get(keys)
-        if spelling is None:
-            spelling = spellings[keys] = _Spelling.of(span)
-        try:
-            _read_span(span, spelling, intake, strict_ids=strict_ids)
-        except NestingError:
-            intake.refuse("an attribute is nested too deeply")
+    for first in range(0, len(spans), _STEP):
+        _take(spans[first : first + _STEP], intake, strict_ids=strict_ids)
     taken = len(table.span_id) - before
     mark = mark if isinstance(mark, dict) else {}
     scenario = mark.get("scenario")
@@ -152,78 +142,119 @@ def read_spans(
     table.seal()
 
 
-class _Spelling(NamedTuple):
-    """Which of two keys a span has for each field that has two; spans of one program have the same keys."""
-
-    trace_id: str
-    span_id: str
-    parent: str
-    start: str
-    end: str
-    is_lossy: bool
-
-    @classmethod
-    def of(cls, span: dict[str, Any]) -> _Spelling:
-        return cls(
-            _key(span, "traceId", "trace_id"),
-            _key(span, "spanId", "span_id"),
-            _key(span, "parentSpanId", "parent_span_id"),
-            _key(span, "startTimeUnixNano", "start_time_unix_nano"),
-            _key(span, "endTimeUnixNano", "end_time_unix_nano"),
-            any(key in span for key in _DROPPED),
-        )
+class _RefusedError(ValueError):
+    """Something in these spans is not taken; why."""
 
 
-def _key(span: dict[str, Any], camel: str, snake: str) -> str:
-    return camel if camel in span else snake
+def _take(spans: list[Any], intake: Intake, *, strict_ids: bool) -> None:
+    """All at once; where something in them is refused, each by itself."""
+    counts = intake.dropped, intake.repeated_keys
+    try:
+        _fill(spans, intake, strict_ids=strict_ids)
+    except _RefusedError as error:
+        intake.dropped, intake.repeated_keys = counts
+        if len(spans) == 1:
+            intake.refuse(str(error))
+            return
+        for span in spans:
+            _take([span], intake, strict_ids=strict_ids)
 
 
-_DROPPED: Final = tuple(
-    key
-    for what in ("Attributes", "Events", "Links")
-    for key in (f"dropped{what}Count", f"dropped_{what.lower()}_count")
-)
+def _fill(spans: list[Any], intake: Intake, *, strict_ids: bool) -> None:
+    """Fill the columns that differ from span to span, each as a whole.
+
+    Raises
+    ------
+    _RefusedError
+        At the first span that is not taken; no column has grown then.
+    """
+    if not all(type(span) is dict for span in spans):
+        raise _RefusedError("not an object")
+    keys = set().union(*spans)
+    found, trace_restored = read_ids(_column(spans, keys, "traceId", "trace_id"), TRACE_DIGITS)
+    trace_ids = _checked(found, TRACE_DIGITS, "trace id", strict=strict_ids)
+    found, span_restored = read_ids(_column(spans, keys, "spanId", "span_id"), SPAN_DIGITS)
+    span_ids = _checked(found, SPAN_DIGITS, "span id", strict=strict_ids)
+    parents, _ = read_ids(_column(spans, keys, "parentSpanId", "parent_span_id"), SPAN_DIGITS)
+    if strict_ids and not all(parent is None or is_hex_id(parent, SPAN_DIGITS) for parent in parents):
+        raise _RefusedError("parent id of a wrong length")
+    try:
+        attributes = [keyed_attributes(pairs, intake) for pairs in _column(spans, keys, "attributes")]
+        events = _made(_event, spans, keys, "events", intake)
+        links = _made(_link, spans, keys, "links", intake)
+    except NestingError:
+        raise _RefusedError("an attribute is nested too deeply") from None
+    statuses = [
+        _status(status, written)
+        for status, written in zip(_column(spans, keys, "status"), attributes, strict=True)
+    ]
+    names = [_text(name) for name in _column(spans, keys, "name")]
+    # Nothing above may fail once the first column has grown.
+    table, share = intake.table, intake.shared.values.setdefault
+    table.trace_id.extend(map(share, trace_ids, trace_ids))
+    table.span_id.extend(span_ids)
+    table.parent_span_id.extend(parents)
+    table.name.extend(map(share, names, names))
+    table.kind.extend(map(kind_of, _column(spans, keys, "kind")))
+    table.start_ns.extend(map(time_of, _column(spans, keys, "startTimeUnixNano", "start_time_unix_nano")))
+    table.end_ns.extend(map(time_of, _column(spans, keys, "endTimeUnixNano", "end_time_unix_nano")))
+    table.status_code.extend([code for code, _ in statuses])
+    table.status_message.extend([message for _, message in statuses])
+    table.attributes.extend(attributes)
+    table.events.extend(events)
+    table.links.extend(links)
+    intake.restored_ids += len(trace_restored | span_restored)
+    if not keys.isdisjoint(_DROPPED):
+        intake.dropped += sum(_dropped(span, what) for span in spans for what in _DROPPING)
 
 
-def _read_span(span: dict[str, Any], spelling: _Spelling, intake: Intake, *, strict_ids: bool) -> None:
-    get = span.get
-    trace_id, trace_restored = read_id(get(spelling.trace_id), TRACE_DIGITS)
-    span_id, span_restored = read_id(get(spelling.span_id), SPAN_DIGITS)
-    parent, _ = read_id(get(spelling.parent), SPAN_DIGITS)
-    if trace_id is None or (strict_ids and not is_hex_id(trace_id, TRACE_DIGITS)):
-        return intake.refuse("no valid trace id" if strict_ids else "no trace id")
-    if span_id is None or (strict_ids and not is_hex_id(span_id, SPAN_DIGITS)):
-        return intake.refuse("no valid span id" if strict_ids else "no span id")
-    if strict_ids and parent is not None and not is_hex_id(parent, SPAN_DIGITS):
-        return intake.refuse("parent id of a wrong length")
-    intake.restored_ids += trace_restored or span_restored
-    attributes = keyed_attributes(get("attributes"), intake)
-    events = tuple([_event(event, intake) for event in _objects(span, "events")]) if "events" in span else ()
-    links = tuple([_link(link, intake) for link in _objects(span, "links")]) if "links" in span else ()
-    status = get("status")
+def _column(spans: list[dict[str, Any]], keys: set[str], camel: str, snake: str = "") -> list[Any]:
+    """The values of a field, which has one of two names or, in a mixture of dialects, both."""
+    if snake not in keys:
+        return [span.get(camel) for span in spans]
+    return [span.get(camel, span.get(snake)) for span in spans]
+
+
+def _made(
+    make: Callable[[dict[str, Any], Intake], Any],
+    spans: list[dict[str, Any]],
+    keys: set[str],
+    key: str,
+    intake: Intake,
+) -> list[tuple[Any, ...]]:
+    """Events or links, which most spans have none of."""
+    if key not in keys:
+        return [()] * len(spans)
+    return [
+        tuple([make(one, intake) for one in _objects(span, key)]) if key in span else () for span in spans
+    ]
+
+
+def _checked(found: list[str | None], digits: int, what: str, *, strict: bool) -> list[str]:
+    """The ids of spans, all of which have one."""
+    ids = [one for one in found if one is not None]
+    if strict and not all(is_hex_id(one, digits) for one in ids):
+        raise _RefusedError(f"no valid {what}")
+    if len(ids) < len(found):
+        raise _RefusedError(f"no valid {what}" if strict else f"no {what}")
+    return ids
+
+
+def _status(status: Any, attributes: dict[str, Any]) -> tuple[int, str]:
+    """Code and message. Most spans have none, or one that says nothing."""
+    if not status:
+        return status_of(attributes), ""
     message = ""
     if isinstance(status, dict):
-        message = _text(status["message"]) if "message" in status else ""
+        message = _text(status.get("message"))
         status = status.get("code")
-    code = status_code_of(status) if status else 0
-    table, values = intake.table, intake.shared.values
-    name = _text(get("name"))
-    # Nothing above may fail once the first column has grown.
-    table.trace_id.append(values.setdefault(trace_id, trace_id))
-    table.span_id.append(span_id)
-    table.parent_span_id.append(parent)
-    table.name.append(values.setdefault(name, name))
-    table.kind.append(kind_of(get("kind")))
-    table.start_ns.append(time_of(get(spelling.start)))
-    table.end_ns.append(time_of(get(spelling.end)))
-    table.status_code.append(code or status_of(attributes))
-    table.status_message.append(message)
-    table.attributes.append(attributes)
-    table.events.append(events)
-    table.links.append(links)
-    if spelling.is_lossy:
-        intake.dropped += sum(_dropped(span, what) for what in ("Attributes", "Events", "Links"))
-    return None
+    return status_code_of(status) or status_of(attributes), message
+
+
+_DROPPING: Final = ("Attributes", "Events", "Links")
+_DROPPED: Final = frozenset(
+    key for what in _DROPPING for key in (f"dropped{what}Count", f"dropped_{what.lower()}_count")
+)
 
 
 def _resource(block: dict[str, Any], intake: Intake) -> Resource:

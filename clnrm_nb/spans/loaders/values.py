@@ -30,6 +30,8 @@ _FORMS: Final = {
     "kvlist_value": "kvlist",
 }
 
+_TEXT: Final = ("stringValue", "string_value")
+_WHOLE: Final = ("intValue", "int_value")
 _SCALARS: Final = frozenset({"string", "bool", "int", "double", "bytes"})
 
 _WORDS_OF_FLOATS: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -68,9 +70,9 @@ def any_value(value: Any) -> Any:
                 (made, str(pair.get("key", "")), pair.get("value"), level + 1) for pair in reversed(pairs)
             )
         elif form is None:
-            made = plain_value(inner)
+            made = plain_value(inner, level)
         else:
-            made = _scalar(form, inner)
+            made = _scalar(form, inner, level)
         target[place] = made
     return top[0]
 
@@ -92,7 +94,7 @@ def _listed(inner: Any, key: str) -> list[Any]:
     return items if isinstance(items, list) else []
 
 
-def _scalar(form: str, inner: Any) -> Any:
+def _scalar(form: str, inner: Any, level: int = 0) -> Any:
     """A value of the form it says it has; where it has not, it stays what it is."""
     if type(inner) is str:
         return _from_text(form, inner)
@@ -102,8 +104,8 @@ def _scalar(form: str, inner: Any) -> Any:
         try:
             return bytes(inner)
         except (ValueError, TypeError):
-            return plain_value(inner)
-    return plain_value(inner)
+            return plain_value(inner, level)
+    return plain_value(inner, level)
 
 
 def _from_text(form: str, text: str) -> Any:
@@ -121,23 +123,25 @@ def _from_text(form: str, text: str) -> Any:
         return text
 
 
-def plain_value(value: Any) -> Any:
-    """A plain JSON value as it is, once its nesting is known to be within bounds.
+def plain_value(value: Any, level: int = 0) -> Any:
+    """A plain JSON value as it is, once its nesting is known to be within bounds; it has `level` around it.
 
     Raises
     ------
     NestingError
         If it has too many levels.
     """
-    level = [value]
-    for _ in range(MAX_NESTING + 1):
-        level = [
+    if not isinstance(value, dict | list):
+        return value
+    layer = [value]
+    for _ in range(MAX_NESTING + 1 - level):
+        layer = [
             inner
-            for outer in level
+            for outer in layer
             if isinstance(outer, dict | list)
             for inner in (outer.values() if isinstance(outer, dict) else outer)
         ]
-        if not level:
+        if not layer:
             return value
     raise NestingError
 
@@ -152,35 +156,39 @@ def keyed_attributes(pairs: Any, intake: Intake) -> dict[str, Any]:
     """
     if isinstance(pairs, dict):
         return plain_attributes(pairs, intake)
-    attributes: dict[str, Any] = {}
     if not isinstance(pairs, list):
-        return attributes
+        return {}
+    try:
+        attributes = _attributes(pairs, intake)
+    except (TypeError, KeyError, AttributeError, ValueError):
+        pairs = [pair for pair in pairs if isinstance(pair, dict)]
+        table = {str(pair.get("key", "")): pair.get("value") for pair in pairs}
+        attributes = plain_attributes(table, intake)
+    intake.repeated_keys += len(pairs) - len(attributes)
+    return attributes
+
+
+def _attributes(pairs: list[Any], intake: Intake) -> dict[str, Any]:
+    """Attributes of pairs that all are as they should be; fails at one that is not."""
     values = intake.shared.values
     share = values.setdefault
-    n_pairs = 0
+    longest = SHARED_LENGTH if len(values) < SHARED_LIMIT else 0
+    attributes: dict[str, Any] = {}
     for pair in pairs:
-        if not isinstance(pair, dict):
-            continue
-        n_pairs += 1
-        key = pair.get("key", "")
+        key, value = pair["key"], pair["value"]
+        [(form, inner)] = value.items()
         if type(key) is not str:
-            key = str(key)
-        value = pair.get("value")
-        form = None
+            raise TypeError
         # Nearly all values are texts and whole numbers, which need no walk.
-        if type(value) is dict and len(value) == 1:
-            ((form, inner),) = value.items()
-            form = _FORMS.get(form) if type(inner) is str else None
-        if form == "string":
-            value = inner
-        elif form == "int":
-            value = _from_text(form, inner)
+        if type(inner) is not str:
+            value = any_value(value)
+        elif form in _TEXT:
+            value = share(inner, inner) if len(inner) <= longest else inner
+        elif form in _WHOLE:
+            value = int(inner)
         else:
             value = any_value(value)
-        if type(value) is str and len(value) <= SHARED_LENGTH and len(values) < SHARED_LIMIT:
-            value = share(value, value)
         attributes[share(key, key)] = value
-    intake.repeated_keys += n_pairs - len(attributes)
     return attributes
 
 

@@ -17,8 +17,10 @@ def test_no_key_means_two_things(place):
 def test_a_key_that_both_have_is_explained_with_the_same_words():
     terminal, notebook = keys_of("terminal"), keys_of("notebook")
 
-    assert {key: terminal[key] for key in "agArsupnm123?"} == {key: notebook[key] for key in "agArsupnm123?"}
-    assert set(terminal) ^ set(notebook) == set("ceq")
+    assert {key: terminal[key] for key in "ageArsupnm123?"} == {
+        key: notebook[key] for key in "ageArsupnm123?"
+    }
+    assert set(terminal) ^ set(notebook) == set("cq ")
 
 
 def test_every_key_that_a_terminal_shows_does_something(tmp_path, monkeypatch, capsys):

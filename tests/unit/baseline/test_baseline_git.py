@@ -7,10 +7,12 @@ import subprocess
 
 import pytest
 
+from clnrm_nb import api
 from clnrm_nb.baseline import BaselineReview, compare_run
+from clnrm_nb.baseline.evolution import evolution
 from clnrm_nb.config.project import Project
 from clnrm_nb.config.settings import load_settings
-from clnrm_nb.errors import ClnrmError
+from clnrm_nb.errors import ClnrmError, UsageError
 from clnrm_nb.executor.outcome import ScenarioOutcome, TestOutcome
 from clnrm_nb.spans.model import Resource, Span
 from clnrm_nb.spans.table import SpanTable
@@ -227,3 +229,102 @@ def test_a_decision_that_was_tampered_with_or_is_missing_is_told_by_its_name(rep
     assert {finding.severity for finding in told} == {"error"}
     assert any(first.hash in finding.message for finding in told)
     assert any(second.hash[:12] in finding.message for finding in told)
+
+
+def two_branches(repository):
+    """Two branches that accept different traces of one scenario; `main` is checked out."""
+    repository.accept(trace(items(3)))
+    repository.commit("base")
+    repository.git("checkout", "-qb", "left")
+    repository.accept(trace(items(3) | {"item 00": {"i": "left"}}))
+    repository.commit("left")
+    repository.git("checkout", "-q", "main")
+    repository.accept(trace(items(3) | {"item 02": {"i": "right"}}))
+    repository.commit("right")
+
+
+def test_each_branch_of_a_merge_is_told_against_the_version_it_changed(repository):
+    two_branches(repository)
+    repository.git("merge", "--no-edit", "left", check=False)
+    repository.git("checkout", "--ours", "--", ".clnrm/baselines")
+
+    versions = evolution(repository.review(), f"{TEST}::one")
+
+    assert [version.edits for version in versions] == [None, 1, 1]
+
+
+def test_a_conflict_says_how_to_take_one_side_and_leaves_other_scenarios_to_be_decided(repository):
+    two_branches(repository)
+    (repository.root / TEST).touch()
+    repository.run(trace(items(2)), "two")
+    repository.git("merge", "--no-edit", "left", check=False)
+
+    one, two = sorted(repository.review().accept(everything=True, by="ada"), key=lambda done: done.id)
+
+    assert "merge conflict" in one.refused
+    assert two.changed
+    with pytest.raises(ClnrmError) as found:
+        repository.review().accept([f"{TEST}::one"], by="ada")
+    assert "git checkout --ours '.clnrm/baselines/" in found.value.hint
+
+
+def test_what_was_decided_is_told_while_the_file_holds_a_conflict(repository, monkeypatch):
+    two_branches(repository)
+    repository.git("merge", "--no-edit", "left", check=False)
+    monkeypatch.chdir(repository.root)
+
+    told = api.baseline_history(f"{TEST}::one")
+
+    assert len(told.frame) == 3
+    assert "merge conflict" in told.raw["diagnostics"][0]["message"]
+
+
+def test_a_fresh_clone_restores_and_undoes_from_the_history_of_git(repository, tmp_path_factory):
+    repository.accept(trace(items(3)))
+    repository.commit("one")
+    first = (repository.root / ".clnrm" / "baselines").glob("*.json").__next__().read_bytes()
+    repository.accept(trace(items(4)))
+    repository.commit("two")
+    clone = Repository.__new__(Repository)
+    clone.root = tmp_path_factory.mktemp("clone")
+    repository.git("clone", "-q", ".", str(clone.root))
+    clone.project = Project(clone.root, clone.root / ".clnrm")
+    (file,) = (clone.root / ".clnrm" / "baselines").glob("*.json")
+    second = file.read_bytes()
+
+    with State.open(clone.project.state_dir) as clone.state:
+        clone.review().undo(f"{TEST}::one", by="bob")
+        undone = file.read_bytes()
+        clone.review().restore(f"{TEST}::one", 2, by="bob")
+
+    assert undone == first
+    assert file.read_bytes() == second
+
+
+def test_verify_tells_an_accepted_trace_whose_file_is_gone(repository):
+    repository.accept(trace(items(3)))
+    (file,) = (repository.root / ".clnrm" / "baselines").glob("*.json")
+    file.unlink()
+
+    (finding,) = repository.review().verify()
+
+    assert finding.severity == "info"
+    assert f"restore '{TEST}::one'" in finding.hint
+
+
+@pytest.mark.parametrize("ask", ["undo", "restore", "reject"])
+def test_a_test_in_place_of_a_scenario_is_answered_with_its_scenarios(repository, ask):
+    repository.accept(trace(items(3)))
+
+    with pytest.raises(UsageError) as found:
+        getattr(repository.review(), ask)(TEST)
+
+    assert found.value.hint == f"name one of its scenarios: `{TEST}::one`"
+
+
+@pytest.mark.parametrize("ask", ["verify", "restore"])
+def test_an_id_nobody_decided_about_is_told(repository, ask):
+    given = ["nothing"] if ask == "verify" else "nothing"
+
+    with pytest.raises(UsageError, match="nothing was ever decided about `nothing`"):
+        getattr(repository.review(), ask)(given)

@@ -100,6 +100,7 @@ CASES = {
         Tree("root", leaf(status_code="error", status_message="timeout after 1305 ms")),
         ["template", "ignore"],
     ),
+    "kind": (Tree("root", leaf(kind="client")), Tree("root", leaf(kind="server")), ["one_of", "ignore"]),
     "status": (Tree("root", leaf()), Tree("root", leaf(status_code="error")), ["one_of", "ignore"]),
     "event attribute": (
         Tree("root", leaf(events=(Event("sent", None, {"id": "aa11bb22"}),))),
@@ -168,12 +169,6 @@ def test_one_rule_is_made_of_a_cause_in_many_places():
 
     assert len(diff.counted) == 4
     assert not compare(many("free").table(), many("pro").table(), options=DiffOptions(rules=(found[0].rule,)))
-
-
-def test_a_kind_has_no_rule():
-    _, found = proposed(Tree("root", leaf(kind="client")), Tree("root", leaf(kind="server")))
-
-    assert found == []
 
 
 def test_the_same_difference_gives_a_rule_of_the_same_id():
@@ -257,11 +252,13 @@ def test_what_rules_allow_already_is_not_learnt_again():
     assert learnt(*runs, options=DiffOptions(rules=known)).learnt == ()
 
 
-def test_what_no_rule_can_allow_is_told():
-    lesson = learnt(Tree("root", leaf(kind="client")), Tree("root", leaf(kind="server")))
+def test_a_kind_that_changes_from_run_to_run_is_learnt():
+    kinds = ("client", "server") * 11
+    lesson = learnt(*(Tree("root", leaf(kind=kind)) for kind in kinds))
 
-    assert lesson.learnt == ()
-    assert lesson.left == ("kind: client → server",)
+    ((rule, left),) = [(one.proposal.rule, lesson.left) for one in lesson.learnt]
+    assert (rule.word, rule.value, rule.select["key"]) == ("one_of", ["client", "server"], "span.kind")
+    assert left == ()
 
 
 def test_one_key_on_many_kinds_of_span_is_one_rule():

@@ -689,7 +689,7 @@ def test_undo_brings_every_state_back_byte_for_byte(place):
     assert set(review.session(ID).open) == {edit.edit_id for edit in edits}
     review.undo(ID)
     assert not place.file.exists()
-    with pytest.raises(UsageError, match="no decision about"):
+    with pytest.raises(UsageError, match="is undone already"):
         review.undo(ID)
 
 
@@ -730,7 +730,7 @@ def test_restore_brings_a_version_back_byte_for_byte_and_versions_go_on(place):
     assert content == first
     assert accepted.version == 3
     assert review.show(ID, version=2).version == 2
-    with pytest.raises(UsageError, match=r"does not have version 9 .* \(it has: 1, 2, 3\)"):
+    with pytest.raises(UsageError, match=r"nor git has version 9 .* \(they have: 1, 2, 3\)"):
         review.restore(ID, 9)
 
 

@@ -163,7 +163,7 @@ def test_images_mounts_and_surroundings_are_told_in_their_own_words(seen):
 def test_an_expectation_is_told_by_its_path_and_place(seen):
     (old, _), (new, sight) = seen(), seen(edited('kind = "server"', 'kind = "client"'))
     assert old.hash == new.hash
-    said = [sentence(cause) for cause in between_verdicts(old.expectations, new.expectations, sight)]
+    said = [sentence(cause) for cause in between_verdicts(old, new, sight)]
     assert said == [f'expectation expect.span[0].kind: "server" -> "client" (at {FILE}:24:8)']
 
 
@@ -172,7 +172,7 @@ def test_an_expectation_of_a_scenario_is_told_with_its_scenario(seen):
         seen(),
         seen(edited('span = [{ name = "checkout" }]', 'span = [{ name = "other" }]')),
     )
-    said = [sentence(cause) for cause in between_verdicts(old.expectations, new.expectations, sight)]
+    said = [sentence(cause) for cause in between_verdicts(old, new, sight)]
     assert said == [f'expectation scenario[0].expect.span[0].name: "checkout" -> "other" (at {FILE}:20:18)']
 
 

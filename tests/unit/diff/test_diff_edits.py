@@ -197,13 +197,11 @@ def test_two_services_renamed_at_once_are_told_apart_by_what_their_spans_say():
     """By the names of their spans alone they were taken for each other, and every span was another one."""
 
     def shards(east, west):
-        homes = {"1": east, "2": east, "3": west, "4": west}
         made = [span("0", "query")]
-        for number, service in homes.items():
-            resource = Resource({"service.name": service})
-            made.append(
-                span(number, "scan", "0", int(number), attributes={"shard": number}, resource=resource)
-            )
+        for number in range(1, 41):
+            resource = Resource({"service.name": east if number <= 20 else west})
+            attributes = {"shard": number}
+            made.append(span(str(number), "scan", "0", number, attributes=attributes, resource=resource))
         return {one.span_id: one for one in made}
 
     found = edits(shards("east", "west"), shards("y", "x"))
@@ -344,6 +342,8 @@ def test_every_edit_says_why_and_ids_are_those_of_the_format():
         "counted",
         "rule",
         "reason",
+        "score",
+        "runner_up",
     ]
     expected = ["attr~", CART, CART, "items", 3, 4]
     assert document["edit_id"] == "e" + sha256(orjson.dumps(expected)).hexdigest()[:12]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -130,6 +131,35 @@ def test_every_span_of_both_sides_has_exactly_one_status(one, other):
     assert len(ids) == len(diff.edits)
     assert {name for pair in diff.spans for name in pair.edits} <= ids
     assert sorted(name for cause in diff.causes for name in cause.edits) == sorted(ids)
+
+
+@given(traces(), traces())
+@settings(max_examples=60, deadline=None)
+def test_every_edit_says_why_how_sure_and_what_else_it_could_have_been(one, other):
+    a, b = SpanTable(one), SpanTable(other)
+    names = [{span.name for span in spans} for spans in (one, other)]
+
+    for edit in compare(a, b).edits:
+        assert edit.rule
+        assert edit.reason
+        assert 0 <= edit.score <= 1
+        is_pair = edit.op not in {"insert", "delete", "wrap", "unwrap"}
+        assert is_pair or edit.score == 0
+        if edit.runner_up is None:
+            # Nothing of its name on the other side, or nothing but its partner or its equals.
+            ours, theirs = (edit.path, names[0]) if edit.current_spans else (edit.baseline_path, names[1])
+            assert is_pair or ours.rpartition("/")[2] not in theirs
+        else:
+            assert edit.runner_up.path.rpartition("/")[2] in names[0 if edit.current_spans else 1]
+            assert f"{edit.runner_up.score:.2f}" in edit.reason
+
+
+@given(traces(), traces())
+@settings(max_examples=60, deadline=None)
+def test_what_was_proved_minimal_is_never_dearer_than_its_runner_up(one, other):
+    for edit in compare(SpanTable(one), SpanTable(other)).edits:
+        costs = re.search(r"as one they cost (\d+), apart (\d+).*proved minimal", edit.reason)
+        assert costs is None or int(costs[1]) >= int(costs[2])
 
 
 @given(traces(), traces())

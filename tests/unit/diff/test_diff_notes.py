@@ -113,4 +113,4 @@ def test_all_keys_that_a_migration_renames_are_one_cause():
     )
 
     ((message, size),) = [(cause.message, len(cause.edits)) for cause in found.causes]
-    assert (message, size) == ("2 attribute keys renamed, as by schema 1.20.0 → 1.26.0, in 2 places", 2)
+    assert (message, size) == ("2 attribute keys renamed, as by schema 1.20.0 → 1.26.0", 2)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from clnrm_nb.diff import DiffOptions, compare
 from clnrm_nb.diff.rules import Rule
+from clnrm_nb.patterns import EndlessError
 from clnrm_nb.spans.model import Event, Link, Resource, Scope, Span
 from clnrm_nb.spans.table import SpanTable
 
@@ -136,12 +137,51 @@ def test_a_template_without_a_key_is_about_names_and_messages_too():
     assert counted(before, after, rule("template", "[0-9]+", key="*")) == [("rename", None), ("status", None)]
 
 
+def test_a_regex_that_takes_re_for_ever_ends_soon():
+    before = with_attributes(shop(), "1", **{"http.id": "a" * 100_000 + "!"})
+    after = with_attributes(shop(), "1", **{"http.id": "a" * 100_000 + "?"})
+
+    assert counted(before, after, rule("template", "(a+)+$", key="http.id")) == [("attr~", "http.id")]
+    assert counted(before, after, rule("template", "(a+)+.$", key="http.id")) == []
+
+
+def test_a_rule_whose_regex_might_never_end_is_named():
+    before = with_attributes(shop(), "1", **{"http.id": "a" * 2_000 + "!"})
+    after = with_attributes(shop(), "1", **{"http.id": "a" * 2_000 + "?"})
+
+    with pytest.raises(EndlessError, match=r"rule `r7`: the regular expression .* 2,001 characters"):
+        diff_of(before, after, rule("template", "(a{1,999}){1,999}$", key="http.id"))
+
+
 def test_a_status_code_is_hidden_only_by_a_rule_that_spells_it_out():
     after = changed(shop(), "5", status_code="error")
 
     for harmless in (rule("ignore"), rule("ignore", key="*"), rule("ignore", key="status.*")):
         assert counted(shop(), after, harmless) == [("status", None)]
     assert counted(shop(), after, rule("ignore", key="status.code")) == []
+
+
+def test_a_kind_is_hidden_only_by_a_rule_that_spells_it_out():
+    after = changed(shop(), "5", kind="client")
+
+    for harmless in (
+        rule("ignore"),
+        rule("ignore", key="*"),
+        rule("template", "[a-z]+"),
+        rule("ignore", key="kind"),
+    ):
+        assert counted(shop(), after, harmless) == [("kind", None)]
+    assert counted(shop(), after, rule("ignore", key="span.kind", span="charge")) == []
+    assert counted(shop(), after, rule("ignore", key="span.kind", span="cart")) == [("kind", None)]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "is_quiet"), [(["internal", "client"], True), (["internal", "server"], False)]
+)
+def test_a_list_of_kinds_allows_those_alone(kinds, is_quiet):
+    after = changed(shop(), "5", kind="client")
+
+    assert quieted(shop(), after, rule("one_of", kinds, key="span.kind")) == ({"r7": 1} if is_quiet else {})
 
 
 def test_a_status_message_has_a_key_of_its_own():

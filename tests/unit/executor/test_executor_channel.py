@@ -29,6 +29,12 @@ from clnrm_nb.executor.backends.protocol import CommandSpec
 
 MOST_BYTES = 10_000_000
 TOKEN = b"clnrm:0123456789abcdef:"
+LOOKS = 100
+
+
+def words(answer):
+    """What the shell said, without whether something holds its streams: any new process of this machine may."""
+    return [record.split()[0] for record in answer.records]
 
 
 class PipeStream:
@@ -210,9 +216,19 @@ async def test_left_process_with_streams_of_its_own_holds_nothing(shell):
         "[ $fd -ef /proc/$$/fd/$own ] && return 1; done; done; return 0; }; until free $!; do :; done"
     )
     answer, stdout, _ = await shell.ask("sh", "-c", f"sleep 1000 >/dev/null 2>&1 & {free}; echo $!")
+    is_free = await _is_found_free(shell)
     os.kill(int(stdout), signal.SIGKILL)
 
-    assert answer.records == [b"E0 0"]
+    assert (answer.exit_code, is_free) == (0, True)
+
+
+async def _is_found_free(shell):
+    """Within some looks: this machine's other processes are seen too, and one that is just ending lets nobody look."""
+    for _ in range(LOOKS):
+        looked, _, _ = await shell.snippet(second_look)
+        if not looked.is_held:
+            return True
+    return False
 
 
 def _await_death(pid):
@@ -228,9 +244,9 @@ async def test_streams_are_found_free_when_the_left_process_has_ended(shell):
     again, _, _ = await shell.snippet(second_look)
     os.kill(int(stdout), signal.SIGKILL)
     await asyncio.to_thread(_await_death, int(stdout))
-    freed, _, _ = await shell.snippet(second_look)
+    is_free = await _is_found_free(shell)
 
-    assert [held.is_held, again.is_held, freed.is_held] == [True, True, False]
+    assert [held.is_held, again.is_held, is_free] == [True, True, True]
 
 
 async def test_left_process_that_holds_a_stream_elsewhere_is_seen(shell):
@@ -247,7 +263,7 @@ async def test_what_looks_like_a_token_is_output(shell):
 
     answer, stdout, _ = await shell.ask("echo", text)
 
-    assert (answer.records, stdout) == ([b"E0 0"], text.encode() + b"\n")
+    assert (words(answer), stdout) == ([b"E0"], text.encode() + b"\n")
 
 
 async def test_flood_without_newline_is_capped(shell):
@@ -279,7 +295,7 @@ async def test_token_is_found_however_the_stream_is_cut(size):
     is_whole = answer.add(STDERR, b"oh" + TOKEN + b"E\n")
 
     assert is_whole
-    assert answer.records == [b"P127", b"E127 0"]
+    assert words(answer) == [b"P127", b"E127"]
     assert bytes(stdout) == b"clnrm:" * 3 + TOKEN[:-1] + b"\0\xff"
     assert bytes(stderr) == b"oh"
 

@@ -69,6 +69,18 @@ def test_a_command_is_judged_by_exit_code_then_output(rules, got, code):
     assert judgement.status == ("failed" if code else "passed")
 
 
+def test_a_regex_that_takes_re_for_ever_is_judged_and_one_that_nothing_ends_is_not_evaluated():
+    output = b"a" * 50_000 + b"!"
+
+    assert (
+        judge_command(step(expected_output_regex="(a+)+$"), result(stdout=output), limit="").code == "CLN606"
+    )
+    for rule in ("expected_output_regex", "expected_output_regex_not"):
+        judgement = judge_command(step(**{rule: "(a{1,999}){1,999}$"}), result(stdout=output), limit="")
+        assert (judgement.status, judgement.code, judgement.is_final) == ("incomplete", "CLN314", True)
+        assert "might never end on a text of 50,001 characters" in judgement.reason
+
+
 def test_a_timeout_names_the_limit_that_was_reached():
     judgement = judge_command(step(), result(None, timed_out=True), limit="30 s")
 

@@ -188,6 +188,18 @@ def test_a_name_may_be_an_exact_text_or_a_regex(spans, judge):
     assert [result.spans for result in results] == [[("t1", "t1-0000")], [("t1", "t1-0001")]]
 
 
+def test_a_regex_that_might_never_end_on_a_value_is_not_evaluated(spans, judge):
+    table = spans("a 0..1 key=" + "a" * 20_000 + "!")
+    slow = expecting("a", attrs_all=(check("key", regex="(a+)+$"),))
+    endless = expecting("a", attrs_all=(check("key", regex="(a{1,999}){1,999}$"),))
+    name = SpanExpectation(name=NamePattern(text="a", mode="regex"))
+
+    results = judge(table, spans=(slow, endless, name))
+
+    assert [result.status for result in results] == ["failed", "not-evaluated", "passed"]
+    assert "CLN314 the regular expression" in results[1].message
+
+
 @pytest.mark.parametrize("times", ["?..5", "5..?", "9..5"])
 def test_an_unknown_duration_fails_with_its_reason(spans, judge_one, times):
     result = judge_one(spans(f"a {times}"), spans=(expecting("a", duration_ms=Bound(gte=0)),))

@@ -74,7 +74,7 @@ def test_the_json_report_has_the_keys_of_the_format(diff: TraceDiff) -> None:
     } <= set(entry)
     assert set(entry["edits"][0]) == {
         *("edit_id", "cause_id", "op", "path", "baseline_path", "key", "baseline", "current"),
-        *("cost", "counted", "rule", "reason"),
+        *("cost", "counted", "rule", "reason", "score", "runner_up"),
     }
     assert raw["summary"]["edits"] == 14
     assert {diff["status"] for diff in raw["data"]["diffs"]} == {
@@ -112,16 +112,47 @@ def test_an_incomplete_comparison_is_a_skip_only_with_leave() -> None:
     assert (let.get("failures"), let.get("skipped")) == ("0", "1")
 
 
-def test_markdown_names_twenty_causes_and_counts_the_rest() -> None:
+def _of_causes(number: int) -> TraceDiff:
+    """A diff of so many causes, of one edit each."""
     old, new = (
-        [Span("t", str(i), f"span {i}", attributes={f"key{i}": value}) for i in range(50)] for value in (1, 2)
+        [Span("t", str(i), f"span {i}", attributes={f"key{i}": value}) for i in range(number)]
+        for value in (1, 2)
     )
     a, b = SpanTable(old), SpanTable(new)
-    text = render_report(TraceDiff.of_tables(compare(a, b), a, b, names=("a.json", "b.json")), "markdown")
+    return TraceDiff.of_tables(compare(a, b), a, b, names=("a.json", "b.json"))
 
-    assert text.count("| ✏️ **key") == 20
-    assert "and 30 more edits in 30 causes" in text
-    assert "Compare locally: `clnrm diff a.json b.json`" in text
+
+def test_every_format_tells_the_same_twenty_causes_whole_and_no_other() -> None:
+    diff = _of_causes(50)
+    junit = ET.fromstring(render_report(diff, "junit"))
+    whole = [case.get("name") for case in junit.iter("testcase") if case.find("system-out") is not None]
+    tap = render_report(diff, "tap")
+
+    named = [cause.cause_id for cause in diff.comparisons[0].causes]
+    assert [str(name).split()[-1] for name in whole] == named[:20]
+    assert [str(case.get("name")).split()[-1] for case in junit.iter("testcase")] == named
+    assert tap.count("not ok ") == 50
+    assert tap.count("attribute changed key") == 20
+    assert render_report(diff, "markdown").count("| ✏️ **key") == 20
+    for format_name in ("human", "github", "markdown"):
+        assert "and 30 more causes" in render_report(diff, format_name), format_name
+    assert "Compare locally: `clnrm diff a.json b.json`" in render_report(diff, "markdown")
+
+
+def test_a_trace_that_is_another_one_altogether_is_a_thousand_cases_and_a_count() -> None:
+    """Every cause was a case with all its words: 10,000 of them are a file that no CI reads."""
+    diff = _of_causes(1_200)
+    text = render_report(diff, "junit")
+    root = ET.fromstring(text)
+    *_, last = root.iter("testcase")
+
+    assert (root.get("tests"), root.get("failures")) == ("1001", "1001")
+    assert str(last.get("name")).endswith("diff more")
+    assert last.find("failure").get("message") == "and 200 more causes"  # type: ignore[union-attr]
+    assert len(text) < 1_000_000
+    tap = render_report(diff, "tap")
+    assert "1..1001" in tap
+    assert "and 200 more causes" in tap
 
 
 def test_markdown_fits_a_comment_of_a_pull_request_and_counts_what_it_leaves_out(

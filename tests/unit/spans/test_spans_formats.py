@@ -38,6 +38,21 @@ def edits(one, other, **options):
     return [(edit.op, edit.key) for edit in compare(left, right).counted]
 
 
+def test_flat_spans_without_scopes_and_kinds_are_compared_without_them():
+    flat = {"trace_id": TRACE, "span_id": SPAN, "name": "a", "service": "shop"}
+    span = {"traceId": TRACE, "spanId": SPAN, "name": "a", "kind": 2}
+    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "shop"}}]}
+    otlp = {
+        "resourceSpans": [{"resource": resource, "scopeSpans": [{"scope": {"name": "lib"}, "spans": [span]}]}]
+    }
+    sources = [
+        json.dumps(each).encode() for each in (otlp, flat, flat | {"scope": "other", "kind": "client"})
+    ]
+
+    assert edits(sources[0], sources[1]) == []
+    assert sorted(op for op, _ in edits(sources[0], sources[2])) == ["kind", "scope"]
+
+
 # ------------------------------------------------------------------------------------ real exporters
 
 

@@ -50,7 +50,7 @@ def text_of(spans):
 def test_without_a_key_every_text_of_a_span_is_hidden():
     spans = table()
 
-    found = redact(spans, [rule(span="GET*")])
+    found = redact(spans, [rule(span="GET*")]).texts
 
     assert found == {f"id-{n}" for n in (1, 3, 4, 5, 6, 7, 8, 9)}
     assert "id-" not in text_of(spans)[0]
@@ -72,7 +72,7 @@ def test_a_resource_stays_one_for_all_its_spans():
 def test_a_key_names_attributes_and_those_of_events_and_resources():
     spans = table()
 
-    found = redact(spans, [rule(key="user")])
+    found = redact(spans, [rule(key="user")]).texts
 
     assert found == {"id-4", "id-7", "id-8"}
     assert spans.name[0] == "GET id-3"
@@ -82,8 +82,8 @@ def test_a_key_names_attributes_and_those_of_events_and_resources():
 def test_a_status_message_is_named_in_full():
     spans = table()
 
-    assert redact(spans, [rule(key="status.*")]) == set()
-    assert redact(spans, [rule(key="status.message")]) == {"id-9"}
+    assert redact(spans, [rule(key="status.*")]).texts == set()
+    assert redact(spans, [rule(key="status.message")]).texts == {"id-9"}
 
 
 @pytest.mark.parametrize(
@@ -114,3 +114,16 @@ def test_a_text_that_was_redacted_is_not_changed_again(text, pattern):
     once = one.blanked(text)
 
     assert one.blanked(once) == once
+
+
+def test_a_text_that_cannot_be_searched_is_hidden_whole_and_that_is_said():
+    text = "a" * 2_000 + "!"
+    spans = SpanTable([Span("t", "1", "get", attributes={"user": text, "n": 1})])
+
+    hidden = redact(spans, [Redaction("r", "(a{1,999}){1,999}$", {"key": "user"})])
+
+    assert spans.attributes[0] == {"user": "<redacted:r>", "n": 1}
+    assert hidden.texts == {text}
+    (finding,) = hidden.findings
+    assert (finding.code, finding.severity) == ("CLN314", "warning")
+    assert "rule `r`" in finding.message

@@ -321,3 +321,28 @@ def test_a_run_id_begins_with_its_time():
     assert new_run_id(0).startswith("0000000000")
     assert new_run_id(1_735_689_600_000).startswith("01JGFJJZ00")
     assert new_run_id(1_735_689_600_000) != new_run_id(1_735_689_600_000)
+
+
+def test_a_new_state_directory_keeps_its_key_and_its_cache_out_of_version_control(tmp_path):
+    with State.open(tmp_path / ".clnrm") as state:
+        state.save_run(document("01A"), {})
+
+    assert "\n*\n!.gitignore\n!config.toml\n!baselines/" in (tmp_path / ".clnrm" / ".gitignore").read_text()
+
+
+def test_a_gitignore_that_somebody_wrote_stays(tmp_path):
+    ignore = tmp_path / ".clnrm" / ".gitignore"
+    ignore.parent.mkdir()
+    ignore.write_text("mine")
+
+    with State.open(tmp_path / ".clnrm") as state:
+        state.save_run(document("01A"), {})
+
+    assert ignore.read_text() == "mine"
+
+
+def test_a_state_directory_of_another_name_gets_no_gitignore_that_could_hide_other_files(tmp_path):
+    with State.open(tmp_path) as state:
+        state.save_run(document("01A"), {})
+
+    assert not (tmp_path / ".gitignore").exists()

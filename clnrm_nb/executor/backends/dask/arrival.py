@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tarfile
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from clnrm_nb.errors import Diagnostic
@@ -50,7 +51,9 @@ async def arrived(errand: Errand, reply: Reply, findings: Sequence[Diagnostic], 
         outcome.spans = context.tables[plan.id] = moved(read_spans(reply.spans), ahead_ns)
         _joined(outcome.spans, context, reply, ahead_ns)
         if context.redact is not None:
-            mask_outcome(outcome, Masker(context.redact(plan.id, outcome.spans)))
+            hidden = context.redact(plan.id, outcome.spans)
+            mask_outcome(outcome, Masker(hidden.texts))
+            outcome.diagnostics += [replace(finding, test=plan.id) for finding in hidden.findings]
     if outcome.status != "interrupted":
         await _keep_artifacts(errand, outcome, reply)
     return outcome

@@ -20,12 +20,16 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 import docker
 import requests
 from docker.errors import APIError, DockerException
+from docker.transport import UnixHTTPAdapter
 
 from clnrm_nb.errors import BackendUnavailableError
 from clnrm_nb.executor.backends.docker.address import Address, candidates
+from clnrm_nb.executor.backends.docker.transport import ClosingAdapter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from requests.adapters import BaseAdapter
 
 __all__ = ["Engine", "EngineFacts", "engine_says", "in_thread"]
 
@@ -168,6 +172,9 @@ def engine_says(error: APIError) -> str:
 
 class _Client(docker.APIClient):
     """The SDK's client, every call of which has a time limit; its own ``attach_socket`` has none."""
+
+    def mount(self, prefix: str | bytes, adapter: BaseAdapter) -> None:
+        super().mount(prefix, ClosingAdapter(adapter) if isinstance(adapter, UnixHTTPAdapter) else adapter)
 
     def request(self, *args: Any, **options: Any) -> requests.Response:
         options.setdefault("timeout", self.timeout)

@@ -378,12 +378,14 @@ class DockerUnit:
         if self._teardown is None:
             self._teardown = asyncio.ensure_future(self._remove())
             self._engine.removals.add(self._teardown)
-            self._teardown.add_done_callback(self._engine.removals.discard)
-        try:
-            return await asyncio.shield(self._teardown)
-        except BackendUnavailableError:
+            self._teardown.add_done_callback(self._removal_ended)
+        return await asyncio.shield(self._teardown)
+
+    def _removal_ended(self, teardown: asyncio.Task[list[Leftover]]) -> None:
+        """Leave what an engine that is gone did not remove to the next collection, whoever still waits."""
+        self._engine.removals.discard(teardown)
+        if teardown.cancelled() or teardown.exception():
             give_up(self.id)
-            raise
 
     async def _remove(self) -> list[Leftover]:
         for task in self._background:
