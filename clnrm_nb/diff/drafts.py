@@ -66,5 +66,5 @@ class Draft:
 
 def because(rule: str) -> str:
     """Why two spans are one, for people."""
-    word = "as" if rule in {"equal", "anchor", "moved", "content"} else "by"
+    word = "as" if rule in {"equal", "moved", "content"} else "by"
     return f"paired {word} {rule}"

@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["match"]
 
-_MANY: Final = 4
-"""Of fewer changed pairs no subtree costs more than both apart but a leaf."""
-
 _FEW: Final = 128
 """A matching of no more items is repaired even if another one costs less before that: it takes little."""
 
@@ -59,10 +56,10 @@ def match(a: Tree, b: Tree, prices: Prices, *, repaired: bool = True) -> Matchin
         best.proved[1].update(range(b.n + 1))
         return best
     if repaired:
-        for price, matching in found:
+        for place, (price, matching) in enumerate(found):
             if matching is best or _n_items(price) <= _FEW:
                 repair(matching, prices)
-        found = [(prices.total(matching.forth, matching.back), matching) for _, matching in found]
+                found[place] = prices.total(matching.forth, matching.back), matching
     # No answer may cost more than all anew.
     nothing = Matching(a, b, prices.contents)
     found.append((prices.total(nothing.forth, nothing.back), nothing))
@@ -107,14 +104,14 @@ def _find_the_rest(matching: Matching) -> None:
 def _part(matching: Matching) -> None:
     """Subtrees that cost more together than apart are two: a pair of leaves, and larger ones."""
     a, b, forth = matching.a, matching.b, matching.forth
-    n_dear = 0
+    has_changed = False
     for i, j in enumerate(forth[:-1]):
         if j >= 0 and a.own[i] != b.own[j]:
-            n_dear += 1
+            has_changed = True
             if not a.children[i] and not b.children[j]:
                 moved = forth[a.parent[i]] != b.parent[j]
                 cost = matching.contents.cost(a.own[i], b.own[j]) + COSTS["move"] * moved
                 if cost > 2 * subtree_cost(1):
                     matching.unpair(i)
-    if n_dear >= _MANY:
+    if has_changed and not matching.is_complete:
         prune(matching)

@@ -219,7 +219,9 @@ class _Regions:
                 is_any = True
                 for pair in region:
                     if pair in self._whole:
-                        self._matching.pair_equal(*pair, "anchor")
+                        self._matching.pair_equal(*pair, "equal")
+                    elif self._a.own[pair[0]] == self._b.own[pair[1]]:
+                        self._matching.pair(*pair, "content")
                     else:
                         self._matching.pair(*pair, "region")
             else:

@@ -9,6 +9,10 @@ import orjson
 import pytest
 
 from clnrm_nb.diff import DiffOptions, compare
+from clnrm_nb.diff.aliases import find_aliases
+from clnrm_nb.diff.content import Contents
+from clnrm_nb.diff.interner import Interner
+from clnrm_nb.diff.reading import from_table
 from clnrm_nb.spans.canonical import canonical, trace_digest
 from clnrm_nb.spans.model import Event, Link, Resource, Scope, Span
 from clnrm_nb.spans.table import SpanTable
@@ -191,6 +195,26 @@ def test_a_renamed_service_is_one_edit_for_all_its_spans():
     after = {name: replace(one, resource=new) if one.resource is API else one for name, one in shop().items()}
 
     assert edits(shop(), after) == [("service", "api", "api", "service.name", "api", "api-v2", 6)]
+
+
+def test_two_services_renamed_at_once_are_told_apart_by_what_their_spans_say():
+    """By the names of their spans alone they were taken for each other, which broke every label of both."""
+
+    def shards(east, west):
+        made = [span("0", "query")]
+        for number in range(1, 41):
+            resource = Resource({"service.name": west if number % 2 else east})
+            attributes = {"shard": number}
+            made.append(span(str(number), "scan", "0", number, attributes=attributes, resource=resource))
+        return {one.span_id: one for one in made}
+
+    interner = Interner()
+    before, after = shards("east", "west"), shards("y", "x")
+    sides = (from_table(table(before), interner), from_table(table(after), interner))
+    aliases = find_aliases(*sides, Contents(interner))
+
+    assert aliases.services == {"y": "east", "x": "west"}
+    assert [edit[0] for edit in edits(before, after)] == ["service", "service"]
 
 
 def test_a_resource_attribute_is_one_edit_for_each_distinct_resource():

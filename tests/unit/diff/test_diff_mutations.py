@@ -30,3 +30,30 @@ def test_three_edits_at_once_never_cost_more_than_the_truth_on_a_plain_tree():
     for seed in range(5):
         outcome = mutations.case(["attr changed", "leaf inserted", "rename"], "random", 60, seed, "disjoint")
         assert outcome.found.cost <= outcome.truth.cost
+
+
+COPIED = (
+    "leaf inserted,rename,unwrapped,subtree moved,event,subtree duplicated,event,event,wrapped,leaf inserted"
+)
+"""One of the spans was wrapped in the copy, another one unwrapped in the original."""
+
+
+def test_a_large_copy_is_told_from_its_original_as_a_whole():
+    outcome = mutations.case(COPIED.split(","), "twigs", 300, 55)
+
+    assert outcome.kind == "exact", (outcome.found.cost, outcome.truth.cost, len(outcome.found.counted))
+
+
+def test_a_copy_is_counted_and_its_sibling_that_went_is_not_taken_for_it():
+    edits = "unwrapped,subtree deleted,event,subtree duplicated,link,attr changed,attr removed,unwrapped"
+    outcome = mutations.case(f"{edits},attr removed,unwrapped".split(","), "fan-outs", 300, 237)
+
+    assert outcome.kind == "exact", (outcome.found.cost, outcome.truth.cost, len(outcome.found.counted))
+
+
+def test_a_deleted_subtree_and_an_inserted_one_are_not_paired_span_by_span_for_more():
+    """One attribute of every pair is another one, and nearly every pair brings a subtree of its own."""
+    edits = "subtree moved,rename,link,event,kind,subtree deleted,attr changed,subtree duplicated"
+    outcome = mutations.case(f"{edits},unwrapped,leaf inserted".split(","), "twigs", 300, 85)
+
+    assert outcome.found.cost <= 1.01 * outcome.truth.cost
