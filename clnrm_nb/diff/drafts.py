@@ -17,7 +17,7 @@ __all__ = ["Draft", "Pairing", "because"]
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """Who is who: partners of the spans of both sides (-1: nobody), and by what rule those of the baseline.
+    """Who is who: partners of the spans of both sides (-1: nobody), and the rule, by number in the baseline.
 
     ``proved`` names the spans of both sides that no other pairing of theirs describes for less.
     """
