@@ -6,16 +6,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 # Further words for pytest: make test ARGS="-k receiver"
 ARGS   ?=
-# Processes that share the tests, a file at a time: much of a run is waiting for containers and kernels. Files are given
-# out in the order of their paths: those of engines and kernels take long and come first, the many of tests/unit fill
-# what is left at the end.
-WORKERS ?= 2
+# Processes that share the tests, a file at a time; one more than cores, since much of a run is waiting for containers
+# and kernels. Files are given out in the order of their paths: those of engines and kernels take long and come first,
+# the many of tests/unit fill what is left at the end.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 SHARED  := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
-# What tests write goes to memory where 8 GB of it are free: half of what an engine takes is waiting for the disk.
-# Only what failed is kept.
-MEMORY  := /dev/shm
-IN_MEMORY = $(shell [ "$$(df -Pk $(MEMORY) | awk 'END { print $$4 }')" -gt 8000000 ] 2>/dev/null && echo TMPDIR=$(MEMORY))
-KEEP    := -o tmp_path_retention_policy=failed
 
 # Stamps by content, not by time: changing branches back and forth installs nothing.
 KEY        := $(shell cksum < pyproject.toml | tr -d ' ')
@@ -33,7 +28,7 @@ demo: $(DEMO_READY) ## Run the examples and show their spans: in Docker where an
 	@$(BIN)/python -m clnrm_nb.examples
 
 test: $(TEST_READY) ## Run all tests; they start an engine of their own (Docker) where one is installed
-	@$(IN_MEMORY) $(BIN)/python -m pytest -m "not bench and not bench_full" $(SHARED) $(KEEP) $(ARGS)
+	@$(BIN)/python -m pytest -m "not bench and not bench_full" $(SHARED) $(ARGS)
 
 lint: $(TEST_READY) ## Check style, types, import layers and spelling
 	$(BIN)/ruff check .

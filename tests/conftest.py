@@ -133,15 +133,19 @@ class TestEngine:
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[TestEngine]:
-    """A Docker engine: the one of ``DOCKER_HOST`` if it answers, else a private one of this session."""
+def engine(request: pytest.FixtureRequest) -> Iterator[TestEngine]:
+    """A Docker engine: the one of ``DOCKER_HOST`` if it answers, else a private one of this session.
+
+    That of benchmarks waits for the disk as a user's does.
+    """
     import docker
 
     tool = _load(TESTS / "engine.py")
     url = os.environ.get("DOCKER_HOST", "")
     if not (url and tool.answers(url)):
         try:
-            url = tool.start(Path(os.environ[_ENGINE_DIRECTORY]))
+            is_measured = request.config.option.markexpr.startswith("bench")
+            url = tool.start(Path(os.environ[_ENGINE_DIRECTORY]), in_memory=not is_measured)
         except tool.EngineError as error:
             missing("docker", str(error))
     with pytest.MonkeyPatch.context() as patch:

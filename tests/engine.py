@@ -28,6 +28,9 @@ from pathlib import Path
 from filelock import FileLock
 
 INSTALL_HINT = "apt-get install -y --no-install-recommends docker.io"
+# Half of what an engine's calls take is waiting for the disk; images and containers are in memory where it has room.
+MEMORY = Path("/dev/shm")
+LEAST_FREE_BYTES = 8 << 30
 READY_WITHIN_S = 60.0
 STOPPED_WITHIN_S = 20.0
 POLL_S = 0.05
@@ -68,7 +71,7 @@ def address_pool(directory: Path) -> str:
     return f"10.{64 + zlib.crc32(str(directory).encode()) % 180}.0.0/16"
 
 
-def start(directory: Path, *options: str) -> str:
+def start(directory: Path, *options: str, in_memory: bool = True) -> str:
     """Start an engine in a directory, unless one is running there; its address.
 
     Parameters
@@ -77,6 +80,8 @@ def start(directory: Path, *options: str) -> str:
         Short: a socket's path has at most 107 bytes.
     *options : str
         More flags of ``dockerd``.
+    in_memory : bool
+        Whether its data may be in memory. A container then has less of it for itself: files that it writes count.
 
     Raises
     ------
@@ -95,7 +100,7 @@ def start(directory: Path, *options: str) -> str:
             return url
         command = [
             program, "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",
-            "--data-root", f"{directory}/data", "--exec-root", f"{directory}/exec",
+            "--data-root", str(_data(directory, in_memory=in_memory)), "--exec-root", f"{directory}/exec",
             "--pidfile", f"{directory}/pid", "-H", url,
             # All engines of a machine share the default bridge: each would give it an address of its own, and
             # one that is told to do without (`--bridge=none`) takes it away from the others.
@@ -113,6 +118,22 @@ def start(directory: Path, *options: str) -> str:
         _STARTED[directory] = process
         _await_ready(process, url, directory)
     return url
+
+
+def _data(directory: Path, *, in_memory: bool) -> Path:
+    """Where its images and containers are; what is there already stays."""
+    data = directory / "data"
+    if in_memory and not data.exists() and _has_room(MEMORY):
+        data.symlink_to(tempfile.mkdtemp(prefix="clnrm-engine-", dir=MEMORY))
+    return data.resolve()
+
+
+def _has_room(place: Path) -> bool:
+    try:
+        is_executable = not os.statvfs(place).f_flag & os.ST_NOEXEC
+        return is_executable and shutil.disk_usage(place).free >= LEAST_FREE_BYTES
+    except OSError:
+        return False
 
 
 def _await_ready(process: subprocess.Popen[bytes], url: str, directory: Path) -> None:
@@ -137,8 +158,9 @@ def stop(directory: Path) -> None:
     if (process := _STARTED.pop(directory, None)) is not None:
         process.poll()
     _end_containerd(directory)
-    _unmount(directory)
-    shutil.rmtree(directory, ignore_errors=True)
+    for each in ((directory / "data").resolve(), directory):
+        _unmount(each)
+        shutil.rmtree(each, ignore_errors=True)
 
 
 def _bridges(directory: Path) -> list[str]:

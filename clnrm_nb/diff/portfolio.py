@@ -1,15 +1,15 @@
 """Several passes over the same two trees; the cheapest script is kept.
 
-No single order of steps will do: top-down first mistakes moves, anchors first mistakes attribute edits on
-self-similar chains. Passes are cheap where little changed. The two sides are put into an order that depends
-on their content alone, so that a diff and its inverse come from the same matching.
+No single order of steps will do: top-down first mistakes moves and copies, regions first mistake attribute
+edits where much is alike. Passes are cheap where little changed. The two sides are put into an order that
+depends on their content alone, so that a diff and its inverse come from the same matching.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from clnrm_nb.diff.anchors import anchor_spans, anchor_subtrees, vote_containers
+from clnrm_nb.diff.containers import vote_containers
 from clnrm_nb.diff.least import is_least
 from clnrm_nb.diff.matching import Matching, subtree_cost
 from clnrm_nb.diff.model import COSTS
@@ -33,6 +33,9 @@ __all__ = ["match"]
 _MANY: Final = 4
 """Of fewer changed pairs no subtree costs more than both apart but a leaf."""
 
+_FEW: Final = 128
+"""A matching of no more items is repaired even if another one costs less before that: it takes little."""
+
 
 def match(a: Tree, b: Tree, prices: Prices, *, repaired: bool = True) -> Matching:
     """The matching of two trees whose script costs least, ties to fewer items, then to the earlier pass.
@@ -42,53 +45,51 @@ def match(a: Tree, b: Tree, prices: Prices, *, repaired: bool = True) -> Matchin
     repaired : bool
         False: what is conflicted is left as the passes found it, in a third of the time.
     """
-    best: Matching | None = None
-    least = 0
+    found: list[tuple[int, Matching]] = []
     for matching in _passes(a, b, prices.contents):
         _part(matching)
-        price = prices.total(matching.forth, matching.back)
-        if best is None or price < least:
-            best, least = matching, price
-        if least % COST // ITEM <= 1:
+        if all(matching.forth != other.forth for _, other in found):
+            found.append((prices.total(matching.forth, matching.back), matching))
+        if _n_items(found[-1][0]) <= 1:
             # One item that a pass finds is not bettered by another one's.
             break
-    assert best is not None
+    least, best = min(found, key=_price)
     if is_least(best, least):
         best.proved[0].update(range(a.n + 1))
         best.proved[1].update(range(b.n + 1))
-    elif repaired:
-        repair(best, prices)
-    return best
+        return best
+    if repaired:
+        for price, matching in found:
+            if matching is best or _n_items(price) <= _FEW:
+                repair(matching, prices)
+        found = [(prices.total(matching.forth, matching.back), matching) for _, matching in found]
+    # No answer may cost more than all anew.
+    nothing = Matching(a, b, prices.contents)
+    found.append((prices.total(nothing.forth, nothing.back), nothing))
+    return min(found, key=_price)[1]
+
+
+def _price(found: tuple[int, Matching]) -> int:
+    return found[0]
+
+
+def _n_items(price: int) -> int:
+    return price % COST // ITEM
 
 
 def _passes(a: Tree, b: Tree, contents: Contents) -> Iterator[Matching]:
-    """Top-down first; anchors first; single contents too; and nothing, which no answer may cost more than."""
+    """Top-down first, then regions first."""
     top_down = Matching(a, b, contents)
     drain(top_down)
     _find_the_rest(top_down)
     yield top_down
-    anchored = Matching(a, b, contents)
-    anchor_subtrees(anchored)
-    by_contents = anchored.copy()
-    _from_anchors(anchored)
-    yield anchored
-    anchor_spans(by_contents)
-    _from_anchors(by_contents)
-    yield by_contents
     regional = Matching(a, b, contents)
     pair_regions(regional)
-    _from_anchors(regional)
+    vote_containers(regional)
+    drain(regional)
+    revisit(regional)
+    _find_the_rest(regional)
     yield regional
-    nothing = Matching(a, b, contents)
-    nothing.queue.clear()
-    yield nothing
-
-
-def _from_anchors(matching: Matching) -> None:
-    vote_containers(matching)
-    drain(matching)
-    revisit(matching)
-    _find_the_rest(matching)
 
 
 def _find_the_rest(matching: Matching) -> None:

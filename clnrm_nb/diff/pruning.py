@@ -70,7 +70,7 @@ class _Pruning:
         for i in reversed(self._changed):
             own, equal = self._own(i)
             kept[i] += own + sum(equal)
-            given_up[i] += sum(max(saved - _MOVE, 0) for saved in equal)
+            given_up[i] += sum(max(saved - _MOVE, 0) for saved in equal) + _MOVE * self._n_lifted(i)
             top = above(i)
             if top != a.n and forth[top] == above_b(forth[i]) and top in kept:
                 self._holder[i] = top
@@ -92,6 +92,18 @@ class _Pruning:
             if mate >= 0 and a.full[child] == b.full[mate] and b.parent[mate] == j
         ]
         return SAVED - cost, equal
+
+    def _n_lifted(self, i: int) -> int:
+        """How many pairs would be where they were, if a pair above one side of them came or went."""
+        matching = self._matching
+        a, b, forth, back = matching.a, matching.b, matching.forth, matching.back
+        j = forth[i]
+        above, above_b = forth[a.parent[i]], back[b.parent[j]]
+        mates = [forth[child] for child in a.children[i]]
+        mates_b = [back[child] for child in b.children[j]]
+        return sum(mate >= 0 and b.parent[mate] == above for mate in mates) + sum(
+            mate >= 0 and a.parent[mate] == above_b for mate in mates_b
+        )
 
     def _apart(self, i: int, lost: Container[int] = ()) -> int:
         """What it costs beside their sizes to give up a pair, where what is above is kept on either side."""

@@ -3,16 +3,15 @@
 Where large subtrees were copied, nearly everything occurs more than once, and what a span says does not tell
 a copy from its original: what surrounds it does. So spans that say the same are candidates, each with all its
 likes; candidates whose parents are candidates of each other hang together. What a pair saves, with the best
-of what hangs below it, is worked out from the leaves up. Then whole regions are taken, as in a greedy
-weighted matching: a copy that is cut off loses against the original with its surroundings, in every span at
-once.
+of what hangs below it, is worked out from the leaves up. Then whole regions are taken, as in greedy matching
+by weight: a copy that is cut off loses against the original with its surroundings, in every span at once.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from clnrm_nb.diff.matching import Matching, Why
+from clnrm_nb.diff.matching import Matching
 from clnrm_nb.diff.model import COSTS
 from clnrm_nb.diff.pruning import SAVED
 
@@ -33,6 +32,7 @@ _MAX_BRIDGE: Final = 2
 
 _MAX_ROUNDS: Final = 16
 _SUBTREE: Final = COSTS["insert"]
+_COPY: Final = COSTS["count"] + 1
 _MAX_LEFT: Final = 8
 """What came or went below a pair makes it less likely, but no pair of many children unlikely."""
 
@@ -137,7 +137,6 @@ class _Regions:
         """What hangs best below a pair, and what it saves; nobody hangs there twice, or below two."""
         if pair in self._whole:
             return [], 0
-        a, b = self._a, self._b
         seen, seen_b = set[int](), set[int]()
         chosen: list[_Pair] = []
         saved = 0
@@ -149,14 +148,29 @@ class _Regions:
                 seen_b |= there
                 chosen += group
                 saved += value
-        forth, back = self._matching.forth, self._matching.back
-        mine, theirs = a.children[pair[0]], b.children[pair[1]]
-        n_left = sum(child not in seen and forth[child] < 0 for child in mine)
-        n_left_b = sum(child not in seen_b and back[child] < 0 for child in theirs)
-        saved -= min(_SUBTREE * abs(n_left - n_left_b), _MAX_LEFT)
+        return chosen, saved + self._beside(pair, chosen, (seen, seen_b))
+
+    def _beside(self, pair: _Pair, chosen: list[_Pair], seen: tuple[set[int], set[int]]) -> int:
+        """What a pair saves by the children that nothing was chosen for, mostly less than nothing."""
+        matching = self._matching
+        copied = {self._a.full[below[0]] for below in chosen if below in self._whole}
+        saved = 0
+        n_left: list[int] = []
+        for tree, mates, spot, taken in (
+            (self._a, matching.forth, pair[0], seen[0]),
+            (self._b, matching.back, pair[1], seen[1]),
+        ):
+            left = [child for child in tree.children[spot] if child not in taken and mates[child] < 0]
+            if copied and left:
+                copies = [child for child in left if tree.full[child] in copied]
+                saved += sum(2 * tree.size[child] - _COPY for child in copies)
+                left = left[len(copies) :]
+            n_left.append(len(left))
+        saved -= min(_SUBTREE * abs(n_left[0] - n_left[1]), _MAX_LEFT)
         # What was taken before stays where it is.
-        n_held = sum(forth[child] >= 0 and b.parent[forth[child]] == pair[1] for child in mine)
-        return chosen, saved + _MOVE * n_held
+        parent, forth = self._b.parent, matching.forth
+        held = (child for child in self._a.children[pair[0]] if forth[child] >= 0)
+        return saved + _MOVE * sum(parent[forth[child]] == pair[1] for child in held)
 
     def _groups(self, pair: _Pair, links: Iterable[_Pair]) -> list[tuple[int, _Pair, list[_Pair]]]:
         """Pairs that can hang below another one, all that one span holds together; what saves most first."""
@@ -205,9 +219,9 @@ class _Regions:
                 is_any = True
                 for pair in region:
                     if pair in self._whole:
-                        self._matching.pair_equal(*pair, Why("anchor"))
+                        self._matching.pair_equal(*pair, "anchor")
                     else:
-                        self._matching.pair(*pair, Why("region"))
+                        self._matching.pair(*pair, "region")
             else:
                 held |= here
                 held_b |= there

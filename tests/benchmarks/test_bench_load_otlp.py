@@ -26,7 +26,6 @@ N_SPANS = 100_000
 JSON_GOAL_S = 2.0
 PROTO_GOAL_S = 1.0
 PEAK_GOAL_MB = 600
-REPEATS = 3
 TRACE = "a" * 32
 
 
@@ -123,16 +122,14 @@ def fill(pairs, attributes):
         setattr(value, name, int(inner) if form == "intValue" else inner)
 
 
-def best_s(work):
-    """Wall time and the processor's time, each the best of some."""
-    found = []
-    for _ in range(REPEATS):
-        gc.collect()
-        begin, begin_cpu = time.perf_counter(), time.process_time()
-        kept = work()
-        found.append((time.perf_counter() - begin, time.process_time() - begin_cpu))
-        del kept
-    return min(wall for wall, _ in found), min(cpu for _, cpu in found)
+def spent_s(work):
+    """Wall time and the processor's time."""
+    gc.collect()
+    begin, begin_cpu = time.perf_counter(), time.process_time()
+    kept = work()
+    spent = time.perf_counter() - begin, time.process_time() - begin_cpu
+    del kept
+    return spent
 
 
 def compared(what, data, goal_s, ours, **peers):
@@ -140,12 +137,12 @@ def compared(what, data, goal_s, ours, **peers):
     ((peer_name, peer),) = peers.items()
 
     def measure():
-        return best_s(ours), best_s(peer), goal_s * slowness()
+        return spent_s(ours), spent_s(peer), goal_s * slowness()
 
     (took, cpu), (peer_took, _), limit_s = undisturbed(measure, lambda found: found[0][1] <= found[2])
     print(
         f"\n{what}, {N_SPANS} spans, {len(data) / 1e6:.0f} MB: {took:.2f} s (processor {cpu:.2f} s, at most {limit_s:.2f}),"
-        f" {peer_name} {peer_took:.2f} s, ratio {took / peer_took:.1f}, best of {REPEATS};"
+        f" {peer_name} {peer_took:.2f} s, ratio {took / peer_took:.1f};"
         f" {platform.machine()}, Python {platform.python_version()}"
     )
     assert cpu <= limit_s

@@ -1,66 +1,22 @@
-"""Anchors: what occurs once on each side is itself, wherever it stands; and what holds it follows.
-
-Whole subtrees are anchored, largest first, or single spans by their content alone, which carries a
-self-similar chain through many edits. The container vote then pairs an unpaired span with the one of its
-label that holds most of what it held.
-"""
+"""The container vote: an unpaired span is the one of its label that holds most of what it held."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
-from clnrm_nb.diff.content import PER_MILLE
-from clnrm_nb.diff.matching import Matching, Why, subtree_cost
+from clnrm_nb.diff.matching import Matching, subtree_cost
 from clnrm_nb.diff.structure import unpaired
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["anchor_spans", "anchor_subtrees", "vote_containers"]
+__all__ = ["vote_containers"]
 
 _MAX_HELD: Final = 64
 
-_Key = TypeVar("_Key")
-
 _MAX_LIFT: Final = 4
 """Unpaired spans between a child and its old container that the vote looks through."""
-
-
-def anchor_subtrees(matching: Matching) -> None:
-    """Pair equal subtrees that occur once on each side, the largest first."""
-    a, b = matching.a, matching.b
-    once = _once(a.full[: a.n], unpaired(matching.forth))
-    once_b = _once(b.full[: b.n], unpaired(matching.back))
-    common = [(i, once_b[full]) for full, i in once.items() if full in once_b]
-    for i, j in sorted(common, key=lambda pair: (-a.size[pair[0]], pair[0])):
-        if matching.forth[i] < 0 and matching.free(i) and matching.free_b(j):
-            matching.pair_equal(i, j, Why("anchor"))
-
-
-def anchor_spans(matching: Matching) -> None:
-    """Pair spans whose content occurs once on each side, or once under equal content above it."""
-    a, b = matching.a, matching.b
-    for sign in (1, 2):
-        signs_a = _contexts(a.own, a.parent, a.n, sign)
-        signs_b = _contexts(b.own, b.parent, b.n, sign)
-        once = _once(signs_a, unpaired(matching.forth))
-        once_b = _once(signs_b, unpaired(matching.back))
-        for key, i in once.items():
-            j = once_b.get(key)
-            if j is not None:
-                matching.pair(i, j, Why("content"))
-
-
-def _contexts(own: Sequence[int], parent: Sequence[int], n: int, levels: int) -> list[tuple[int, ...]]:
-    if levels == 1:
-        return [(own[spot],) for spot in range(n)]
-    return [(own[spot], own[parent[spot]]) for spot in range(n)]
-
-
-def _once(keys: Sequence[_Key], spots: Sequence[int]) -> dict[_Key, int]:
-    counts = Counter(keys)
-    return {keys[spot]: spot for spot in spots if counts[keys[spot]] == 1}
 
 
 def vote_containers(matching: Matching) -> None:
@@ -77,10 +33,7 @@ def vote_containers(matching: Matching) -> None:
         votes = _votes(matching, i, inside)
         best = min(votes, key=lambda holder: (-votes[holder], holder), default=-1)
         if best >= 0 and _is_container(matching, i, best):
-            others = sorted(votes.values(), reverse=True)
-            total = sum(others)
-            runner_up = PER_MILLE * others[1] // total if len(others) > 1 else -1
-            matching.pair(i, best, Why.scored("container", PER_MILLE * others[0] // total, runner_up))
+            matching.pair(i, best, "container")
         else:
             held[i] = inside[:_MAX_HELD]
 
