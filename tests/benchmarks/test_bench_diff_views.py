@@ -7,6 +7,7 @@ from time import perf_counter, process_time
 
 import pytest
 from diff_mutations import EDITS, make_case
+from yardstick import slowness, undisturbed
 
 from clnrm_nb.diff import compare
 from clnrm_nb.diff.text import tree
@@ -18,6 +19,9 @@ N_SPANS = 10_000
 REPEATS = 7
 TREE_S = 0.1
 """Goal 26: the text tree of 10,000 spans."""
+
+SHOWN_S = 0.05
+"""A difference of 1,000 spans, made ready for a notebook."""
 
 OUTPUT_BYTES = 150_000
 SMALL = [name for name in EDITS if name not in {"subtree deleted", "subtree duplicated"}][:10]
@@ -53,6 +57,26 @@ def test_the_text_tree_of_ten_thousand_spans_takes_less_than_a_tenth_of_a_second
         f"\ntree of {N_SPANS:,} spans, {lines:,} lines: {cpu_s * 1e3:.0f} ms cpu, {wall_s * 1e3:.0f} ms wall"
     )
     assert cpu_s < TREE_S
+
+
+def test_a_difference_of_a_thousand_spans_is_shown_in_a_notebook_within_fifty_milliseconds():
+    made = make_case(["attr changed"] * 20, "random", 1_000, 3)
+    assert made is not None
+    found = compare(made.baseline, made.current)
+    names = ("a", "b")
+
+    def measure():
+        cpu_s, wall_s = best(
+            lambda: TraceDiff.of_tables(found, made.baseline, made.current, names=names)._repr_mimebundle_()
+        )
+        return cpu_s, wall_s, SHOWN_S * slowness()
+
+    cpu_s, wall_s, most_s = undisturbed(measure, lambda figures: figures[0] <= figures[2])
+
+    print(
+        f"\n1,000 spans, {len(found.edits)} edits, shown: {cpu_s * 1e3:.0f} ms cpu, {wall_s * 1e3:.0f} ms wall"
+    )
+    assert cpu_s <= most_s
 
 
 def test_what_a_notebook_keeps_of_ten_thousand_spans_is_small_and_soon_made(compared):
