@@ -90,7 +90,7 @@ def diff(
     if is_three_way:
         with_three_way(found, _beside_main(found, here, main))
     if output is not None:
-        form = _form(view, Path(output))
+        form = _form(view, Path(output), here.settings.cli.output_format)
         try:
             write_report(found, Path(output), form)
         except OSError as error:
@@ -98,10 +98,12 @@ def diff(
     return found
 
 
-def _form(view: str, output: Path) -> Format:
-    """The form of a file: that of the view; of a view for people what its name asks for."""
+def _form(view: str, output: Path, asked: Format) -> Format:
+    """The form of a file: that of the view; of a view for people what `--format` or its name asks for."""
     if view in ("json", "html", "markdown"):
         return view  # type: ignore[return-value]  # Words of the flag.
+    if asked != "human":
+        return asked
     by_name: dict[str, Format] = {".md": "markdown", ".json": "json", ".html": "html"}
     return by_name.get(output.suffix, "human") if view == "three-way" else "human"
 
@@ -120,7 +122,10 @@ def _is_trace_file(path: Path) -> bool:
     """Whether a path means spans: standard input, or a file with neither name nor look of a scenario."""
     if str(path) == "-":
         return True
-    if not path.is_file() or path.name.endswith((*SCENARIO_FILES, ".toml", ".tera")):
+    if not path.is_file():
+        # A pipe, as of `<(zcat trace.gz)`, can be read once only.
+        return path.exists() and not path.is_dir()
+    if path.name.endswith((*SCENARIO_FILES, ".toml", ".tera")):
         return False
     try:
         with path.open("rb") as file:

@@ -128,7 +128,8 @@ def _recorded(stream: Stream) -> SpanTable:
 
 def _table_of(source: str, here: Context, input_format: str | None) -> tuple[SpanTable, LoadReport | None]:
     """A trace file, or the spans of a test's last run (a scenario file stands for its test)."""
-    is_file = source == "-" or Path(source).is_file()
+    # A pipe, as of `<(zcat trace.gz)`, is as good as a file.
+    is_file = source == "-" or (Path(source).exists() and not Path(source).is_dir())
     if is_file and not source.endswith(SCENARIO_FILES):
         return read_reported(source, input_format)
     test_id, _, scenario = (here.project.relative(source) if is_file else source).partition("::")

@@ -206,9 +206,11 @@ class _Lesson:
         """What the runs of one scenario teach, each rule tried on all that are stored."""
         options = self._terms(baseline_id)
         baseline = review.store.load(baseline_id)
-        _, scenario = scenario_of(baseline_id)
         lesson = learn(
-            tables, baseline.table if baseline else None, options=options, scenario=scenario or baseline_id
+            tables,
+            baseline.table if baseline else None,
+            options=options,
+            scenario=review.selector(baseline_id),
         )
         tests = review.back_tests(baseline_id, options, reference=tables[0])
         offers = [Offer(one.proposal, tests.of(one.proposal.rule)) for one in lesson.learnt]

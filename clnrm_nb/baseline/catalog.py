@@ -214,6 +214,20 @@ class Baselines:
         own = [rule for rule in kept.rules if rule.origin == "scenario"]
         return replace(kept, rules=Tolerances(read_rules(self._project)).rules_for(review.id, own))
 
+    def selector(self, baseline_id: str) -> str:
+        """What ``scenario`` says in a rule about one scenario, and about no other one that anybody accepted.
+
+        Its name, unless another file has a scenario of that name: then its whole id.
+        """
+        test_id, scenario = scenario_of(baseline_id)
+        if scenario is None:
+            return baseline_id
+        file = test_id.partition("[")[0]
+        known = [stored.id for stored in self.store.files()] + [review.id for review in self.reviews.all()]
+        pairs = (scenario_of(one) for one in known if one is not None)
+        is_shared = any(name == scenario and test.partition("[")[0] != file for test, name in pairs)
+        return baseline_id if is_shared else scenario
+
     def back_tests(
         self, baseline_id: str, options: DiffOptions, *, reference: SpanTable | None = None
     ) -> BackTests:

@@ -200,7 +200,7 @@ def compare_run(
         found += run.compare_test(outcome, (terms or {}).get(outcome.id, Terms()))
     if suite is not None and not any(outcome.status in _SUITE_BREAKERS for outcome in outcomes):
         found += run.unused(suite, {one.digest: one.id for one in found if one.status == "missing"})
-    run.keep()
+    run.keep(suite)
     return found
 
 
@@ -233,6 +233,7 @@ class _Run:
     log: DecisionLog = field(init=False)
     reviews: Reviews = field(init=False)
     _same: list[str] = field(default_factory=list)
+    _scenarios: dict[str, set[str]] = field(default_factory=dict)
     _trace_file: SpanTable | ClnrmError | None = None
     _trace_report: LoadReport | None = None
     _is_trace_file_read: bool = False
@@ -253,6 +254,9 @@ class _Run:
         ]
         if outcome.status != "error":
             parts.append((outcome.id, None))
+        if terms.scenarios:
+            names = {*terms.scenarios, *(scenario.name for scenario in outcome.scenarios)}
+            self._scenarios[outcome.id] = {outcome.id, *(f"{outcome.id}::{name}" for name in names)}
         compared = (
             self._compare(baseline_id, of_scenario(outcome.spans, scenario), outcome, terms)
             for baseline_id, scenario in parts
@@ -453,10 +457,15 @@ class _Run:
             except ClnrmError:
                 return
 
-    def keep(self) -> None:
-        """Forget the reviews of what is the same now."""
-        known = {review.id for review in self.reviews.all()} if self._same else set()
-        self.reviews.remove([baseline_id for baseline_id in self._same if baseline_id in known])
+    def keep(self, suite: Collection[str] | None) -> None:
+        """Forget the reviews of what is the same now, and of scenarios that are no more."""
+        if self.ci:
+            return
+        known = {review.id: review.test_id for review in self.reviews.all()}
+        over = [one for one in self._same if one in known]
+        over += [one for one, test in known.items() if one not in self._scenarios.get(test, (one,))]
+        over += self.store.ownerless(list(known), suite) if suite is not None else []
+        self.reviews.remove(list(dict.fromkeys(over)))
 
     # ------------------------------------------------------------------------------------------ unused
 

@@ -15,7 +15,6 @@ from clnrm_nb.baseline.catalog import Baselines
 from clnrm_nb.baseline.changes import Changes
 from clnrm_nb.baseline.decisions import Action, Decided, Decision, identity
 from clnrm_nb.baseline.difference import options_from, plain
-from clnrm_nb.baseline.files import scenario_of
 from clnrm_nb.baseline.offers import Offer
 from clnrm_nb.baseline.proposals import propose
 from clnrm_nb.baseline.ruling import RulePlace, file_of, has_rule, recorded, with_rule, without_rule
@@ -148,8 +147,7 @@ class RuleReview(Baselines):
             )
         diff = session.diff
         edits = [edit for edit in diff.counted if edit.edit_id in wanted or edit.cause_id in wanted]
-        _, scenario = scenario_of(baseline_id)
-        found = propose(edits, diff, scenario=scenario or baseline_id)
+        found = propose(edits, diff, scenario=self.selector(baseline_id))
         if not found:
             raise UsageError(
                 "no single rule can allow that", hint="accept or reject it, or allow its edits one by one"

@@ -11,20 +11,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from clnrm_nb.baseline.files import Baseline, header_of, parse
+from clnrm_nb.baseline.files import Baseline, header_of, parse, scenario_of
 from clnrm_nb.baseline.kept import Kept
 from clnrm_nb.config.project import safe_name
 from clnrm_nb.config.writing import write_atomically
 from clnrm_nb.errors import ClnrmError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from clnrm_nb.config.project import Project
 
 __all__ = ["BaselineStore", "StoredFile"]
 
+_CELL: Final = "cell:"
 _LOCK_TIMEOUT_S: Final = 30.0
 
 _parsed: Final[Kept[Baseline]] = Kept(max_spans=50_000)
@@ -122,9 +123,29 @@ class BaselineStore:
         return [StoredFile(path, *self._head(path)) for path in paths]
 
     def unowned(self, suite: Collection[str]) -> list[StoredFile]:
-        """Files that none of these ids owns, by their names: what they hold may be anything."""
+        """Files that none of these ids owns, by their names: what they hold may be anything.
+
+        Notebook cells, and scenario files that no search finds but that are there, are no part of a suite:
+        nothing is said about theirs.
+        """
         owned = {self.path(baseline_id) for baseline_id in suite}
-        return [stored for stored in self.files() if stored.path not in owned]
+        known = [stored.id for stored in self.files() if stored.id is not None]
+        gone = set(self.ownerless(known, suite))
+        return [
+            stored
+            for stored in self.files()
+            if stored.path not in owned and (stored.id is None or stored.id in gone)
+        ]
+
+    def ownerless(self, ids: Sequence[str], suite: Collection[str]) -> list[str]:
+        """Those of some ids that are not in the suite, and of no source that is outside of it."""
+        searched = {_source(baseline_id) for baseline_id in suite}
+
+        def is_elsewhere(source: str) -> bool:
+            is_file = source not in searched and (self._project.root / source).is_file()
+            return is_file or source.startswith(_CELL)
+
+        return [one for one in ids if one not in suite and not is_elsewhere(_source(one))]
 
     def _head(self, path: Path) -> tuple[str | None, str | None]:
         """Id and digest that a file's header names."""
@@ -197,3 +218,8 @@ class BaselineStore:
             if directory.is_dir():
                 for leftover in directory.glob(".*.tmp"):
                     leftover.unlink(missing_ok=True)
+
+
+def _source(baseline_id: str) -> str:
+    """The scenario file of an id, or the cell."""
+    return scenario_of(baseline_id)[0].partition("[")[0]

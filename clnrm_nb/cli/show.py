@@ -35,6 +35,7 @@ class Screen:
 
     def __init__(self, command: Command, context: Context, options: Mapping[str, Any]) -> None:
         self._settings = context.settings
+        self._written = options.get("output") if command.name == "diff" else None
         self._format = self._settings.cli.output_format
         if self._format not in command.formats:
             if context.settings.origin("cli.output_format") == "command line":
@@ -66,7 +67,10 @@ class Screen:
             yield listener
 
     def show(self, result: Any) -> None:
-        """Print the report of a result."""
+        """Print the report of a result; of one that was written to a file its name."""
+        if self._written is not None:
+            click.echo(self._written)
+            return
         from clnrm_nb.report.render import render_report, wants_color
 
         output = self._settings.output

@@ -17,7 +17,7 @@ from clnrm_nb.diff.drafts import Pairing
 from clnrm_nb.diff.extras import extras
 from clnrm_nb.diff.identify import identify
 from clnrm_nb.diff.interner import Interner
-from clnrm_nb.diff.matching import Why, subtree_cost
+from clnrm_nb.diff.matching import subtree_cost
 from clnrm_nb.diff.merge import merge
 from clnrm_nb.diff.model import Diff
 from clnrm_nb.diff.notes import concurrency_notes, scope_notes
@@ -173,7 +173,7 @@ def _script(a: Side, b: Side, pairing: Pairing | None = None, *, repaired: bool 
     if pairing is None:
         prices = Prices((tree_1, tree_2), (first, second), contents)
         matching = match(tree_1, tree_2, prices, repaired=repaired)
-        pairing = Pairing(matching.forth, matching.back, matching.why, matching.proved)
+        pairing = Pairing(matching.forth, matching.back, matching.rule, matching.proved)
         if flipped:
             pairing = pairing.inverse
     if flipped:
@@ -208,5 +208,5 @@ def given(forth: list[int], back: list[int]) -> Pairing:
     return Pairing(
         [*forth, len(back)],
         [*back, len(forth)],
-        {number: Why("given") for number, mate in enumerate(forth) if mate >= 0},
+        {number: "given" for number, mate in enumerate(forth) if mate >= 0},
     )

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from clnrm_nb.diff.content import PER_MILLE
-from clnrm_nb.diff.matching import Matching, Why, subtree_cost
+from clnrm_nb.diff.matching import Matching, subtree_cost
 from clnrm_nb.diff.structure import unpaired
 
 if TYPE_CHECKING:
@@ -34,10 +33,7 @@ def vote_containers(matching: Matching) -> None:
         votes = _votes(matching, i, inside)
         best = min(votes, key=lambda holder: (-votes[holder], holder), default=-1)
         if best >= 0 and _is_container(matching, i, best):
-            others = sorted(votes.values(), reverse=True)
-            total = sum(others)
-            runner_up = PER_MILLE * others[1] // total if len(others) > 1 else -1
-            matching.pair(i, best, Why.scored("container", PER_MILLE * others[0] // total, runner_up))
+            matching.pair(i, best, "container")
         else:
             held[i] = inside[:_MAX_HELD]
 

@@ -150,7 +150,7 @@ class _Contents:
 
     def _draft(self, op: str, pair: Pair, key: str | None, *, old: Any, new: Any, patch: Patch) -> None:
         i, j = pair
-        why = self._pairing.why[i]
+        rule = self._pairing.rule[i]
         self._found.append(
             Draft(
                 op=op,
@@ -162,8 +162,8 @@ class _Contents:
                 new=new,
                 spans=(i,),
                 spans_b=(j,),
-                rule=why.rule,
-                reason=because(why),
+                rule=rule,
+                reason=because(rule),
                 patch=patch,
             )
         )

@@ -10,7 +10,6 @@ from clnrm_nb.diff.model import Patch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from clnrm_nb.diff.matching import Why
     from clnrm_nb.diff.model import RunnerUp
 
 __all__ = ["Draft", "Pairing", "because"]
@@ -18,21 +17,21 @@ __all__ = ["Draft", "Pairing", "because"]
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """Who is who: partners of the spans of both sides (-1: nobody), and why, by number in the baseline.
+    """Who is who: partners of the spans of both sides (-1: nobody), and the rule, by number in the baseline.
 
     ``proved`` names the spans of both sides that no other pairing of theirs describes for less.
     """
 
     forth: Sequence[int]
     back: Sequence[int]
-    why: dict[int, Why]
+    rule: dict[int, str]
     proved: tuple[set[int], set[int]] = field(default_factory=lambda: (set(), set()))
 
     @property
     def inverse(self) -> Pairing:
         """Seen from the other side."""
-        why = {self.forth[number]: why for number, why in self.why.items()}
-        return Pairing(self.back, self.forth, why, (self.proved[1], self.proved[0]))
+        rule = {self.forth[number]: rule for number, rule in self.rule.items()}
+        return Pairing(self.back, self.forth, rule, (self.proved[1], self.proved[0]))
 
     def is_proved(self, spans: Sequence[int], spans_b: Sequence[int]) -> bool:
         """Whether that was proved of all spans of an edit."""
@@ -65,7 +64,7 @@ class Draft:
     counted: bool = True
 
 
-def because(why: Why) -> str:
+def because(rule: str) -> str:
     """Why two spans are one, for people."""
-    word = "as" if why.rule in {"equal", "moved", "content"} else "by"
-    return f"paired {word} {why.rule}"
+    word = "as" if rule in {"equal", "moved", "content"} else "by"
+    return f"paired {word} {rule}"

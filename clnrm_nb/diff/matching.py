@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.diff.assign import assign
 from clnrm_nb.diff.content import PER_MILLE
@@ -15,32 +15,12 @@ if TYPE_CHECKING:
     from clnrm_nb.diff.content import Contents
     from clnrm_nb.diff.trees import Tree
 
-__all__ = ["Matching", "Why", "similarity", "subtree_cost"]
+__all__ = ["Matching", "similarity", "subtree_cost"]
 
 _CHILD_SHAPE, _CHILD_LABEL, _CHILD_OTHER = 2, 4, 6
 _SHARE_OWN: Final = 450
 _SHARE_CHILDREN: Final = 400
 _SHARE_LABELS: Final = 150
-
-
-def _certain() -> tuple[int, int]:
-    return PER_MILLE, -1
-
-
-class Why(NamedTuple):
-    """Why two spans are one.
-
-    Most pairs are never asked: those that say the same on both sides. So scores are worked out on demand.
-    """
-
-    rule: str
-    scores: Callable[[], tuple[int, int]] = _certain
-    """Its score and the runner-up's in per mille (-1: no other one)."""
-
-    @classmethod
-    def scored(cls, rule: str, score: int, runner_up: int) -> Why:
-        """With scores that are known already."""
-        return cls(rule, lambda: (score, runner_up))
 
 
 def subtree_cost(size: int) -> int:
@@ -55,7 +35,8 @@ class Matching:
         self.a, self.b, self.contents = a, b, contents
         self.forth = [-1] * (a.n + 1)
         self.back = [-1] * (b.n + 1)
-        self.why: dict[int, Why] = {}
+        self.rule: dict[int, str] = {}
+        """What paired them, by span of `a`."""
         self.queue: deque[tuple[int, int]] = deque()
         self.made: list[int] = []
         """Spans of `a` in the order in which they were paired, for who tries something out."""
@@ -68,13 +49,13 @@ class Matching:
         """The same pairs, to go on from."""
         twin = Matching(self.a, self.b, self.contents)
         twin.forth, twin.back = self.forth[:], self.back[:]
-        twin.why, twin.queue = self.why.copy(), self.queue.copy()
+        twin.rule, twin.queue = self.rule.copy(), self.queue.copy()
         return twin
 
-    def pair(self, i: int, j: int, why: Why) -> None:
+    def pair(self, i: int, j: int, rule: str) -> None:
         """Two spans are one; their children are looked at later."""
         self.forth[i], self.back[j] = j, i
-        self.why[i] = why
+        self.rule[i] = rule
         self.made.append(i)
         self.queue.append((i, j))
 
@@ -82,22 +63,22 @@ class Matching:
         """They are not."""
         self.back[self.forth[i]] = -1
         self.forth[i] = -1
-        self.why.pop(i, None)
+        self.rule.pop(i, None)
 
-    def pair_equal(self, i: int, j: int, why: Why) -> None:
+    def pair_equal(self, i: int, j: int, rule: str) -> None:
         """Two equal subtrees are one, span by span, identical siblings by start order."""
         a, b = self.a, self.b
         if a.is_aligned and b.is_aligned:
             here, there = range(i, i + a.size[i]), range(j, j + b.size[j])
             self.forth[here.start : here.stop], self.back[there.start : there.stop] = there, here
-            self.why.update(dict.fromkeys(here, why))
+            self.rule.update(dict.fromkeys(here, rule))
             self.made.extend(here)
             return
         todo = [(i, j)]
         while todo:
             one, other = todo.pop()
             self.forth[one], self.back[other] = other, one
-            self.why[one] = why
+            self.rule[one] = rule
             self.made.append(one)
             mine, theirs = a.children[one], b.children[other]
             if len(mine) == 1:
@@ -162,7 +143,7 @@ class Matching:
         """
         if len(mine) == len(theirs) == 1:
             if self._is_worth(mine[0], theirs[0], extra):
-                self._pair_alike(mine[0], theirs[0], theirs, rule)
+                self.pair(mine[0], theirs[0], rule)
             return
         a, b = self.a, self.b
         estimates = [[self.estimate(i, j) + extra for j in theirs] for i in mine]
@@ -182,19 +163,7 @@ class Matching:
         for row, column in pairs:
             i, j = mine[row], theirs[column]
             if estimates[row][column] <= self._apart(i, j):
-                self._pair_alike(i, j, theirs, rule)
-
-    def _pair_alike(self, i: int, j: int, theirs: Sequence[int], rule: str) -> None:
-        self.pair(i, j, Why(rule, self.scores(i, j, theirs)))
-
-    def scores(self, i: int, j: int, theirs: Sequence[int]) -> Callable[[], tuple[int, int]]:
-        """The likeness of a pair and of the next best, worked out when asked for."""
-
-        def scores() -> tuple[int, int]:
-            others = [self.similarity(i, other) for other in theirs if other != j]
-            return self.similarity(i, j), max(others, default=-1)
-
-        return scores
+                self.pair(i, j, rule)
 
     def _is_worth(self, i: int, j: int, extra: int) -> bool:
         """Whether a pair costs no more than both apart; a bound that takes no look at the children first."""

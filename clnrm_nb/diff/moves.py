@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.diff.assign import MAX_GROUP
 from clnrm_nb.diff.content import PER_MILLE
-from clnrm_nb.diff.matching import Matching, Why
+from clnrm_nb.diff.matching import Matching
 from clnrm_nb.diff.model import COSTS
 from clnrm_nb.diff.rounds import drain
 from clnrm_nb.diff.structure import unpaired
@@ -32,7 +32,7 @@ def pair_moves(matching: Matching) -> None:
     for here, there in _leftovers(matching, a.full, b.full):
         for i, j in _nearest(matching, here, there, nearest):
             if matching.free(i) and matching.free_b(j):
-                matching.pair_equal(i, j, Why("moved"))
+                matching.pair_equal(i, j, "moved")
     for here, there in _leftovers(matching, a.shape, b.shape):
         _pair_close(matching, here, there, "moved by shape", COSTS["move"])
     drain(matching)

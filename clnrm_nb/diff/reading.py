@@ -50,7 +50,8 @@ def from_table(table: SpanTable, interner: Interner, *, own_spans: bool = False)
         if parent is None and wanted is not None
     )
     if n_cycles:
-        side.notes.append(f"{n_cycles} parent cycles were cut")
+        subject = "1 parent cycle was" if n_cycles == 1 else f"{n_cycles} parent cycles were"
+        side.notes.append(f"{subject} cut")
     if orphans - n_cycles > 0:
         lost = orphans - n_cycles
         subject = "1 span has" if lost == 1 else f"{lost} spans have"

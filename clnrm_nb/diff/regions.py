@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from clnrm_nb.diff.matching import Matching, Why
+from clnrm_nb.diff.matching import Matching
 from clnrm_nb.diff.model import COSTS
 from clnrm_nb.diff.pruning import SAVED
 
@@ -219,11 +219,10 @@ class _Regions:
                 is_any = True
                 for pair in region:
                     if pair in self._whole:
-                        self._matching.pair_equal(*pair, Why("equal"))
-                    elif self._a.own[pair[0]] == self._b.own[pair[1]]:
-                        self._matching.pair(*pair, Why("content"))
+                        self._matching.pair_equal(*pair, "equal")
                     else:
-                        self._matching.pair(*pair, Why("region", self._matching.scores(*pair, ())))
+                        is_equal = self._a.own[pair[0]] == self._b.own[pair[1]]
+                        self._matching.pair(*pair, "content" if is_equal else "region")
             else:
                 held |= here
                 held_b |= there

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.diff.assign import MAX_GROUP
 from clnrm_nb.diff.exact import price_within, window_of
-from clnrm_nb.diff.matching import Why
 from clnrm_nb.diff.model import COSTS
 from clnrm_nb.diff.rounds import drain
 
@@ -117,14 +116,14 @@ def _try(matching: Matching, prices: Prices, shared: SharedPrice, i: int, j: int
         return
     kept = [(spot, forth[spot]) for spot in window.here if forth[spot] >= 0]
     matching.made.clear()
-    why = {spot: matching.why[spot] for spot in window.here if spot in matching.why}
+    rules = {spot: matching.rule[spot] for spot in window.here if spot in matching.rule}
     shared.add(kept, -1)
     before = price_within(matching, prices, shared, window)
     _part(matching, window.here)
-    matching.pair(i, j, Why("subtree", matching.scores(i, j, b.children[b.parent[j]][:_MAX_GROUP])))
+    matching.pair(i, j, "subtree")
     drain(matching)
     if old >= 0 and old_b >= 0 and forth[old_b] < 0 and back[old] < 0 and a.label[old_b] == b.label[old]:
-        matching.pair(old_b, old, Why("subtree", matching.scores(old_b, old, ())))
+        matching.pair(old_b, old, "subtree")
         drain(matching)
     for above in sorted({a.parent[spot] for spot in window.here if forth[spot] < 0}):
         if forth[above] >= 0:
@@ -136,7 +135,7 @@ def _try(matching: Matching, prices: Prices, shared: SharedPrice, i: int, j: int
         _part(matching, matching.made)
         for spot, mate in kept:
             forth[spot], back[mate] = mate, spot
-        matching.why.update(why)
+        matching.rule.update(rules)
     shared.add([(spot, forth[spot]) for spot in window.here if forth[spot] >= 0])
 
 
@@ -147,7 +146,7 @@ def _pair_leftovers(matching: Matching, window: Window) -> None:
         for i in equal:
             j = next((j for j in others if matching.back[j] < 0 and matching.free_b(j)), -1)
             if j >= 0 and matching.forth[i] < 0 and matching.free(i):
-                matching.pair_equal(i, j, Why("moved"))
+                matching.pair_equal(i, j, "moved")
     for mine, theirs in _alike(matching, window, a.label, b.label):
         if len(mine) <= MAX_GROUP and len(theirs) <= MAX_GROUP:
             matching.pair_cheapest(mine, theirs, "moved by label", COSTS["move"])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.diff.assign import MAX_GROUP, assign
 from clnrm_nb.diff.content import PER_MILLE
-from clnrm_nb.diff.matching import Matching, Why
+from clnrm_nb.diff.matching import Matching
 from clnrm_nb.diff.rounds import drain
 from clnrm_nb.diff.structure import unpaired
 
@@ -38,11 +38,8 @@ def _pair_alike(matching: Matching, mine: Sequence[int], theirs: Sequence[int]) 
     scores = [[_score(matching, i, j) for j in theirs] for i in mine]
     pairs = assign([[-score for score in line] for line in scores])
     for row, column in pairs:
-        score = scores[row][column]
-        if score:
-            others = [other for place, other in enumerate(scores[row]) if place != column]
-            why = Why.scored("rename", score, max(others, default=-1))
-            matching.pair(mine[row], theirs[column], why)
+        if scores[row][column]:
+            matching.pair(mine[row], theirs[column], "rename")
 
 
 def _score(matching: Matching, i: int, j: int) -> int:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.diff.conflicts import components, conflicts
 from clnrm_nb.diff.exact import solve, window_of
-from clnrm_nb.diff.matching import Why
 from clnrm_nb.diff.pricing import SharedPrice
 from clnrm_nb.diff.rematch import rematch
 
@@ -134,10 +133,8 @@ class _Repair:
     def _explain(self) -> None:
         """Give new pairs their reason."""
         matching = self._matching
-        b = matching.b
         for i, j in enumerate(matching.forth[:-1]):
             if j < 0:
-                matching.why.pop(i, None)
-            elif j != self._before[i] or i not in matching.why:
-                others = b.children[b.parent[j]][:MAX_SPANS]
-                matching.why[i] = Why("repair", matching.scores(i, j, others))
+                matching.rule.pop(i, None)
+            elif j != self._before[i] or i not in matching.rule:
+                matching.rule[i] = "repair"

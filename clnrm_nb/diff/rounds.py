@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from clnrm_nb.diff.assign import MAX_GROUP
-from clnrm_nb.diff.matching import Matching, Why
+from clnrm_nb.diff.matching import Matching
 from clnrm_nb.diff.structure import unpaired
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _visit(matching: Matching, i: int, j: int) -> None:
         free = [child for child in one if matching.free(child)]
         free_b = [child for child in other if matching.free_b(child)]
         for child, mate in zip(free, free_b, strict=False):
-            matching.pair_equal(child, mate, Why("equal"))
+            matching.pair_equal(child, mate, "equal")
     mine = [child for child in mine if matching.forth[child] < 0]
     theirs = [child for child in theirs if matching.back[child] < 0]
     if not mine or not theirs:

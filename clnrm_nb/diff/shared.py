@@ -138,7 +138,7 @@ class Shared:
         """A draft that stands at its one span, or for many at the `service` (``""``: the whole trace)."""
         i, j = pairs[0]
         is_alone = len(pairs) == 1
-        why = self._pairing.why[i]
+        rule = self._pairing.rule[i]
         return Draft(
             op=op,
             at=i,
@@ -149,8 +149,8 @@ class Shared:
             new=new,
             spans=_first(pairs),
             spans_b=tuple(j for _, j in pairs),
-            rule=why.rule if is_alone else "shared",
-            reason=because(why) if is_alone else reason,
+            rule=rule if is_alone else "shared",
+            reason=because(rule) if is_alone else reason,
             whole=None if is_alone else service,
             patch=patch,
         )

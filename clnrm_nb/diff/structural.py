@@ -126,7 +126,7 @@ class _Structural:
     def _move(self, pair: tuple[int, int]) -> Draft:
         i, j = pair
         above = self._b.parent[j]
-        why = self._pairing.why[i]
+        rule = self._pairing.rule[i]
         draft = Draft(
             op="move",
             at=i,
@@ -136,8 +136,8 @@ class _Structural:
             new=self._b.path(above),
             spans=(i,),
             spans_b=(j,),
-            rule=why.rule,
-            reason=because(why),
+            rule=rule,
+            reason=because(rule),
         )
         draft.patch = Patch(parents=((i, self._handle(draft, above)),))
         self._relocated[i] = draft

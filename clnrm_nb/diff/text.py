@@ -149,12 +149,16 @@ def rows(
     max_depth: int = 10,
     width: int = 120,
     ascii_only: bool = False,
+    rest: str = "unchanged",
 ) -> Iterator[Row]:
-    """The lines of the merged tree alone; see :func:`tree`. None is wider than `width`."""
+    """The lines of the merged tree alone; see :func:`tree`. None is wider than `width`.
+
+    What is folded is called `rest`: in a part of a difference it may differ as well.
+    """
     if not diff.spans:
         return
     style = _PLAIN if ascii_only else _RICH
-    drawn = _Tree(diff, style, max_depth=max_depth, only_diffs=only_diffs, width=width)
+    drawn = _Tree(diff, style, max_depth=max_depth, only_diffs=only_diffs, width=width, rest=rest)
     for guide, text, status in drawn.lines():
         lead = _short_guide(guide, width, style.marks.dots)
         yield Row(lead, clip(_printable(text), max(width - len(lead), 1), style.marks.dots), status)
@@ -195,7 +199,17 @@ def _plural(count: int, noun: str) -> str:
 class _Tree:
     """Rows to show, and the counts that stand for the others."""
 
-    def __init__(self, diff: Diff, style: _Style, *, max_depth: int, only_diffs: bool, width: int) -> None:
+    def __init__(
+        self,
+        diff: Diff,
+        style: _Style,
+        *,
+        max_depth: int,
+        only_diffs: bool,
+        width: int,
+        rest: str = "unchanged",
+    ) -> None:
+        self._rest = rest
         self._spans = diff.spans
         self._edits = diff.by_id
         self._style = style
@@ -284,7 +298,7 @@ class _Tree:
             if edit is not None:
                 counted.add(edit.edit_id)
         if folded:
-            items.append(f"{self._style.marks.dots} {_folded_words(folded - as_said, as_said)}")
+            items.append(f"{self._style.marks.dots} {_folded_words(folded - as_said, as_said, self._rest)}")
         return [(item, lead, place == len(items) - 1) for place, item in enumerate(items)][::-1]
 
     def _count_of(self, pair: SpanPair) -> Edit | None:
@@ -352,9 +366,9 @@ class _Tree:
             yield f"{sign} {shown}{' ' * (column - cells(shown))}  {text}".rstrip()
 
 
-def _folded_words(unchanged: int, as_said: int) -> str:
+def _folded_words(unchanged: int, as_said: int, rest: str) -> str:
     """What a fold holds; changes of whole traces stand above the tree and are not repeated at each span."""
-    words = [f"{unchanged:,} unchanged"] if unchanged or not as_said else []
+    words = [f"{unchanged:,} {rest}"] if unchanged or not as_said else []
     return ", ".join([*words, f"{as_said:,} changed only as said above"] if as_said else words)
 
 

@@ -260,7 +260,8 @@ def cause_tree(diff: Diff, cause: Cause) -> str:
         certified=False,
     )
     shared = [sentence(edit) for edit in part.edits if edit.is_shared]
-    lines = shared + [guide + text for guide, text, _ in rows(part, width=_TREE_WIDTH)]
+    rest = "unchanged" if len(diff.causes) == 1 else "more"
+    lines = shared + [guide + text for guide, text, _ in rows(part, width=_TREE_WIDTH, rest=rest)]
     left = len(lines) - _TREE_LINES
     more = [f"… {number_text(left, 'more line')}"] if left > 0 else []
     return "\n".join([*lines[:_TREE_LINES], *more]) + "\n"

@@ -23,12 +23,18 @@ __all__ = ["digest_text", "test_document", "write_report", "write_test_reports"]
 def write_report(result: Reportable, path: Path, format: Format) -> None:  # noqa: A002  # The flag's name.
     """Write one report; parents are created, an older file is replaced whole.
 
+    A link is followed, and what is no file (``/dev/stdout``, a pipe) is written to and stays what it is.
+
     Raises
     ------
     OSError
         The file cannot be written.
     """
-    write_atomically(path, render_report(result, format).encode())
+    content = render_report(result, format).encode()
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        path.write_bytes(content)
+    else:
+        write_atomically(path, content)
 
 
 def write_test_reports(result: RunResult, report: Report, root: Path) -> list[Path]:

@@ -138,6 +138,7 @@ _ODD: list[Any] = [
 _SIZES = [
     (large, "MIN_BYTES", 1_000),
     (large, "_BATCH_BYTES", 300),
+    (large, "_SHORT_BYTES", 200),
     (reading, "_HELD_BYTES", 700),
     (reading, "_PIECE_BYTES", 100),
     (lines, "MAX_LINE_BYTES", 20_000),

@@ -15,6 +15,7 @@ import pytest
 import clnrm_nb
 from clnrm_nb import api
 from clnrm_nb.errors import UsageError
+from clnrm_nb.pipeline.request import Cell
 from clnrm_nb.report.render import render_report
 
 FILE = "green.clnrm.toml.tera"
@@ -237,6 +238,39 @@ def test_a_directory_that_holds_every_scenario_file_is_the_whole_suite(project):
     (project / "more").mkdir()
     shutil.copy(project / "tests" / FILE, project / "more" / FILE)
     assert "CLN706" not in run("tests", ci=True).diagnostics["code"].tolist()
+
+
+def test_baselines_of_cells_and_of_files_that_no_search_finds_are_never_called_unused(project):
+    shutil.copy(project / FILE, project / "by-hand.toml.tera")
+    cell = Cell("mine", (project / FILE).read_text(encoding="utf-8"), project)
+    for path, given in (("by-hand.toml.tera", None), ((), cell)):
+        api.run(path, cell=given, backend="process", baseline=True, update_baseline=True)
+
+    result = run(".", ci=True)
+
+    assert len(list((project / ".clnrm" / "baselines").glob("*.json"))) == 2
+    assert "CLN706" not in result.diagnostics["code"].tolist()
+    assert api.baseline_gc(unused=True, ask=lambda _: True).frame.query("type == 'baseline'").empty
+
+
+def test_what_waits_of_a_scenario_that_is_no_more_is_forgotten_by_the_next_run(project):
+    run(update_baseline=True)
+    run(vars={"root": "other"})
+    rewritten(project, 'name = "prints"', 'name = "says"')
+
+    run()
+
+    assert api.review().frame["id"].tolist() == [f"{FILE}::says"]
+
+
+def test_what_waits_of_a_file_that_is_no_more_is_forgotten_by_the_next_whole_run(project):
+    run(update_baseline=True)
+    run(vars={"root": "other"})
+    (project / FILE).rename(project / f"new-{FILE}")
+
+    run(".")
+
+    assert api.review().frame["id"].tolist() == [f"new-{FILE}::prints"]
 
 
 def test_a_scenario_that_was_renamed_is_told_where_its_baseline_is_called_unused(project):

@@ -573,3 +573,17 @@ def test_spans_stored_before_the_rule_are_shown_without_what_it_hides(project):
     (edit,) = result.diff.frame.itertuples()
     assert (edit.counted, edit.baseline, edit.current) == (False, "<redacted:pii>", "<redacted:pii>")
     assert "req-1" not in result.spans.frame["attributes"].astype(str).str.cat()
+
+
+@pytest.mark.parametrize("word", ["template", "redact"])
+def test_a_rule_whose_regex_might_never_end_on_a_value_is_told_once(project, word):
+    accept()
+    rule = f'id = "bad"\nreason = "r"\nselect = {{ key = "id" }}\n{word} = "(a{{1,999}}){{1,999}}$"'
+    write_rules(project, f"[[tolerance]]\n{rule}\n")
+
+    result = run({"id": "a" * 2_000 + "!"})
+
+    assert not result.ok
+    told = result.diagnostics.query("code == 'CLN314'")
+    assert len(told) == 1
+    assert "rule `bad`" in told.iloc[0]["message"]

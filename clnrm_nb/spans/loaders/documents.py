@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.spans.intake import Intake
 
-__all__ = ["FORMS", "SPAN_MARKS", "AmbiguousError", "Form", "blocks", "form_of", "read"]
+__all__ = ["FORMS", "SPAN_MARKS", "AmbiguousError", "Form", "blocks", "form_of", "items", "read"]
 
 Form = Literal["otlp-json", "tempo", "jaeger", "signoz", "console", "zipkin", "flat"]
 
@@ -66,6 +66,8 @@ def form_of(item: Any, form: Form | None = None) -> Form | None:
         return None
     if form is not None:
         return form if _TESTS[form](item) else None
+    if len(item) == 1 and otlp_json.is_otlp(item):
+        return "otlp-json"  # As on each line of a large file: nothing there speaks for another one.
     found = [known for known, test in _TESTS.items() if test(item)]
     if len(found) > 1:
         raise AmbiguousError(*found)
@@ -96,7 +98,7 @@ def read(document: Any, intake: Intake, *, form: Form | None = None, ours: bool 
         An object may be of two forms; those before it are in the intake.
     """
     forms: set[Form] = set()
-    for item in _items(document):
+    for item in items(document):
         found = form_of(item, form)
         if found is None:
             found = _refused(item, intake, form)
@@ -136,7 +138,7 @@ def blocks(document: dict[str, Any], form: Form, intake: Intake, *, ours: bool =
         yield signoz.rows(document), partial(signoz.read_rows, intake=intake)
 
 
-def _items(document: Any) -> Iterator[Any]:
+def items(document: Any) -> Iterator[Any]:
     """The objects of a document that may be spans or hold some.
 
     That is itself, its elements (those of an answer of Zipkin are lists), or what stands below ``spans``.

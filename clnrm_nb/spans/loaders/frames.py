@@ -27,6 +27,7 @@ _MAX_LOOK_BYTES: Final = 20 * 1024 * 1024
 """Of a message without spans that is looked at for what else it holds."""
 
 _STARTS: Final = (b"{", b"[", bytes((_MESSAGE_START,)))
+_TEXT: Final = (b"{", b"[")
 
 
 _Payload = tuple[int, bytes | None, str | None]
@@ -49,7 +50,11 @@ def payloads(data: bytes) -> Iterator[_Payload]:
         size = int.from_bytes(data[offset:start])
         frame = data[start : start + size]
         if not offset and not (is_packed(frame) or frame.startswith(_STARTS)):
-            yield 0, None, "neither text nor OTLP"
+            yield (
+                0,
+                None,
+                "it is text, no protobuf" if data.lstrip()[:1] in _TEXT else "neither text nor OTLP",
+            )
             return
         is_torn = start > len(data) or len(frame) < size
         yield from _unpacked(start, frame, "a frame ends too early" if is_torn else None)

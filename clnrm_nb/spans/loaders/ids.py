@@ -77,12 +77,15 @@ def read_id(value: Any, digits: int) -> tuple[str | None, bool]:
 
 def read_ids(values: list[Any], digits: int) -> tuple[list[str | None], set[int]]:
     """Many ids at once, as :func:`read_id`; and the places of those that were set right."""
+    if len(values) == 1:
+        found, restored = read_id(values[0], digits)
+        return [found], {0} if restored else set()
     texts = [value if type(value) is str else "" if value is None else "?" for value in values]
     text = ",".join([*texts, ""])
     if text.count(",") == len(values) and _ALL_USUAL[digits].fullmatch(text):
         return [value or None for value in values], set()
-    found = [read_id(value, digits) for value in values]
-    return [one for one, _ in found], {place for place, (_, restored) in enumerate(found) if restored}
+    read = [read_id(value, digits) for value in values]
+    return [one for one, _ in read], {place for place, (_, restored) in enumerate(read) if restored}
 
 
 def _from_bytes(items: list[Any]) -> str | None:

@@ -62,9 +62,17 @@ def _parse_slowly(text: bytes, strict: orjson.JSONDecodeError) -> Any:
     except RecursionError:
         return Fault("nested too deeply", 0)
     except UnicodeError:
-        return Fault("not UTF-8", strict.pos)
+        return Fault("not UTF-8", _first_odd(text))
     except ValueError:
         return Fault("a number with too many digits", strict.pos)
+
+
+def _first_odd(text: bytes) -> int:
+    """How many characters stand before the first byte that is none."""
+    try:
+        return len(text.decode())
+    except UnicodeDecodeError as error:
+        return len(text[: error.start].decode())
 
 
 def _breaks_off(text: bytes, error: json.JSONDecodeError, strict: orjson.JSONDecodeError) -> bool:

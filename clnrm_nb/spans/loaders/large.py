@@ -34,6 +34,9 @@ _BATCH_BYTES: Final = 1024 * 1024
 MAX_SPAN_BYTES: Final = 64 * 1024 * 1024
 """Of one span: it is parsed as a whole, which takes a multiple of that."""
 
+_SHORT_BYTES: Final = 64 * 1024
+"""Of an array whose end is looked for before any guess, which would copy and scan a whole batch."""
+
 _MAX_GUESSES: Final = 4
 _MAX_GUESSED_BYTES: Final = 4 * 1024 * 1024
 """A guess is parsed as a whole."""
@@ -177,6 +180,9 @@ def _opening(data: bytes, position: int) -> int | None:
 
 def _cut(data: bytes, start: int) -> tuple[_Batches, int | None]:
     """Batches of the elements of an array whose content begins at `start`, and where its bracket closes."""
+    end, following = _counted(data, start, start + _SHORT_BYTES) or (start, start)
+    if following is None:
+        return [(start, end)] if data[start:end].strip() else [], end
     batches: _Batches = []
     first, alike = start, _next_like(data, start)
     while True:
@@ -258,10 +264,13 @@ def _closing(data: bytes, first: int, end: int) -> int | None:
     return None
 
 
-def _counted(data: bytes, first: int) -> tuple[int, int | None] | None:
-    """The same by counting brackets; at the end of the array nothing follows. ``None`` if it has no end."""
+def _counted(data: bytes, first: int, last: int | None = None) -> tuple[int, int | None] | None:
+    """The same by counting brackets; at the end of the array nothing follows.
+
+    ``None`` if it has no end, or none before `last`.
+    """
     depth = 0
-    for found in _BRACKET.finditer(data, first):
+    for found in _BRACKET.finditer(data, first, len(data) if last is None else last):
         if found[1] is None:
             return None
         at = found.end() - 1

@@ -168,7 +168,7 @@ def _fill(spans: list[Any], intake: Intake, *, strict_ids: bool) -> None:
     _RefusedError
         At the first span that is not taken; no column has grown then.
     """
-    if not all(type(span) is dict for span in spans):
+    if set(map(type, spans)) != {dict}:
         raise _RefusedError("not an object")
     keys = set().union(*spans)
     found, trace_restored = read_ids(_column(spans, keys, "traceId", "trace_id"), TRACE_DIGITS)
@@ -305,7 +305,10 @@ def _dropped(holder: dict[str, Any], what: str) -> int:
 
 
 def _get(holder: dict[str, Any], *keys: str) -> Any:
-    return next((holder[key] for key in keys if key in holder), None)
+    for key in keys:
+        if key in holder:
+            return holder[key]
+    return None
 
 
 def _list(holder: dict[str, Any], *keys: str) -> list[Any]:

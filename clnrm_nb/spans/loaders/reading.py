@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.spans.intake import Intake
-from clnrm_nb.spans.loaders import csv_rows, documents, frames, jaeger, large, lines, sources
+from clnrm_nb.spans.loaders import csv_rows, documents, frames, large, lines, sources
 from clnrm_nb.spans.loaders.jsontext import Fault, parse
+from clnrm_nb.spans.loaders.nothing import held_instead
 from clnrm_nb.spans.loaders.objects import Objects
 from clnrm_nb.spans.loaders.report import LoadReport
 from clnrm_nb.spans.loaders.torn import mended
@@ -251,8 +252,8 @@ class Reader:
             raise self._ambiguous(error, line, offset) from None
         self._note(found)
         if len(self.intake.table) + self.intake.n_refused == before:
-            if isinstance(document, dict):
-                self._said = self._said or jaeger.why_nothing(document)
+            if self._said is None and not self.intake.other_signals:
+                self._said = held_instead(document, _place(line, offset), self._form)
             self.report.skip(line=line, offset=offset)
 
     # ----------------------------------------------------------------------------------------- nothing
@@ -262,7 +263,7 @@ class Reader:
 
     def _ambiguous(self, error: documents.AmbiguousError, line: int, offset: int) -> ClnrmError:
         forms = " or ".join(error.args)
-        place = f"line {line}, byte {offset}" if line else f"byte {offset}"
+        place = _place(line, offset)
         return ClnrmError(
             f"`{self.name}` cannot be read: {place}: an object that may be {forms}",
             "CLN607",
@@ -306,6 +307,10 @@ _EMPTY: Final = {
     "signoz": "it is an answer of SigNoz about something else than spans",
     "csv": "it is a table without any row",
 }
+
+
+def _place(line: int, offset: int) -> str:
+    return f"line {line}, byte {offset}" if line else f"byte {offset}"
 
 
 def _without_mark(data: bytes) -> bytes:

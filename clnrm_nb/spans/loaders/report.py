@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from clnrm_nb.errors import Diagnostic
+from clnrm_nb.spans.loaders.ids import SPAN_DIGITS, TRACE_DIGITS, is_hex_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,9 +74,9 @@ class LoadReport:
         Documents of metrics, logs or profiles.
     dropped : int
         Attributes, events and links the sources say they dropped.
-    repeated_keys, restored_ids, unknown_times : int
-        Attributes given twice; ids that had been decoded wrongly and were set right; missing, zero or
-        inverted times.
+    repeated_keys, restored_ids, odd_ids, unknown_times : int
+        Attributes given twice; ids that had been decoded wrongly and were set right; spans whose ids are not
+        of the right length, or no hex; missing, zero or inverted times.
     unnamed : int
         Spans whose resource has no ``service.name``.
     time_resolution : str
@@ -108,6 +109,7 @@ class LoadReport:
     dropped: int = 0
     repeated_keys: int = 0
     restored_ids: int = 0
+    odd_ids: int = 0
     unknown_times: int = 0
     unnamed: int = 0
     time_resolution: str = "ns"
@@ -166,6 +168,11 @@ class LoadReport:
         self.dropped = intake.dropped
         self.repeated_keys = intake.repeated_keys
         self.restored_ids = intake.restored_ids
+        odd_traces = {trace for trace in set(traces) if not is_hex_id(trace, TRACE_DIGITS)}
+        self.odd_ids = sum(
+            trace in odd_traces or len(span_id) != SPAN_DIGITS
+            for trace, span_id in zip(traces, table.span_id, strict=True)
+        )
         self.spans = len(table)
         self.traces = len(set(table.trace_id))
         self.roots = sum(parent is None for parent in table.parent_span_id)
@@ -200,16 +207,13 @@ class LoadReport:
             (self.skipped, "lines or documents without spans"),
             (self.dropped, "attributes, events or links that the source says were dropped"),
             (self.repeated_keys, "attributes given twice; the last one counts"),
+            (self.odd_ids, "spans with ids that are not 16 and 8 bytes, taken as they are"),
             (self.restored_ids, "ids that had been decoded wrongly, set right"),
             (self.unknown_times, "spans with missing, zero or inverted times"),
             (self.unnamed, "spans without a service.name, shown as unknown_service"),
             *((count, f"documents of {signal}") for signal, count in sorted(self.other_signals.items())),
         )
-        said = [
-            f"{count} {text if count > 1 else _SINGULAR.sub(_without_s, text)}"
-            for count, text in counted
-            if count
-        ]
+        said = [_counted(count, text) for count, text in counted if count]
         if self.time_resolution != "ns":
             said.append(f"times are whole {_RESOLUTIONS[self.time_resolution]}")
         return said
@@ -226,17 +230,28 @@ class LoadReport:
         if self.refused:
             number, reason = self.refused_records[0] if self.refused_records else (0, "")
             first = f"; the first is record {number}: {reason}" if number else ""
-            said.append(f"{self.refused.total()} span-like records refused: {_reasons(self.refused)}{first}")
+            said.append(
+                _counted(self.refused.total(), f"span-like records refused: {_reasons(self.refused)}{first}")
+            )
         if self.refused_lines:
             places = "; ".join(f"{bad.place}: {bad.reason}" for bad in self.refused_lines[:3])
-            said.append(f"not everything could be read ({places}); {self.skipped} lines or documents skipped")
+            skipped = _counted(self.skipped, "lines or documents skipped")
+            said.append(f"not everything could be read ({places}); {skipped}")
         return "; ".join(said)
+
+    @property
+    def _gaps(self) -> list[str]:
+        """What is missing, as far as the source can tell."""
+        counts = (
+            (self.orphans, "orphans"),
+            (self.dropped, "attributes, events or links dropped by the SDK"),
+        )
+        return [_counted(count, text) for count, text in counts if count]
 
     @property
     def unreliable(self) -> str:
         """Why a comparison of these spans proves little, in half a sentence; empty if nothing is known."""
-        said = [f"{self.orphans} orphans"] * bool(self.orphans)
-        said += [f"{self.dropped} attributes, events or links dropped by the SDK"] * bool(self.dropped)
+        said = self._gaps
         said += [f"one id for `{kept}` and `{lost}`" for kept, lost in self.collisions[:3]]
         return "; ".join(said)
 
@@ -248,15 +263,13 @@ class LoadReport:
             line = self.refused_lines[0].line if self.refused_lines else None
             found.append(Diagnostic("CLN609", self.partial, file=self.source, line=line or None))
         if self.conflicts:
-            text = f"{self.conflicts} records repeat a span with other content; the later end is kept"
+            text = _counted(self.conflicts, "records repeated with other content; the later end is kept")
             if self.collisions:
                 pairs = ", ".join(f"`{kept}` and `{lost}`" for kept, lost in self.collisions[:3])
                 text += f"; different spans have one id: {pairs}"
             found.append(Diagnostic("CLN613", text, file=self.source))
         if not self.is_whole:
-            parts = [f"{self.orphans} orphans"] * bool(self.orphans)
-            parts += [f"{self.dropped} attributes, events or links dropped by the SDK"] * bool(self.dropped)
-            found.append(Diagnostic("CLN614", "; ".join(parts), file=self.source))
+            found.append(Diagnostic("CLN614", "; ".join(self._gaps), file=self.source))
         return tuple(found)
 
     def to_json(self) -> dict[str, Any]:
@@ -288,6 +301,7 @@ class LoadReport:
             "dropped": self.dropped,
             "repeated_keys": self.repeated_keys,
             "restored_ids": self.restored_ids,
+            "odd_ids": self.odd_ids,
             "unknown_times": self.unknown_times,
             "unnamed": self.unnamed,
             "time_resolution": self.time_resolution,
@@ -296,6 +310,10 @@ class LoadReport:
 
 
 _SINGULAR = re.compile(r"^(?:span-like )?\w+s\b(?: or documents| or links)?|^attributes, events or links")
+
+
+def _counted(count: int, text: str) -> str:
+    return f"{count} {text if count > 1 else _SINGULAR.sub(_without_s, text)}"
 
 
 def _without_s(found: re.Match[str]) -> str:

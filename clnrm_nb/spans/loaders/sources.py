@@ -143,9 +143,14 @@ def _unpacked(stream: Stream, trouble: Callable[[int, str], None]) -> Stream:
 
 
 def is_binary(head: bytes) -> bool:
-    """Whether the beginning of a source is no text: control characters, or not UTF-8."""
+    """Whether the beginning of a source is no text: control characters, or not UTF-8.
+
+    What begins as JSON does is text in another encoding; the lines that are none are said one by one.
+    """
     if head.translate(None, _CONTROLS) != head:
         return True
+    if head.lstrip().startswith((b"{", b"[")):
+        return False
     try:
         head.decode()
     except UnicodeDecodeError as error:

@@ -251,6 +251,8 @@ def test_each_branch_of_a_merge_is_told_against_the_version_it_changed(repositor
     versions = evolution(repository.review(), f"{TEST}::one")
 
     assert [version.edits for version in versions] == [None, 1, 1]
+    (in_use,) = [version for version in versions if version.in_use]
+    assert in_use.digest == repository.review().store.load(f"{TEST}::one").digest
 
 
 def test_a_conflict_says_how_to_take_one_side_and_leaves_other_scenarios_to_be_decided(repository):

@@ -9,6 +9,7 @@ import pytest
 
 from clnrm_nb.baseline import BaselineReview, compare_run, rulefile
 from clnrm_nb.baseline.backtest import RUNS
+from clnrm_nb.baseline.tolerances import is_for
 from clnrm_nb.config.project import Project
 from clnrm_nb.config.settings import load_settings
 from clnrm_nb.errors import ClnrmError, UsageError
@@ -133,6 +134,19 @@ def test_a_rule_that_is_accepted_makes_the_same_difference_green(place):
     assert again.status == "same"
     assert [edit.rule for edit in again.diff.edits if edit.key == "rows"] == [rules(place)[0].id]
     assert (rules(place)[0].by, rules(place)[0].reason) == ("ada", "counts vary")
+
+
+def test_a_rule_is_about_no_scenario_of_the_same_name_in_another_file(place):
+    review = differing(place, rows=7)
+    assert offers(review)[0].rule.select["scenario"] == "checkout"
+    (file,) = place.project.state_dir.glob("baselines/*.json")
+    other = file.read_bytes().replace(TEST.encode(), b"tests/other.clnrm.toml")
+    file.with_name("other.json").write_bytes(other)
+
+    rule = offers(review)[0].rule
+
+    assert is_for(rule, ID)
+    assert not is_for(rule, "tests/other.clnrm.toml::checkout")
 
 
 def test_the_review_is_settled_by_a_rule_that_leaves_nothing_open(place):

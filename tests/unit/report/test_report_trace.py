@@ -273,15 +273,6 @@ def test_findings_of_reading_are_shown_with_the_trace() -> None:
     assert trace.raw["diagnostics"][0]["code"] == "CLN609"
 
 
-def test_a_live_trace_stands_still_while_its_table_grows() -> None:
-    table = small()
-    trace = Trace([("a", table)], is_live=True)
-
-    table.append(Span("t", "9", "later"))
-
-    assert len(trace) == len(trace.layout) == 4
-
-
 def test_the_report_of_a_trace_keeps_to_the_schema() -> None:
     Draft202012Validator(schema("report")).validate(json.loads(render_report(Trace(small()), "json")))
 

@@ -135,3 +135,22 @@ def test_values_nested_in_two_ways_that_are_taken_can_be_written_and_read_again(
 
     assert len(table) == (2 if outer + inner <= 64 else 1), report.refused
     assert load(write_otlp_json(table))[0] == table
+
+
+@pytest.mark.parametrize("n_spans", [0, 1, 3])
+def test_large_documents_of_many_small_scopes_are_looked_at_once(monkeypatch, n_spans):
+    scanned = []
+    unpaired = large._unpaired
+    monkeypatch.setattr(large, "_unpaired", lambda text: scanned.append(len(text)) or unpaired(text))
+    scopes = [
+        {"scope": {"name": f"lib {first}"}, "spans": [span(first + more) for more in range(n_spans)]}
+        for first in range(10, 300_000, 10)
+    ]
+    scopes.append({"scope": {"name": "last"}, "spans": [span(1, name="x" * large.MIN_BYTES)]})
+    data = json.dumps({"resourceSpans": [{"scopeSpans": scopes}]}).encode()
+
+    table, report = load(data)
+
+    assert (len(table), report.skipped) == ((len(scopes) - 1) * n_spans + 1, 0)
+    assert table.scope[-1].name == "last"
+    assert sum(scanned) <= 2 * len(data)

@@ -345,7 +345,16 @@ def test_a_truncated_gzip_file_gives_what_can_be_read():
     [
         (b"", "it is empty"),
         (b"hello\nworld\n", "its content is of no known form"),
-        (b"[]", "its content is of no known form"),
+        (b"[1, 2]", "its content is of no known form"),
+        (b"[]", "the list of spans is empty"),
+        (
+            b'{"status": 5, "message": "x"}',
+            "byte 0: JSON of no known form, an object with 'status', 'message'",
+        ),
+        (b'{"data": [], "total": 0}', "an answer of Jaeger without any trace"),
+        (b'{"result": []}', "an answer without any result"),
+        (b'{"traces": [{"traceID": "a"}]}', "a search answer of Tempo"),
+        ('{"name": "na\u00efve"}'.encode("latin-1"), "line 1, byte 12: not valid JSON: not UTF-8"),
         (b'{"resourceSpans": []}', "the list of spans is empty"),
         (b'{"resourceMetrics": []}\n{"resourceLogs": []}', "it holds logs and metrics only"),
         (b'{"resourceSpans": [', "line 1, byte 0: not valid JSON"),
@@ -384,6 +393,33 @@ def test_a_missing_file_is_said_with_its_code(tmp_path):
         load(tmp_path / "none.json")
 
     assert failed.value.code == "CLN001"
+
+
+def test_an_input_format_that_does_not_fit_is_told_with_what_would():
+    otlp = b'{"resourceSpans": []}'
+    with pytest.raises(
+        ClnrmError, match="byte 0: nothing there is of the form zipkin; it looks like otlp-json"
+    ):
+        load(otlp, input_format="zipkin")
+    with pytest.raises(ClnrmError, match="byte 0: it is text, no protobuf"):
+        load(otlp, input_format="otlp-proto")
+
+
+def test_a_line_in_another_encoding_costs_only_itself():
+    line = json.dumps(one() | {"trace_id": TRACE, "span_id": SPAN, "name": "a"}).encode()
+
+    table, report = load(b'{"text": "\xe9"}\n' + line)
+
+    assert (table.name, report.refused_lines[0].place) == (["a"], "line 1, byte 10")
+
+
+def test_ids_of_wrong_length_are_kept_and_said():
+    table, report = read(
+        [{"trace_id": "ab", "span_id": SPAN, "name": "a"}, {"trace_id": TRACE, "span_id": "c", "name": "b"}]
+    )
+
+    assert (table.trace_id, table.span_id) == (["ab", TRACE], [SPAN, "c"])
+    assert "2 spans with ids that are not 16 and 8 bytes, taken as they are" in report.remarks
 
 
 def test_an_input_format_overrules_recognition():

@@ -212,7 +212,7 @@ def test_a_tolerance_rule_is_nothing_to_speak_of():
         ('ignore = true\nselect = { key = "a[" }', "`[` is never closed in `a[`"),
         ("range = [3, 1]", "`range` is two numbers, the lower one first"),
         ('count = "3..1"', "`count` is a number of siblings"),
-        ('one_of = ["clinet"]\nselect = { key = "span.kind" }', "'clinet' is no span kind"),
+        ('one_of = ["customer"]\nselect = { key = "span.kind" }', "'customer' is no span kind"),
         ("one_of = []", "`one_of` is a non-empty array"),
         ("optional = true\npresent = true", "`present` goes with `ignore`"),
     ],
