@@ -209,6 +209,8 @@ def _sentence(one: Decided, *, dry_run: bool) -> str:
     if not one.changed:
         return f"{one.id}: nothing to do, version {one.version} is the same"
     would = "would be " if dry_run else ""
+    if one.rule is not None:
+        return f"{one.id}: {would}{_DONE[one.action]}, rule {one.rule} is no longer in {one.file}"
     if one.action == "reject":
         return f"{one.id}: {would}rejected; an equal trace fails from now on"
     open_now = "edit is" if one.left == 1 else "edits are"

@@ -249,7 +249,9 @@ class Alternatives:
     def _cost(self, i: int, j: int) -> int:
         """What two spans would cost as one, if below them only what is equal is held for the same."""
         a, b = self._trees
-        cost = self._contents.cost(a.own[i], b.own[j]) + self._resource_cost(a.own[i], b.own[j])
+        # As the sides themselves say it: that a service has another name is paid for by nobody else.
+        own, other = self._sides[0].own[i], self._sides[1].own[j]
+        cost = self._contents.cost(own, other) + self._resource_cost(own, other)
         cost += COSTS["move"] * (self._pairing.forth[a.parent[i]] != b.parent[j])
         mine, n_moves = self._below(0, i, j)
         theirs, n_others = self._below(1, j, i)

@@ -220,9 +220,10 @@ class _Regions:
                 for pair in region:
                     if pair in self._whole:
                         self._matching.pair_equal(*pair, "equal")
+                    elif self._a.own[pair[0]] == self._b.own[pair[1]]:
+                        self._matching.pair(*pair, "content")
                     else:
-                        is_equal = self._a.own[pair[0]] == self._b.own[pair[1]]
-                        self._matching.pair(*pair, "content" if is_equal else "region")
+                        self._matching.pair(*pair, "region")
             else:
                 held |= here
                 held_b |= there

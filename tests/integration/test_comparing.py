@@ -10,6 +10,7 @@ import pytest
 
 import clnrm_nb
 from clnrm_nb import api
+from clnrm_nb.api.reviewing import ReviewDesk
 from clnrm_nb.errors import UsageError
 
 FILE = "green.clnrm.toml.tera"
@@ -371,3 +372,16 @@ def test_a_decision_about_a_test_that_was_not_run_again_names_what_it_was_made_o
 
     log = [json.loads(path.read_text()) for path in (project / ".clnrm" / "baselines" / "log").iterdir()]
     assert all(decision["source_hash"] and decision["vars_hash"] for decision in log)
+
+
+def test_undoing_a_rule_says_where_it_is_no_longer(project):
+    accepted(project)
+    run(vars={"root": "other"})
+    desk = ReviewDesk(api.context({}), by="ada")
+    cause = api.diff(FILE, run_when="never").frame["cause_id"][0]
+    desk.make_rule(ID, desk.offers(ID, cause)[0])
+
+    undone = api.baseline_undo(ID)
+
+    assert "is no longer in .clnrm/baselines/rules.toml" in undone.notes[0]
+    assert "version" not in undone.notes[0]

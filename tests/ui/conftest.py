@@ -40,8 +40,15 @@ RUN_MS = 120_000
 KERNEL_MS = 40_000
 KERNEL_TRIES = 3
 TOKEN = "clnrm"
-# What Lab says about the host (no news, no git, no language server), not about us.
-FOREIGN_ERRORS = ("Failed to load resource", "net::ERR_", "/api/", "favicon", "jupyterlab-news")
+# What Lab says about the host (no news, no git, no language server, a page left while it loads), not about us.
+FOREIGN_ERRORS = (
+    "Failed to load resource",
+    "Failed to fetch",
+    "net::ERR_",
+    "/api/",
+    "favicon",
+    "jupyterlab-news",
+)
 # Run All marks every cell with a star at once; a failure takes the stars of the rest away.
 _FINISHED = """() => {
   const prompts = [...document.querySelectorAll(".jp-Notebook .jp-CodeCell .jp-InputPrompt")];

@@ -125,6 +125,11 @@ def diff_document() -> dict[str, object]:
         "counted": "1 1 1 1",
         "rule": "0 0 0 0",
         "reason": "0 0 0 0",
+        "score": "1000 1000 0 0",
+        "runner_up": "-1 -1 -1 -1",
+        "runner_up_score": "0 0 0 0",
+        "runner_up_cost": "0 0 0 0",
+        "runner_up_free": "0 0 0 0",
         "review": "-1 -1 -1 -1",
     }
     spans = {"same": 21, "changed": 1, "added": 1, "missing": 1, "moved": 0, "renamed": 0}
