@@ -161,11 +161,9 @@ class _Regions:
             (self._b, matching.back, pair[1], seen[1]),
         ):
             left = [child for child in tree.children[spot] if child not in taken and mates[child] < 0]
-            if copied and left:
-                copies = [child for child in left if tree.full[child] in copied]
-                saved += sum(2 * tree.size[child] - _COPY for child in copies)
-                left = left[len(copies) :]
-            n_left.append(len(left))
+            copies = [child for child in left if tree.full[child] in copied] if copied else []
+            saved += sum(2 * tree.size[child] - _COPY for child in copies)
+            n_left.append(len(left) - len(copies))
         saved -= min(_SUBTREE * abs(n_left[0] - n_left[1]), _MAX_LEFT)
         # What was taken before stays where it is.
         parent, forth = self._b.parent, matching.forth

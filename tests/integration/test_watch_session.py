@@ -273,7 +273,7 @@ def test_saves_in_quick_succession_are_one_run(watching, write):
 
     plan, _ = watched.after(three)
 
-    assert plan["run"] == [A]
+    assert plan["reasons"] == {A: f"{A} changed"}
     assert sum(one.event == "run.start" for one in watched.events) == runs + 1
 
 
