@@ -43,10 +43,13 @@ def match(a: Tree, b: Tree, prices: Prices, *, repaired: bool = True) -> Matchin
         False: what is conflicted is left as the passes found it, in a third of the time.
     """
     found: list[tuple[int, Matching]] = []
+    passed: list[list[int]] = []
     for matching in _passes(a, b, prices.contents):
+        if matching.forth in passed:
+            continue
+        passed.append(matching.forth[:])
         _part(matching)
-        if all(matching.forth != other.forth for _, other in found):
-            found.append((prices.total(matching.forth, matching.back), matching))
+        found.append((prices.total(matching.forth, matching.back), matching))
         if _n_items(found[-1][0]) <= 1:
             # One item that a pass finds is not bettered by another one's.
             break

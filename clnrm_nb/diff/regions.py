@@ -105,6 +105,8 @@ class _Regions:
             i, j = pair
             self._whole.discard(pair)
             self._gains[pair] = SAVED
+            if forth[i] == j:
+                continue  # As a whole: no part of it is left.
             mine = sorted(a.children[i], key=lambda child: (a.full[child], a.start[child]))
             theirs = sorted(b.children[j], key=lambda child: (b.full[child], b.start[child]))
             for below in zip(mine, theirs, strict=True):

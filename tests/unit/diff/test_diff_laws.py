@@ -133,11 +133,16 @@ def test_every_span_of_both_sides_has_exactly_one_status(one, other):
     assert sorted(name for cause in diff.causes for name in cause.edits) == sorted(ids)
 
 
+def _what_it_is(span):
+    return span.name, span.kind, span.scope.name, span.resource.attributes.get("service.name")
+
+
 @given(traces(), traces())
 @settings(max_examples=60, deadline=None)
 def test_every_edit_says_why_how_sure_and_what_else_it_could_have_been(one, other):
     a, b = SpanTable(one), SpanTable(other)
     names = [{span.name for span in spans} for spans in (one, other)]
+    kinds = [set(map(_what_it_is, spans)) for spans in (one, other)]
 
     for edit in compare(a, b).edits:
         assert edit.rule
@@ -146,9 +151,10 @@ def test_every_edit_says_why_how_sure_and_what_else_it_could_have_been(one, othe
         is_pair = edit.op not in {"insert", "delete", "wrap", "unwrap"}
         assert is_pair or edit.score == 0
         if edit.runner_up is None:
-            # Nothing of its name on the other side, or nothing but its partner or its equals.
-            ours, theirs = (edit.path, names[0]) if edit.current_spans else (edit.baseline_path, names[1])
-            assert is_pair or ours.rpartition("/")[2] not in theirs
+            # Nothing of its kind on the other side, or nothing but its partner or its equals.
+            ours, theirs = (other, kinds[0]) if edit.current_spans else (one, kinds[1])
+            first = (edit.current_spans or edit.baseline_spans)[0]
+            assert is_pair or _what_it_is(ours[first]) not in theirs
         else:
             assert edit.runner_up.path.rpartition("/")[2] in names[0 if edit.current_spans else 1]
             assert f"{edit.runner_up.score:.2f}" in edit.reason
