@@ -230,9 +230,7 @@ class FileWatcher:
         whole = [place for place in self._tree.places if place.whole]
         self._tree.places = asked.places
         paths = self._look()
-        self._identity.learn(
-            path for path in paths if not (self._counts_by_name(path) or _lies_in_any(path, whole))
-        )
+        self._learn_strangers(paths, whole)
         return paths | read
 
     def _by_events(self) -> set[str]:
@@ -356,9 +354,18 @@ class FileWatcher:
 
     # What is told
 
+    def _learn_strangers(self, paths: Iterable[str], whole: Collection[Place]) -> None:
+        """Take files that nobody knew as they are, but where new ones are looked for."""
+        self._identity.learn(
+            path for path in paths if not (self._counts_by_name(path) or _lies_in_any(path, whole))
+        )
+
     def _confirm(self, paths: Iterable[str]) -> None:
         now = time.monotonic_ns()
-        changes = self._sieve.take(paths, now)
+        counting = [path for path in paths if self._counts(path)]
+        # A look may come between a new fact of the graph and the `refresh` that says so.
+        self._learn_strangers(counting, [place for place in self._tree.places if place.whole])
+        changes = self._sieve.take(counting, now)
         if changes:
             self._pace.changed(now)
             self._deliver(Batch(changes, now, self.means))

@@ -201,7 +201,9 @@ def test_keys_of_other_tools_open_nothing(engine, places, busybox_image, created
 
     def look(event):
         if event.event == "service.ready":
-            (found,) = engine.client.containers(filters={"label": "clnrm_nb.service=web"})
+            # Of this test: others may have services of that name in the engine, which they share.
+            labels = ["clnrm_nb.service=web", f"clnrm_nb.test={event.test}"]
+            (found,) = engine.client.containers(filters={"label": labels})
             seen.append(engine.client.inspect_container(found["Id"]))
 
     result = clnrm_nb.run(file, listener=look)

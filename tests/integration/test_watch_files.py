@@ -112,6 +112,26 @@ def rename(path, new):
     Path(path).rename(new)
 
 
+async def test_a_look_before_the_watcher_is_told_what_a_test_reads_takes_the_file_as_it_is(root):
+    """The file was told as one that had just appeared, and its test was run again."""
+    file = scenario(root, "a.clnrm.toml")
+    macro = scenario(root, "_m.tera")
+    graph = Graph()
+    graph.put(Facts(file, file))
+    async with session(root, graph) as watching:
+        graph.put(Facts(file, file, templates=frozenset({macro})))
+        (root / "new").mkdir()  # Everything is looked at again.
+        scenario(root, "new/b.clnrm.toml")
+        await watching.run()
+        first = [change.path for batch in watching.batches for change in batch.changes]
+        watching.watcher.refresh()
+        edit(macro, "second")
+        plan = await watching.run()
+
+    assert first == [str(root / "new" / "b.clnrm.toml")]
+    assert list(plan.run) == [file]
+
+
 async def test_five_hundred_saves_in_ten_ways_are_run_once_each(root, editors):
     files = [scenario(root, f"tests/t{number}/f.clnrm.toml") for number in range(FILES)]
     graph = Graph()
