@@ -224,16 +224,18 @@ class TerminalReview:
             emoji = self._emoji
             return render_report(shown, "human", color=self._color, emoji=emoji, width=width).splitlines()
 
-        def alone(title: str) -> list[str]:
-            table = part.baseline if title == "the baseline" else part.current
+        sides = {"1": ("the baseline", part.baseline), "2": ("the run", part.current)}
+
+        def alone(side: str) -> list[str]:
+            title, table = sides[side]
             if table is None:
                 return [f"{title}: there is none"]
             return [f"{title}:", *drawn(SpanList(table, attributes=True, events=True))]
 
-        if self._side == _BOTH_SIDES:
-            # What has nothing to be held against is looked at by itself.
-            return drawn(compared) if part.diff is not None else [*drawn(compared), "", *alone("the run")]
-        return alone("the baseline" if self._side == "1" else "the run")
+        if self._side != _BOTH_SIDES:
+            return alone(self._side)
+        # What has nothing to be held against is looked at by itself.
+        return drawn(compared) if part.diff is not None else [*drawn(compared), "", *alone("2")]
 
     def _cause_lines(self) -> list[str]:
         entries, marked = self._choices.entries, self._choices.place

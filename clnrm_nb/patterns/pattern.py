@@ -28,6 +28,9 @@ _MOST_WAYS: Final = 10**8
 _LAST_WAYS: Final = 10**10
 """Where no automaton can do it: a few seconds at the worst, which real texts hardly come near."""
 
+_LONGEST_SHOWN: Final = 60
+"""Characters of a pattern that a message, one line of text, has room for."""
+
 
 class EndlessError(ClnrmError):
     """A regular expression might never end on a text."""
@@ -42,7 +45,7 @@ def _endless(pattern: str, length: int) -> EndlessError:
 
 
 def _short(pattern: str) -> str:
-    return pattern if len(pattern) <= 60 else f"{pattern[:60]}…"  # noqa: PLR2004  # for a line of text
+    return pattern if len(pattern) <= _LONGEST_SHOWN else f"{pattern[:_LONGEST_SHOWN]}…"
 
 
 @lru_cache(maxsize=512)

@@ -187,7 +187,8 @@ def test_two_branches_that_decide_about_different_scenarios_merge_without_confli
     assert len(list(repository.review().store.log_directory.iterdir())) == 4
 
 
-def test_two_branches_that_decide_about_one_scenario_keep_both_decisions_and_the_next_names_both(repository):
+def two_branches(repository):
+    """Two branches that accept different traces of one scenario; `main` is checked out."""
     repository.accept(trace(items(3)))
     repository.commit("base")
     repository.git("checkout", "-qb", "left")
@@ -196,6 +197,10 @@ def test_two_branches_that_decide_about_one_scenario_keep_both_decisions_and_the
     repository.git("checkout", "-q", "main")
     repository.accept(trace(items(3) | {"item 02": {"i": "right"}}))
     repository.commit("right")
+
+
+def test_two_branches_that_decide_about_one_scenario_keep_both_decisions_and_the_next_names_both(repository):
+    two_branches(repository)
 
     repository.git("merge", "--no-edit", "left", check=False)
 
@@ -229,18 +234,6 @@ def test_a_decision_that_was_tampered_with_or_is_missing_is_told_by_its_name(rep
     assert {finding.severity for finding in told} == {"error"}
     assert any(first.hash in finding.message for finding in told)
     assert any(second.hash[:12] in finding.message for finding in told)
-
-
-def two_branches(repository):
-    """Two branches that accept different traces of one scenario; `main` is checked out."""
-    repository.accept(trace(items(3)))
-    repository.commit("base")
-    repository.git("checkout", "-qb", "left")
-    repository.accept(trace(items(3) | {"item 00": {"i": "left"}}))
-    repository.commit("left")
-    repository.git("checkout", "-q", "main")
-    repository.accept(trace(items(3) | {"item 02": {"i": "right"}}))
-    repository.commit("right")
 
 
 def test_each_branch_of_a_merge_is_told_against_the_version_it_changed(repository):
