@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -207,7 +209,15 @@ async def test_term_lets_a_command_say_goodbye_before_it_is_killed(run):
     assert codes(outcome) == ["CLN604"]
 
 
-async def test_immediate_asks_no_command_whether_it_would_like_to_end(run):
+async def test_immediate_asks_no_command_whether_it_would_like_to_end(run, monkeypatch):
+    """A KILL at the heels of a TERM: on a busy machine the command answered before it came."""
+    send = os.killpg
+
+    def send_on_a_busy_machine(group, number):
+        send(group, number)
+        time.sleep(0.3)  # What a process that is not scheduled does.
+
+    monkeypatch.setattr(os, "killpg", send_on_a_busy_machine)
     script = "trap 'echo bye' TERM; echo started; while :; do sleep 0.05; done"
     scenario = Scenario(name="s", timeout_strategy="immediate", steps=(sh(script, timeout_s=0.5),))
 

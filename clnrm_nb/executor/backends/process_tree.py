@@ -156,10 +156,13 @@ class MarkedProcess:
                     await stream.ended.wait()
 
     async def end(self, grace_s: float) -> bool:
-        """TERM the whole tree, `grace_s` seconds later KILL it; whether it had to be killed."""
-        self._signal(signal.SIGTERM)
+        """TERM the whole tree, `grace_s` seconds later KILL it; whether it had to be killed.
+
+        Without grace there is no TERM: on a busy machine a program would answer it before the KILL.
+        """
         is_killed = False
         if grace_s > 0:
+            self._signal(signal.SIGTERM)
             await asyncio.wait([self._waiting], timeout=grace_s)
         if self.is_running:
             is_killed = True
