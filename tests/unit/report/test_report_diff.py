@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 
 from clnrm_nb.baseline.compare import Comparison
 from clnrm_nb.baseline.files import Baseline
+from clnrm_nb.diff import DiffOptions
 from clnrm_nb.diff.compare import compare
 from clnrm_nb.errors import Diagnostic, UsageError
 from clnrm_nb.report.baselines import Baselines
@@ -442,6 +443,20 @@ def test_what_stands_on_one_side_only_shows_that_side() -> None:
 
     assert texts["attr-"] == (("1", None), "attribute removed old: 1")
     assert texts["attr+"] == ((None, '[1, "a"]'), 'attribute added new: [1, "a"]')
+
+
+def test_durations_had_no_unit_and_small_ones_were_in_powers_of_ten() -> None:
+    """A page said ``8e-06 ms`` of a span, and ``duration changed: 12.0 → 2100.0``."""
+    old, new = Span("t", "1", "x", start_ns=0, end_ns=8), Span("t", "1", "x", start_ns=0, end_ns=2_100_000_000)
+    a, b = SpanTable([old]), SpanTable([new])
+    found = compare(a, b, options=DiffOptions(ignore_timestamps=False))
+    diff = TraceDiff.of_tables(found, a, b, names=("a", "b"))
+
+    page = render_report(diff, "html")
+
+    assert "8 ns → 2.10 s" in page
+    assert "e-06" not in page
+    assert edit_text(diff.comparisons[0].edits[0]) == "duration changed: 0 ms → 2.10 s"
 
 
 def test_html_works_without_script_address_and_ids(diff: TraceDiff) -> None:
