@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from clnrm_nb.executor.outcome import TestOutcome
     from clnrm_nb.spans.table import SpanTable
     from clnrm_nb.state import State
+    from clnrm_nb.state.reviews import ReviewState
 
 __all__ = ["Comparison", "ComparisonStatus", "Terms", "compare_run", "confirm"]
 
@@ -94,6 +95,25 @@ class Comparison:
     """The stored run that stood for the baseline, where times are compared; rows are the ``baseline_row``."""
     options: DiffOptions | None = None
     """What counted, where there were two sides."""
+    waits: bool = False
+    """Whether the trace is kept for a review."""
+
+    @property
+    def reviews(self) -> dict[str, ReviewState]:
+        """Where each edit stands after the run, by ``edit_id``; of what nobody decides about, nothing."""
+        if self.diff is None:
+            return {}
+        allowing = {rule.id for rule in self.rules}
+        found: dict[str, ReviewState] = {}
+        for edit in self.diff.edits:
+            if not edit.counted:
+                if not allowing.isdisjoint(edit.rule.split(", ")):
+                    found[edit.edit_id] = "rule"
+            elif self.status == "rejected":
+                found[edit.edit_id] = "rejected"
+            elif self.waits:
+                found[edit.edit_id] = "pending"
+        return found
 
     @property
     def is_failure(self) -> bool:
@@ -293,7 +313,7 @@ class _Run:
                 return replace(comparison, status="error", code=error.code, diagnostics=(finding,))
         judged = self._judge(comparison, outcome, terms)
         if not self.ci:
-            self._remember(judged, table, outcome, terms, options)
+            return replace(judged, waits=self._remember(judged, table, outcome, terms, options))
         return judged
 
     def _differing(
@@ -412,23 +432,24 @@ class _Run:
         outcome: TestOutcome,
         terms: Terms,
         options: DiffOptions,
-    ) -> None:
+    ) -> bool:
+        """Keep what differs for a review; whether there is one now."""
         if comparison.status == "same":
             self._same.append(comparison.id)
             if comparison.baseline and comparison.baseline.composed:
                 self._confirm(comparison)
-            return
+            return False
         if comparison.is_checked_only:
             self._same.append(comparison.id)
-            return
+            return False
         if comparison.status not in ("changed", "missing", "rejected"):
-            return
+            return False
         trace = self.reviews.put_spans(write_otlp_json(table))
         content = self.store.read(self.store.path(comparison.id))
         base = None if content is None else self.reviews.put_file(content)
         if trace is None or (content is not None and base is None):
-            return
-        self.reviews.put(
+            return False
+        return self.reviews.put(
             PendingReview(
                 id=comparison.id,
                 test_id=comparison.test_id,

@@ -100,6 +100,11 @@ class Compared:
         """The causes that count."""
         return () if self.diff is None else tuple(cause for cause in self.diff.causes if cause.counted)
 
+    def review_told(self, edit: Edit) -> str:
+        """State of the review of an edit, as it stands beside it: where all of them wait, that is no news."""
+        state = self.reviews.get(edit.edit_id, "")
+        return state if state != "pending" or "accepted" in self.reviews.values() else ""
+
     @property
     def spans(self) -> tuple[SpanPair, ...]:
         """Every span of both sides."""
@@ -119,7 +124,6 @@ class Compared:
 def of_comparison(
     comparison: Comparison,
     spans: SpanTable | None,
-    reviews: Mapping[str, str],
     failed: Container[tuple[str, str]] = (),
 ) -> Compared:
     """A comparison of a run with its baseline, beside the spans of its test.
@@ -146,7 +150,7 @@ def of_comparison(
         composed=bool(baseline and baseline.composed),
         version=baseline.version if baseline else None,
         diagnostics=comparison.diagnostics,
-        reviews=reviews,
+        reviews=comparison.reviews,
         baseline_name=comparison.file if comparison.from_trace_file else None,
         baseline_digest=baseline.digest if baseline else None,
         trace_digest=comparison.digest,

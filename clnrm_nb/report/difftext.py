@@ -238,8 +238,8 @@ def _facts(edit: Edit, compared: Compared, signs: Signs, *, is_whole: bool) -> s
     """Where an edit stands, why it is this one and not another, its id and what became of it."""
     # Of a move its sentence says both ends.
     place = "" if edit.op == "move" and not is_whole else one_line(_place(edit, signs, is_whole=is_whole))
-    review = compared.reviews.get(edit.edit_id) or ""
-    facts = (place, _plain(one_line(edit.reason), signs), edit.edit_id, review)
+    reason = _plain(one_line(edit.reason), signs)
+    facts = (place, reason, edit.edit_id, compared.review_told(edit))
     return f" {signs.dot} ".join(filter(None, facts))
 
 

@@ -117,6 +117,7 @@ def test_rules_beside_the_baselines_turn_a_changed_run_green(project):
     frame = result.diff.frame
     assert frame["counted"].tolist() == [False] * 3
     assert sorted(frame["rule"]) == ["gets", "ids", "retries"]
+    assert frame["review"].tolist() == ["rule"] * 3
     assert frame.set_index("rule")["reason"]["ids"] == "ids differ between runs"
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -128,10 +129,10 @@ def test_a_comparison_of_a_run_becomes_one_of_a_report() -> None:
         found,
         "sha256:bb",
         Baseline("a.clnrm.toml::checkout", 4, "sha256:aa", False, reference),
+        waits=True,
     )
-    reviews = {comparison.id: {found.edits[0].edit_id: "pending"}}
 
-    diff = TraceDiff.of_run([comparison], {"a.clnrm.toml": table}, reviews=reviews)
+    diff = TraceDiff.of_run([comparison], {"a.clnrm.toml": table})
 
     assert diff.exit_code == 1
     assert list(diff.frame["review"]) == ["pending"]
@@ -199,6 +200,16 @@ def test_the_frame_has_a_row_an_edit(diff: TraceDiff) -> None:
     assert (status["baseline"], status["current"], status["status"]) == (200, 500, "changed")
     assert status["reason"]
     assert list(mine["review"].dropna()) == ["pending"]
+
+
+def test_the_documentation_names_every_field_of_an_edit(diff: TraceDiff) -> None:
+    page = Path(__file__).parents[3].joinpath("docs", "diff.md").read_text()
+    listed = page[page.index("## As data") : page.index("## What makes one cause")]
+    entry = diff.raw["data"]["diffs"][0]
+
+    fields = {*entry, *entry["causes"][0], *entry["edits"][0], *diff.frame.columns}
+
+    assert {field for field in fields if f"`{field}`" not in listed} == set()
 
 
 def test_the_frame_of_spans_has_every_span_of_both_sides_once(diff: TraceDiff) -> None:
@@ -447,7 +458,10 @@ def test_what_stands_on_one_side_only_shows_that_side() -> None:
 
 def test_durations_had_no_unit_and_small_ones_were_in_powers_of_ten() -> None:
     """A page said ``8e-06 ms`` of a span, and ``duration changed: 12.0 → 2100.0``."""
-    old, new = Span("t", "1", "x", start_ns=0, end_ns=8), Span("t", "1", "x", start_ns=0, end_ns=2_100_000_000)
+    old, new = (
+        Span("t", "1", "x", start_ns=0, end_ns=8),
+        Span("t", "1", "x", start_ns=0, end_ns=2_100_000_000),
+    )
     a, b = SpanTable([old]), SpanTable([new])
     found = compare(a, b, options=DiffOptions(ignore_timestamps=False))
     diff = TraceDiff.of_tables(found, a, b, names=("a", "b"))
