@@ -6,6 +6,7 @@ Codes and statuses are those of ``format.md`` 8.4. A difference is kept for revi
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.baseline.decisions import Decision
     from clnrm_nb.baseline.files import Baseline
+    from clnrm_nb.config.keys import Executor
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.diff import DiffOptions
@@ -74,6 +76,8 @@ class Comparison:
         The baseline's file from the project root.
     from_trace_file : bool
         The other side was the file of ``diff.baseline_path``.
+    run_with : str
+        Options of the run that a command which repeats it needs, each after a space.
     """
 
     id: str
@@ -87,6 +91,7 @@ class Comparison:
     baseline: Baseline | None = None
     file: str | None = None
     from_trace_file: bool = False
+    run_with: str = ""
     table: SpanTable | None = None
     """The run's spans that were compared; rows are the ``current_row`` of the diff."""
     rules: tuple[Rule, ...] = ()
@@ -288,7 +293,15 @@ class _Run:
     ) -> Comparison | None:
         scenario = baseline_id.removeprefix(f"{outcome.id}::") if baseline_id != outcome.id else None
         side = read(table)
-        fresh = Comparison(baseline_id, outcome.id, scenario, "same", digest=side.digest, table=table)
+        fresh = Comparison(
+            baseline_id,
+            outcome.id,
+            scenario,
+            "same",
+            digest=side.digest,
+            table=table,
+            run_with=_backend_option(self.settings.executor),
+        )
         try:
             baseline = self.store.load(baseline_id)
             reference = baseline.table if baseline else self._from_trace_file(baseline_id, table)
@@ -372,17 +385,18 @@ class _Run:
                 "the trace is the accepted one, so there is nothing to accept: see the rule or setting named"
             )
         test_file, baseline_id = comparison.test_id.partition("[")[0], comparison.id
+        again = f"'{test_file}'{comparison.run_with}`"
         there = "on your machine " if self.ci else ""
         if code == "CLN707":
             return f"{there}`clnrm explain CLN614` says what makes a trace incomplete"
         if code == "CLN701":
-            first = f"`clnrm run '{test_file}'`, then " if self.ci else "use "
+            first = f"`clnrm run {again}, then " if self.ci else "use "
             return f"{there}{first}`clnrm baseline accept '{baseline_id}'`"
         if code == "CLN705":
-            run_it = f"`clnrm run --baseline '{test_file}'`, then " if self.ci else ""
+            run_it = f"`clnrm run --baseline {again}, then " if self.ci else ""
             return f"{there}{run_it}{self._amends(comparison)}"
         decide = f"`clnrm review '{baseline_id}'` decides what to keep"
-        return f"{there}`clnrm diff '{test_file}'` shows it again, {decide}" if self.ci else decide
+        return f"{there}`clnrm diff {again} shows it again, {decide}" if self.ci else decide
 
     def _amends(self, comparison: Comparison) -> str:
         """How a rejection that was wrong is taken back: it no longer waits in a review."""
@@ -511,6 +525,14 @@ class _Run:
                 )
             )
         return found
+
+
+def _backend_option(executor: Executor) -> str:
+    """What has to be said where somebody repeats the run; a cluster is not theirs, what it runs in is."""
+    if executor.backend == "replay":
+        return f" --replay {shlex.quote(executor.replay)}" if executor.replay else ""
+    backend = executor.dask.inner if executor.backend == "dask" else executor.backend
+    return "" if backend == "docker" else f" --backend {backend}"
 
 
 def _if_renamed(new_id: str | None) -> str:

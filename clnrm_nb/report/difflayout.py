@@ -65,6 +65,8 @@ class Compared:
         What counted.
     three_way : ThreeWay, optional
         What of it the main branch has already.
+    run_with : str
+        Options of the run that a command which repeats it needs, each after a space.
     """
 
     test_id: str
@@ -84,6 +86,7 @@ class Compared:
     file: str | None = None
     options: DiffOptions | None = None
     three_way: ThreeWay | None = None
+    run_with: str = ""
 
     @property
     def id(self) -> str:
@@ -156,6 +159,7 @@ def of_comparison(
         trace_digest=comparison.digest,
         file=comparison.file,
         options=comparison.options,
+        run_with=comparison.run_with,
     )
 
 
