@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Mapping, Sequence
 
-    from clnrm_nb.baseline.compare import Comparison
+    from clnrm_nb.baseline.comparison import Comparison
     from clnrm_nb.diff.rules import Rule
     from clnrm_nb.state import State
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from clnrm_nb.baseline.compare import Terms
+from clnrm_nb.baseline.comparison import Terms
 from clnrm_nb.baseline.tolerances import scenario_rules
 from clnrm_nb.errors import Location
 from clnrm_nb.pipeline.known import KnownTest

@@ -16,7 +16,7 @@ from clnrm_nb.spans.canonical import of_scenario
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
-    from clnrm_nb.baseline.compare import Comparison
+    from clnrm_nb.baseline.comparison import Comparison
     from clnrm_nb.baseline.threeway import ThreeWay
     from clnrm_nb.diff import DiffOptions
     from clnrm_nb.diff.model import Cause, Diff, Edit, SpanPair

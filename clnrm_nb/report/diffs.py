@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pandas import DataFrame
 
-    from clnrm_nb.baseline.compare import Comparison
+    from clnrm_nb.baseline.comparison import Comparison
     from clnrm_nb.diff.model import Diff
     from clnrm_nb.errors import Diagnostic
     from clnrm_nb.report.lines import Line
@@ -158,7 +158,7 @@ class TraceDiff(Judged):
 
         Parameters
         ----------
-        comparisons : sequence of clnrm_nb.baseline.compare.Comparison
+        comparisons : sequence of clnrm_nb.baseline.comparison.Comparison
         spans : mapping of str to SpanTable
             Test id → all its spans.
         failed : mapping, optional

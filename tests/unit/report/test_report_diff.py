@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from clnrm_nb.baseline.compare import Comparison
+from clnrm_nb.baseline.comparison import Comparison
 from clnrm_nb.baseline.files import Baseline
 from clnrm_nb.diff import DiffOptions
 from clnrm_nb.diff.compare import compare
