@@ -395,7 +395,10 @@ def test_a_trace_of_main_can_be_named_in_a_three_way_view(project):
         (("a.json", "nothing.json"), "CLN001 cannot read `nothing.json`"),
         (("a.json", FILE), f"a.json is a trace file and {FILE} is not"),
         (("-", "-"), "standard input can be one of the two traces only"),
-        (("a.json", "a.json", "--view", "three-way"), "two trace files have none"),
+        (
+            ("a.json", "a.json", "--view", "three-way"),
+            "`clnrm diff a.json a.json --view three-way --main FILE`",
+        ),
     ],
     ids=["one", "three", "no-file", "mixed", "twice-stdin", "three-way"],
 )
