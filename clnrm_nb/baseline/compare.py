@@ -175,7 +175,7 @@ class _Run:
                 return None
             options = self.tolerances.options(self.settings.diff, baseline_id, terms.rules)
         except TwinsError as error:
-            finding = replace(error.diagnostic, test=fresh.test_id, scenario=scenario).at(terms.rules_at)
+            finding = replace(error.diagnostic, test=fresh.test_id, scenario=scenario)
             return replace(fresh, status="error", code=error.code, diagnostics=(finding,))
         except ClnrmError as error:
             return self._damaged(fresh, error)

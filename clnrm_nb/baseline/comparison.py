@@ -115,8 +115,6 @@ class Terms:
         Where those about a scenario are.
     rules : tuple of Rule
         The tolerance rules of its scenario file.
-    rules_at : Location or None
-        Where these are written.
     run, at : str or None
         The run its spans come from, where that is not the one that compares them.
     """
@@ -126,7 +124,6 @@ class Terms:
     location: Location | None = None
     scenarios: Mapping[str, Location] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
-    rules_at: Location | None = None
     run: str | None = None
     at: str | None = None
 

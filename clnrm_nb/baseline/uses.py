@@ -82,7 +82,7 @@ def stale(rules: Sequence[Rule], state: State) -> list[Diagnostic]:
             "CLN708",
             f"rule `{rule.id}` matched nothing in the last {RUNS} runs",
             hint=f"take it out if nothing needs it any more ({rule.reason})",
-        )
+        ).at(rule.place)
         for key, rule in keys.items()
         if key in idle
     ]
