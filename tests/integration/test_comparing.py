@@ -119,6 +119,16 @@ def test_the_column_of_reviews_was_empty_after_every_run(project):
     assert "pending" not in waiting.diff.tree()
 
 
+def test_what_is_rejected_twice_was_called_a_version(project):
+    """``nothing to do, version None is the same``."""
+    run()
+    api.baseline_reject(ID)
+
+    again = api.baseline_reject(ID)
+
+    assert f"{ID}: nothing to do, this trace is rejected already" in repr(again)
+
+
 def test_a_rejection_that_is_taken_back_waits_for_a_decision_again_also_after_another_run(project):
     accepted(project)
     run(vars={"root": "other"})

@@ -167,6 +167,18 @@ def test_what_kept_traces_from_being_compared_is_the_answer_in_every_form() -> N
     assert (again.exit_code, again.code, again.headline) == (2, "CLN001", "no such path")
 
 
+def test_side_by_side_left_out_what_is_to_do_and_what_was_not_compared() -> None:
+    """It had neither place nor hint of a finding, and nothing at all of a file that could not be read."""
+    finding = Diagnostic("CLN704", "it differs", file="a.clnrm.toml", line=8, column=1, hint="decide it")
+    old, new = Span("t", "1", "x", attributes={"a": 1}), Span("t", "1", "x", attributes={"a": 2})
+    diff = two(old, new, diagnostics=[finding])
+    diff.add_findings([Diagnostic("CLN201", "expected `=`", file="b.clnrm.toml").to_json()])
+
+    text = diff.side_by_side()
+
+    assert all(word in text for word in ("a.clnrm.toml:8:1", "decide it", "CLN201", "expected `=`"))
+
+
 def test_an_error_that_decides_the_exit_code_is_the_headline_beside_differences() -> None:
     diff = two(Span("t", "1", "x", attributes={"a": 1}), Span("t", "1", "x", attributes={"a": 2}))
 
