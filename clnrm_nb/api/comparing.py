@@ -11,7 +11,7 @@ from clnrm_nb.api.contexts import Context, context_of, paths_of, refuse_unknown,
 from clnrm_nb.api.inspect import SCENARIO_FILES, read_reported
 from clnrm_nb.api.running import run
 from clnrm_nb.baseline.rulefile import read as read_rules
-from clnrm_nb.baseline.threeway import MainTraces, three_way
+from clnrm_nb.baseline.threeway import MainTrace, MainTraces, three_way
 from clnrm_nb.baseline.tolerances import Tolerances
 from clnrm_nb.diff import compare
 from clnrm_nb.errors import UsageError
@@ -21,6 +21,7 @@ from clnrm_nb.report.diffs import TraceDiff
 from clnrm_nb.report.files import write_report
 from clnrm_nb.report.results import RunResult
 from clnrm_nb.report.threeway import with_three_way
+from clnrm_nb.spans.canonical import trace_digest
 from clnrm_nb.spans.loaders.carried import comparable, doubts
 from clnrm_nb.state import State
 
@@ -64,7 +65,8 @@ def diff(
         Also write the report there.
     main : str, optional
         What the main branch has: a stored run by its id, or a file with spans. Default: its last stored run,
-        else the baseline as it is committed there. Any view but ``tree`` and ``side-by-side`` tells it.
+        else the baseline as it is committed there; of two trace files nothing is known, and it is the third
+        file. Any view but ``tree`` and ``side-by-side`` tells it.
     listener : callable, optional
         As of :func:`~clnrm_nb.api.run`, where tests are run.
 
@@ -76,18 +78,23 @@ def diff(
     here = context_of(context, options)
     refuse_unknown("diff", options)
     chosen = paths_of(paths)
-    is_three_way = view == "three-way" or main is not None
-    if any(_is_trace_file(path) for path in chosen):
-        if is_three_way:
-            raise UsageError("a three-way view needs a baseline, and two trace files have none")
-        found = _between_files(*_two(chosen), here, view, input_format)
+    is_of_files = any(_is_trace_file(path) for path in chosen)
+    if is_of_files:
+        older, newer = _two(chosen)
+        if view == "three-way" and main is None:
+            raise UsageError(
+                "of two trace files it is not known what the main branch has",
+                hint=f"name a third one: `clnrm diff {older} {newer} --view three-way --main FILE`; "
+                "of tests it is found without: `clnrm diff tests/ --view three-way`",
+            )
+        found = _between_files(older, newer, here, main, input_format)
     elif run_when == "never":
         found = _of_stored_runs(chosen, here, options)
     else:
         asked = {**options, "force": True} if run_when == "always" else options
         found = _of_a_run(chosen, here, listener, asked)
     found.view = view
-    if is_three_way:
+    if not is_of_files and (view == "three-way" or main is not None):
         with_three_way(found, _beside_main(found, here, main))
     if output is not None:
         form = _form(view, Path(output), here.settings.cli.output_format)
@@ -159,15 +166,18 @@ def _two(paths: Sequence[Path]) -> tuple[Path, Path]:
     return paths[0], paths[1]
 
 
-def _between_files(older: Path, newer: Path, here: Context, view: str, input_format: str | None) -> TraceDiff:
+def _between_files(
+    older: Path, newer: Path, here: Context, main: str | None, input_format: str | None
+) -> TraceDiff:
     (before, of_before), (after, of_after) = (
         read_reported(str(path), input_format) for path in (older, newer)
     )
     left, right, notes = comparable(before, of_before, after, of_after)
     tolerances = Tolerances(read_rules(here.project))
-    found = compare(left, right, options=tolerances.options(here.settings.diff, None))
+    options = tolerances.options(here.settings.diff, None)
+    found = compare(left, right, options=options)
     found = replace(found, notes=(*notes, *doubts(of_before, of_after), *found.notes))
-    return TraceDiff.of_tables(
+    diff = TraceDiff.of_tables(
         found,
         before,
         after,
@@ -175,8 +185,13 @@ def _between_files(older: Path, newer: Path, here: Context, view: str, input_for
         only_diffs=here.settings.diff.show_only_diffs,
         depth=here.settings.diff.max_display_depth,
         findings=tolerances.expired(tolerances.project),
-        view=view,
     )
+    if main is not None:
+        table, of_table = read_reported(main, input_format)
+        left, third, _ = comparable(before, of_before, table, of_table)
+        there = MainTrace("file", main, trace_digest(third), third)
+        with_three_way(diff, {diff.comparisons[0].id: three_way(left, there, found, options)})
+    return diff
 
 
 def _of_a_run(

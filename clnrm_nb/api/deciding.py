@@ -207,7 +207,12 @@ def _sentence(one: Decided, *, dry_run: bool) -> str:
     if one.refused:
         return f"{one.id}: {one.refused}"
     if not one.changed:
-        return f"{one.id}: nothing to do, version {one.version} is the same"
+        same = (
+            "this trace is rejected already"
+            if one.action == "reject"
+            else f"version {one.version} is the same"
+        )
+        return f"{one.id}: nothing to do, {same}"
     would = "would be " if dry_run else ""
     if one.rule is not None:
         return f"{one.id}: {would}{_DONE[one.action]}, rule {one.rule} is no longer in {one.file}"

@@ -12,9 +12,13 @@ from clnrm_nb.baseline import BaselineReview
 from clnrm_nb.baseline.snapshot import RecordedResult, Snapshot
 from clnrm_nb.config.writing import write_atomically
 from clnrm_nb.errors import ClnrmError, UsageError
+from clnrm_nb.executor.outcome import ExpectationResult
+from clnrm_nb.executor.plan import STEPS
 from clnrm_nb.executor.recording import recording
+from clnrm_nb.expect.claim import NO_SPANS
 from clnrm_nb.pipeline.load import load
 from clnrm_nb.pipeline.secrets import masker_of
+from clnrm_nb.pipeline.tolerating import terms_of
 from clnrm_nb.report.text import json_ready, number_text
 from clnrm_nb.spans.canonical import of_scenario
 from clnrm_nb.state import State
@@ -23,9 +27,11 @@ from clnrm_nb.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from clnrm_nb.api.running import Paths, Prepared
+    from clnrm_nb.api.running import Paths
+    from clnrm_nb.errors import Location
     from clnrm_nb.executor.events import Listener
     from clnrm_nb.executor.outcome import TestOutcome
+    from clnrm_nb.pipeline.load import LoadedTest
     from clnrm_nb.report.results import RunResult
 
 __all__ = ["record"]
@@ -53,7 +59,8 @@ def record(
     RunResult
         Also where tests fail: a failure can be reproduced too. ``.clnrm/baseline.json`` holds the verdicts;
         scenarios of passed tests that had no accepted trace have their first one. Under ``--ci`` none is
-        accepted.
+        accepted. A scenario of theirs that gave no spans is CLN607, and ``exit_code`` 1: there is nothing to
+        hold a later run against.
     """
     here = context_of(context, options)
     refuse_unknown("record", options)
@@ -69,10 +76,17 @@ def record(
     file = Path(output) if output is not None else here.project.state_dir / "recording.json"
     baseline = here.project.state_dir / "baseline.json"
     _write(file, recording(judged))
-    snapshot = _snapshot(prepared, result, judged, here.project.relative(file), given)
+    # Loaded again only for what files say and results do not hold.
+    loaded = load(
+        prepared.request.sources, prepared.request.variables, project=here.project, settings=here.settings
+    )
+    snapshot = _snapshot(result, judged, loaded.tests, here.project.relative(file), given)
     _write(baseline, snapshot.to_bytes())
     _write(baseline.with_suffix(".sha256"), f"{snapshot.digest}\n".encode())
+    silent = _silent(judged, loaded.tests)
     verdict = "" if result.ok else f"{result.headline}; "
+    if silent:
+        verdict += f"{number_text(sum(map(len, silent.values())), 'scenario')} gave no spans (CLN607); "
     sentence = f"{verdict}{number_text(len(judged), 'test')} recorded in {here.project.relative(file)}"
     notes = [f"{here.project.relative(baseline)} holds the verdicts; `clnrm repro` runs them again"]
     left = len(result.outcomes) - len(judged)
@@ -87,23 +101,21 @@ def record(
         "accepted": [word for word, refused in accepted if refused is None],
     }
     notes += [f"{one}: {refused or 'accepted as version 1'}" for one, refused in accepted]
-    return told(prepared, result, "record", result.exit_code, sentence, notes=notes, data=data)
+    exit_code = max(result.exit_code, int(bool(silent)))
+    return told(prepared, result, "record", exit_code, sentence, notes=notes, checks=silent, data=data)
 
 
 def _snapshot(
-    prepared: Prepared,
     result: RunResult,
     judged: Sequence[TestOutcome],
+    loaded: Sequence[LoadedTest],
     spans_file: str,
     options: dict[str, Any],
 ) -> Snapshot:
-    here, request = prepared.here, prepared.request
-    # Loaded again only for what `[determinism]` and `[secrets]` say: results do not hold them.
-    loaded = load(request.sources, request.variables, project=here.project, settings=here.settings)
     names = {outcome.id for outcome in judged}
-    chosen = [test for test in loaded.tests if test.test_id in names]
+    chosen = [test for test in loaded if test.test_id in names]
     tests = [test.test for test in chosen if test.test is not None]
-    files = {test.test_id: test.test.file for test in loaded.tests if test.test is not None}
+    files = {test.test_id: test.test.file for test in loaded if test.test is not None}
     variables = variables_from(options)
     mask = masker_of(chosen, variables.environ).text
     return Snapshot(
@@ -152,6 +164,43 @@ def _traced(outcome: TestOutcome) -> list[str]:
     levels = {f"{outcome.id}::{scenario.name}": scenario.name for scenario in outcome.scenarios}
     places: dict[str, str | None] = {**levels, outcome.id: None}
     return [one for one, name in places.items() if len(of_scenario(outcome.spans, name))]
+
+
+def _silent(
+    judged: Sequence[TestOutcome], loaded: Sequence[LoadedTest]
+) -> dict[str, list[ExpectationResult]]:
+    """By test id: scenarios of passed tests that gave no spans, where their file does not ask for none."""
+    places = terms_of(loaded)
+    asked_for = {one.test_id for one in loaded if one.test and one.test.otel.exporter == "none"}
+    return {
+        outcome.id: [_silence(name, places[outcome.id].place(name)) for name in names]
+        for outcome in judged
+        if outcome.status in PASSED and outcome.id not in asked_for and (names := _without_spans(outcome))
+    }
+
+
+def _silence(name: str, place: Location | None) -> ExpectationResult:
+    return ExpectationResult(
+        id="record.spans",
+        kind="trace",
+        status="failed",
+        message="it gave no spans, so there is nothing to hold a later run against: "
+        '`clnrm explain CLN607` says what to check; `exporter = "none"` below `[otel]` says that it has none',
+        reason=NO_SPANS,
+        file=place.file if place else None,
+        line=place.line if place else None,
+        scenario=name,
+    )
+
+
+def _without_spans(outcome: TestOutcome) -> list[str]:
+    """Names of scenarios; none where spans stayed at the level of the test, which may be theirs."""
+    traced = _traced(outcome)
+    if outcome.id in traced:
+        return []
+    names = [one.name for one in outcome.scenarios if f"{outcome.id}::{one.name}" not in traced]
+    # Beside scenarios that gave spans, steps are what prepares them.
+    return [name for name in names if name != STEPS or not traced]
 
 
 def _write(path: Path, content: bytes) -> None:

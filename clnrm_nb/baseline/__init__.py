@@ -8,7 +8,8 @@ against them, :mod:`~clnrm_nb.baseline.review` changes them. Nothing here shows 
 from __future__ import annotations
 
 from clnrm_nb.baseline.catalog import BaselineEntry, Baselines
-from clnrm_nb.baseline.compare import Comparison, Terms, compare_run
+from clnrm_nb.baseline.compare import compare_run
+from clnrm_nb.baseline.comparison import Comparison, Terms
 from clnrm_nb.baseline.decisions import Decided, Decision
 from clnrm_nb.baseline.files import Baseline
 from clnrm_nb.baseline.review import BaselineReview

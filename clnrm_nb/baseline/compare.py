@@ -6,10 +6,12 @@ Codes and statuses are those of ``format.md`` 8.4. A difference is kept for revi
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final
 
+from clnrm_nb.baseline.comparison import Comparison, Terms
 from clnrm_nb.baseline.decisions import DecisionLog
 from clnrm_nb.baseline.difference import difference, plain, read
 from clnrm_nb.baseline.files import parse, scenario_of
@@ -26,135 +28,24 @@ from clnrm_nb.state.reviews import PendingReview, Reviews
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from clnrm_nb.baseline.comparison import ComparisonStatus
     from clnrm_nb.baseline.decisions import Decision
-    from clnrm_nb.baseline.files import Baseline
+    from clnrm_nb.config.keys import Executor
     from clnrm_nb.config.project import Project
     from clnrm_nb.config.settings import Settings
     from clnrm_nb.diff import DiffOptions
     from clnrm_nb.diff.model import Diff
     from clnrm_nb.diff.rules import Rule
     from clnrm_nb.diff.side import Side
-    from clnrm_nb.errors import Location
     from clnrm_nb.executor.outcome import TestOutcome
     from clnrm_nb.spans.table import SpanTable
     from clnrm_nb.state import State
 
-__all__ = ["Comparison", "ComparisonStatus", "Terms", "compare_run", "confirm"]
-
-ComparisonStatus = Literal["same", "changed", "missing", "rejected", "unused", "incomplete", "error"]
+__all__ = ["compare_run", "confirm"]
 
 _NOT_RUN: Final = frozenset({"skipped", "interrupted", "error"})
 _THE_RUN: Final = LoadReport("the run", "otlp-proto")
 _SUITE_BREAKERS: Final = frozenset({"failed", "error", "interrupted"})
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """One scenario (or test level) against its baseline.
-
-    Parameters
-    ----------
-    id, test_id : str
-    scenario : str or None
-        ``None`` for the test level.
-    status : str
-        The baseline's verdict.
-    code : str or None
-        The code that goes with it; ``None`` if it is the same.
-    diagnostics : tuple of Diagnostic
-        What to report; their severities are final.
-    diff : Diff or None
-        Where there were two sides; of an incomplete trace it is provisional.
-    digest : str or None
-        Trace digest of the run.
-    baseline : Baseline or None
-        What it was compared with.
-    file : str or None
-        The baseline's file from the project root.
-    from_trace_file : bool
-        The other side was the file of ``diff.baseline_path``.
-    """
-
-    id: str
-    test_id: str
-    scenario: str | None
-    status: ComparisonStatus
-    code: str | None = None
-    diagnostics: tuple[Diagnostic, ...] = ()
-    diff: Diff | None = None
-    digest: str | None = None
-    baseline: Baseline | None = None
-    file: str | None = None
-    from_trace_file: bool = False
-    table: SpanTable | None = None
-    """The run's spans that were compared; rows are the ``current_row`` of the diff."""
-    rules: tuple[Rule, ...] = ()
-    """The tolerance rules that held."""
-    reference: SpanTable | None = None
-    """The stored run that stood for the baseline, where times are compared; rows are the ``baseline_row``."""
-    options: DiffOptions | None = None
-    """What counted, where there were two sides."""
-
-    @property
-    def is_failure(self) -> bool:
-        """Whether it must turn something red."""
-        return any(finding.severity == "error" for finding in self.diagnostics)
-
-    @property
-    def is_checked_only(self) -> bool:
-        """Whether the trace is the accepted one, and only what is checked beside it differs."""
-        return self.baseline is not None and self.digest == self.baseline.digest
-
-    def to_json(self) -> dict[str, Any]:
-        """One entry of ``data.diffs`` (``format.md`` 11.3)."""
-        composed = self.baseline.composed if self.baseline else False
-        if self.diff is not None:
-            return self.diff.to_json(self.id, status=self.status, composed=composed)
-        return {
-            "id": self.id,
-            "status": self.status,
-            "baseline_digest": self.baseline.digest if self.baseline else None,
-            "trace_digest": self.digest,
-            "composed": composed,
-            "certified": False,
-            "spans": {},
-            "edits": [],
-            "causes": [],
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """Under which terms one test is compared.
-
-    Parameters
-    ----------
-    source_hash, vars_hash : str or None
-        Hashes of its file as people edit it and of the variables it read, for the decision log.
-    location : Location or None
-        Where findings about the test are shown.
-    scenarios : mapping of str to Location
-        Where those about a scenario are.
-    rules : tuple of Rule
-        The tolerance rules of its scenario file.
-    rules_at : Location or None
-        Where these are written.
-    run, at : str or None
-        The run its spans come from, where that is not the one that compares them.
-    """
-
-    source_hash: str | None = None
-    vars_hash: str | None = None
-    location: Location | None = None
-    scenarios: Mapping[str, Location] = field(default_factory=dict)
-    rules: tuple[Rule, ...] = ()
-    rules_at: Location | None = None
-    run: str | None = None
-    at: str | None = None
-
-    def place(self, scenario: str | None) -> Location | None:
-        """Where a finding about a scenario, or about the test itself, is shown."""
-        return self.scenarios.get(scenario or "", self.location)
 
 
 def compare_run(
@@ -268,7 +159,15 @@ class _Run:
     ) -> Comparison | None:
         scenario = baseline_id.removeprefix(f"{outcome.id}::") if baseline_id != outcome.id else None
         side = read(table)
-        fresh = Comparison(baseline_id, outcome.id, scenario, "same", digest=side.digest, table=table)
+        fresh = Comparison(
+            baseline_id,
+            outcome.id,
+            scenario,
+            "same",
+            digest=side.digest,
+            table=table,
+            run_with=_backend_option(self.settings.executor),
+        )
         try:
             baseline = self.store.load(baseline_id)
             reference = baseline.table if baseline else self._from_trace_file(baseline_id, table)
@@ -276,7 +175,7 @@ class _Run:
                 return None
             options = self.tolerances.options(self.settings.diff, baseline_id, terms.rules)
         except TwinsError as error:
-            finding = replace(error.diagnostic, test=fresh.test_id, scenario=scenario).at(terms.rules_at)
+            finding = replace(error.diagnostic, test=fresh.test_id, scenario=scenario)
             return replace(fresh, status="error", code=error.code, diagnostics=(finding,))
         except ClnrmError as error:
             return self._damaged(fresh, error)
@@ -293,7 +192,7 @@ class _Run:
                 return replace(comparison, status="error", code=error.code, diagnostics=(finding,))
         judged = self._judge(comparison, outcome, terms)
         if not self.ci:
-            self._remember(judged, table, outcome, terms, options)
+            return replace(judged, waits=self._remember(judged, table, outcome, terms, options))
         return judged
 
     def _differing(
@@ -352,17 +251,18 @@ class _Run:
                 "the trace is the accepted one, so there is nothing to accept: see the rule or setting named"
             )
         test_file, baseline_id = comparison.test_id.partition("[")[0], comparison.id
+        again = f"'{test_file}'{comparison.run_with}`"
         there = "on your machine " if self.ci else ""
         if code == "CLN707":
             return f"{there}`clnrm explain CLN614` says what makes a trace incomplete"
         if code == "CLN701":
-            first = f"`clnrm run '{test_file}'`, then " if self.ci else "use "
+            first = f"`clnrm run {again}, then " if self.ci else "use "
             return f"{there}{first}`clnrm baseline accept '{baseline_id}'`"
         if code == "CLN705":
-            run_it = f"`clnrm run --baseline '{test_file}'`, then " if self.ci else ""
+            run_it = f"`clnrm run --baseline {again}, then " if self.ci else ""
             return f"{there}{run_it}{self._amends(comparison)}"
         decide = f"`clnrm review '{baseline_id}'` decides what to keep"
-        return f"{there}`clnrm diff '{test_file}'` shows it again, {decide}" if self.ci else decide
+        return f"{there}`clnrm diff {again} shows it again, {decide}" if self.ci else decide
 
     def _amends(self, comparison: Comparison) -> str:
         """How a rejection that was wrong is taken back: it no longer waits in a review."""
@@ -412,23 +312,24 @@ class _Run:
         outcome: TestOutcome,
         terms: Terms,
         options: DiffOptions,
-    ) -> None:
+    ) -> bool:
+        """Keep what differs for a review; whether there is one now."""
         if comparison.status == "same":
             self._same.append(comparison.id)
             if comparison.baseline and comparison.baseline.composed:
                 self._confirm(comparison)
-            return
+            return False
         if comparison.is_checked_only:
             self._same.append(comparison.id)
-            return
+            return False
         if comparison.status not in ("changed", "missing", "rejected"):
-            return
+            return False
         trace = self.reviews.put_spans(write_otlp_json(table))
         content = self.store.read(self.store.path(comparison.id))
         base = None if content is None else self.reviews.put_file(content)
         if trace is None or (content is not None and base is None):
-            return
-        self.reviews.put(
+            return False
+        return self.reviews.put(
             PendingReview(
                 id=comparison.id,
                 test_id=comparison.test_id,
@@ -490,6 +391,14 @@ class _Run:
                 )
             )
         return found
+
+
+def _backend_option(executor: Executor) -> str:
+    """What has to be said where somebody repeats the run; a cluster is not theirs, what it runs in is."""
+    if executor.backend == "replay":
+        return f" --replay {shlex.quote(executor.replay)}" if executor.replay else ""
+    backend = executor.dask.inner if executor.backend == "dask" else executor.backend
+    return "" if backend == "docker" else f" --backend {backend}"
 
 
 def _if_renamed(new_id: str | None) -> str:

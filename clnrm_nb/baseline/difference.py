@@ -90,4 +90,8 @@ def patched(baseline: SpanTable, edits: Sequence[Edit]) -> dict[str, Any]:
 
 def plain(options: DiffOptions) -> dict[str, Any]:
     """Options as JSON can keep them; :func:`options_from` reads them back."""
-    return asdict(options)
+    document = asdict(options)
+    for rule in document["rules"]:
+        # Where a rule is written is known of the files that hold it.
+        del rule["place"]
+    return document

@@ -6,6 +6,7 @@ told about, with line and column, and neither used in part nor touched.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -81,7 +82,10 @@ def rules_of(content: bytes, name: str) -> tuple[Rule, ...]:
     """
     parsed = _parsed(content, name)
     assert parsed.document is not None
-    return tuple(Rule.from_toml(block) for block in parsed.document.get(_TABLE, ()))
+    return tuple(
+        replace(Rule.from_toml(block), place=parsed.locate((_TABLE, index)))
+        for index, block in enumerate(parsed.document.get(_TABLE, ()))
+    )
 
 
 def appended(content: bytes | None, rule: Rule, name: str) -> bytes:

@@ -252,17 +252,25 @@ class MainTraces:
             return self._of_run(baseline_id, self._given_run)
         if self._branch is None:
             return None
-        return self._last_run(baseline_id) or self._committed(baseline_id)
+        return (
+            self._last_run(baseline_id)
+            or self._committed(baseline_id)
+            or self._last_run(baseline_id, is_dirty=True)
+        )
 
-    def _last_run(self, baseline_id: str) -> MainTrace | None:
-        """Main's last whole run. On main itself the newest one is the one that is being compared."""
+    def _last_run(self, baseline_id: str, *, is_dirty: bool = False) -> MainTrace | None:
+        """Main's last whole run, of its commits or of files changed since.
+
+        On main itself the newest one is the one that is being compared.
+        """
         test_id, _ = scenario_of(baseline_id)
         rows = self._state.history([test_id], limit=_RUNS_SEARCHED)
         here = head_of(self._project.root) or {}
         if here.get("branch") == self._branch:
             rows = rows[1:]
         for row in rows:
-            if self._runs.get(row["run"], {}).get("branch") == self._branch:
+            checkout = self._runs.get(row["run"], {})
+            if checkout.get("branch") == self._branch and bool(checkout.get("dirty")) is is_dirty:
                 found = self._of_run(baseline_id, row["run"])
                 if found is not None:
                     return found
@@ -272,9 +280,15 @@ class MainTraces:
         latest = self._latests.of_run(baseline_id, run)
         if latest is None or not latest.complete:
             return None
-        commit = (self._runs.get(run, {}).get("commit") or "")[:7]
-        where = f" of `{self._branch}`{f' at {commit}' if commit else ''}" if not self._given_run else ""
-        return _main("run", f"run {run}{where}, {latest.at[:10]}", latest.table)
+        return _main("run", f"run {run}{self._where(run)}, {latest.at[:10]}", latest.table)
+
+    def _where(self, run: str) -> str:
+        if self._given_run:
+            return ""
+        checkout = self._runs.get(run, {})
+        commit = f" at {checkout['commit'][:7]}" if checkout.get("commit") else ""
+        changed = " with changes that were not committed" if checkout.get("dirty") else ""
+        return f" of `{self._branch}`{commit}{changed}"
 
     def _committed(self, baseline_id: str) -> MainTrace | None:
         path = self._store.path(baseline_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 from clnrm_nb.baseline.difference import options_of
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.config.keys import Diff as DiffSection
     from clnrm_nb.diff import DiffOptions
+    from clnrm_nb.errors import Location
 
 __all__ = ["RULES_FILE", "Tolerances", "TwinsError", "is_for", "scenario_rules"]
 
@@ -28,9 +30,20 @@ class TwinsError(ClnrmError):
     """Two rules of one id, in a scenario file and in the project's."""
 
 
-def scenario_rules(blocks: Iterable[Mapping[str, object]]) -> tuple[Rule, ...]:
-    """The ``[[tolerance]]`` blocks of a scenario file as rules; they were validated with the file."""
-    return tuple(Rule.from_toml(block, "scenario") for block in blocks)
+def scenario_rules(
+    blocks: Iterable[Mapping[str, object]], places: Iterable[Location | None] = ()
+) -> tuple[Rule, ...]:
+    """The ``[[tolerance]]`` blocks of a scenario file as rules; they were validated with the file.
+
+    Parameters
+    ----------
+    places : iterable of Location
+        Where they stand, as far as that is known.
+    """
+    return tuple(
+        replace(Rule.from_toml(block, "scenario"), place=place)
+        for block, place in zip(blocks, chain(places, repeat(None)), strict=False)
+    )
 
 
 def is_for(rule: Rule, baseline_id: str | None) -> bool:
@@ -98,12 +111,13 @@ class Tolerances:
 
     def _refuse_twins(self, own: Sequence[Rule]) -> None:
         known = {rule.id for rule in self.project}
-        twin = next((rule.id for rule in own if rule.id in known), None)
+        twin = next((rule for rule in own if rule.id in known), None)
         if twin is not None:
             raise TwinsError(
-                f"rule `{twin}` is defined in the scenario file and in `{RULES_FILE}`",
+                f"rule `{twin.id}` is defined in the scenario file and in `{RULES_FILE}`",
                 "CLN325",
                 hint="give one of them another id",
+                location=twin.place,
             )
 
     def expired(self, rules: Iterable[Rule]) -> list[Diagnostic]:
@@ -113,7 +127,7 @@ class Tolerances:
                 "CLN708",
                 f"rule `{rule.id}` expired on {rule.expires} and has no effect",
                 hint="take it out, or give it a later date",
-            )
+            ).at(rule.place)
             for rule in rules
             if rule.is_expired(self.now)
         ]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Mapping, Sequence
 
-    from clnrm_nb.baseline.compare import Comparison
+    from clnrm_nb.baseline.comparison import Comparison
     from clnrm_nb.diff.rules import Rule
     from clnrm_nb.state import State
 
@@ -82,7 +82,7 @@ def stale(rules: Sequence[Rule], state: State) -> list[Diagnostic]:
             "CLN708",
             f"rule `{rule.id}` matched nothing in the last {RUNS} runs",
             hint=f"take it out if nothing needs it any more ({rule.reason})",
-        )
+        ).at(rule.place)
         for key, rule in keys.items()
         if key in idle
     ]

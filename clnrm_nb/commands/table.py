@@ -179,7 +179,7 @@ SETS: Final[dict[str, tuple[Flag, ...]]] = {
         Flag("tag", "Only tests with this tag.", "text", metavar="T", multiple=True),
         Flag(
             "only",
-            "Only tests or scenarios whose id matches this glob.",
+            "Only tests whose id, or that of a scenario of theirs, matches this glob.",
             "text",
             metavar="GLOB",
             multiple=True,

@@ -36,7 +36,7 @@ def allows(rule: Rule, item: Item) -> bool:
 
 def blanked(rule: Rule, text: str) -> str:
     """A text without what the regex of a ``template`` or ``redact`` rule matches; done again, the same."""
-    return Redaction(rule.id, rule.value, rule.select).blanked(text)
+    return Redaction(rule.id, rule.value, rule.select, rule.place).blanked(text)
 
 
 def _is_alike(rule: Rule, old: Any, new: Any) -> bool:

@@ -17,6 +17,8 @@ from clnrm_nb.scenario.tolerance import RULE_WORDS, SELECTORS, build_tolerance
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from clnrm_nb.errors import Location
+
 __all__ = ["RULE_WORDS", "SELECTORS", "Rule", "RuleOrigin"]
 
 RuleOrigin = Literal["settings", "project", "scenario"]
@@ -47,6 +49,8 @@ class Rule:
         Who and when (ISO 8601); from `expires` on the rule has no effect.
     origin : {"project", "scenario", "settings"}
         Where it was written.
+    place : Location or None
+        The place there, for findings about it.
     """
 
     id: str
@@ -59,6 +63,7 @@ class Rule:
     at: str | None = None
     expires: str | None = None
     origin: RuleOrigin = "project"
+    place: Location | None = field(default=None, compare=False)
 
     @classmethod
     def from_toml(cls, block: Mapping[str, Any], origin: RuleOrigin = "project") -> Rule:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clnrm_nb.config.revision import head_of
 from clnrm_nb.errors import Diagnostic
+from clnrm_nb.pipeline.checkout import checkout_of
 from clnrm_nb.pipeline.reuse import CachedOutcome
 from clnrm_nb.report.results import RunResult
 from clnrm_nb.state.evidence import Evidence
@@ -80,7 +80,7 @@ def record(
     }
     workers = settings.executor.effective_worker_count
     document = {**result.head, "run": run_id, "workers": workers}
-    document["data"] = {**document["data"], MADE_OF: dict(made_of or {}), GIT: head_of(project.root)}
+    document["data"] = {**document["data"], MADE_OF: dict(made_of or {}), GIT: checkout_of(project.root)}
     if result.measures is not None:
         document["data"] = {**document["data"], MEASURES: result.measures.to_json()}
     state.save_run(

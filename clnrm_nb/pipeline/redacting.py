@@ -72,7 +72,7 @@ class Redacting:
 
 def _redactions(rules: Iterable[Rule]) -> tuple[Redaction, ...]:
     return tuple(
-        Redaction(rule.id, rule.value, rule.select)
+        Redaction(rule.id, rule.value, rule.select, rule.place)
         for rule in rules
         if rule.word == "redact" and not rule.is_expired()
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from clnrm_nb.baseline.compare import Terms
+from clnrm_nb.baseline.comparison import Terms
 from clnrm_nb.baseline.tolerances import scenario_rules
 from clnrm_nb.errors import Location
 from clnrm_nb.pipeline.known import KnownTest
@@ -33,10 +33,10 @@ def _terms(test: KnownTest | LoadedTest) -> Terms:
     file = Location(test.test_id.partition("[")[0])
     if isinstance(test, KnownTest):
         more = test.known.more
+        terms = more.get("terms", {})
+        places = [Location(**place) for place in terms.get("rule_places", ())]
         return replace(
-            _recalled(more.get("terms", {})),
-            location=file,
-            rules=scenario_rules(more.get("tolerance", ())),
+            _recalled(terms), location=file, rules=scenario_rules(more.get("tolerance", ()), places)
         )
     if test.checked is None or test.test is None:
         return Terms(location=file)
@@ -45,8 +45,7 @@ def _terms(test: KnownTest | LoadedTest) -> Terms:
         _origin(test.checked),
         location=file,
         scenarios={one.name: test.checked.locate(one.source) for one in test.test.scenarios if one.source},
-        rules=scenario_rules(rules),
-        rules_at=test.locate(("tolerance", 0)) if rules else None,
+        rules=scenario_rules(rules, (test.locate(("tolerance", index)) for index in range(len(rules)))),
     )
 
 
@@ -57,17 +56,15 @@ def remembered_terms(test: LoadedTest) -> dict[str, Any]:
         "source_hash": terms.source_hash,
         "vars_hash": terms.vars_hash,
         "scenarios": {name: asdict(place) for name, place in terms.scenarios.items()},
-        "rules_at": asdict(terms.rules_at) if terms.rules_at else None,
+        "rule_places": [asdict(rule.place) for rule in terms.rules if rule.place],
     }
 
 
 def _recalled(kept: Mapping[str, Any]) -> Terms:
-    rules_at = kept.get("rules_at")
     return Terms(
         kept.get("source_hash"),
         kept.get("vars_hash"),
         scenarios={name: Location(**place) for name, place in kept.get("scenarios", {}).items()},
-        rules_at=Location(**rules_at) if rules_at else None,
     )
 
 

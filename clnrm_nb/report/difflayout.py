@@ -16,7 +16,7 @@ from clnrm_nb.spans.canonical import of_scenario
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
-    from clnrm_nb.baseline.compare import Comparison
+    from clnrm_nb.baseline.comparison import Comparison
     from clnrm_nb.baseline.threeway import ThreeWay
     from clnrm_nb.diff import DiffOptions
     from clnrm_nb.diff.model import Cause, Diff, Edit, SpanPair
@@ -65,6 +65,8 @@ class Compared:
         What counted.
     three_way : ThreeWay, optional
         What of it the main branch has already.
+    run_with : str
+        Options of the run that a command which repeats it needs, each after a space.
     """
 
     test_id: str
@@ -84,6 +86,7 @@ class Compared:
     file: str | None = None
     options: DiffOptions | None = None
     three_way: ThreeWay | None = None
+    run_with: str = ""
 
     @property
     def id(self) -> str:
@@ -99,6 +102,11 @@ class Compared:
     def causes(self) -> tuple[Cause, ...]:
         """The causes that count."""
         return () if self.diff is None else tuple(cause for cause in self.diff.causes if cause.counted)
+
+    def review_told(self, edit: Edit) -> str:
+        """State of the review of an edit, as it stands beside it: where all of them wait, that is no news."""
+        state = self.reviews.get(edit.edit_id, "")
+        return state if state != "pending" or "accepted" in self.reviews.values() else ""
 
     @property
     def spans(self) -> tuple[SpanPair, ...]:
@@ -119,7 +127,6 @@ class Compared:
 def of_comparison(
     comparison: Comparison,
     spans: SpanTable | None,
-    reviews: Mapping[str, str],
     failed: Container[tuple[str, str]] = (),
 ) -> Compared:
     """A comparison of a run with its baseline, beside the spans of its test.
@@ -146,12 +153,13 @@ def of_comparison(
         composed=bool(baseline and baseline.composed),
         version=baseline.version if baseline else None,
         diagnostics=comparison.diagnostics,
-        reviews=reviews,
+        reviews=comparison.reviews,
         baseline_name=comparison.file if comparison.from_trace_file else None,
         baseline_digest=baseline.digest if baseline else None,
         trace_digest=comparison.digest,
         file=comparison.file,
         options=comparison.options,
+        run_with=comparison.run_with,
     )
 
 

@@ -134,10 +134,9 @@ def _locally(compared: Compared) -> str:
     if compared.code is None:
         files = (compared.baseline_name or "BASELINE", compared.id)
         return f"Compare locally: `clnrm diff {' '.join(map(_quoted, files))}`"
-    name = _quoted(compared.id)
-    return (
-        f"Compare and decide locally: `clnrm diff {_quoted(compared.test_id)}`, then `clnrm review {name}`."
-    )
+    file, name = _quoted(compared.test_id.partition("[")[0]), _quoted(compared.id)
+    again = f"clnrm diff {file}{compared.run_with}"
+    return f"Compare and decide locally: `{again}`, then `clnrm review {name}`."
 
 
 def _quoted(name: str) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pandas import DataFrame
 
-    from clnrm_nb.baseline.compare import Comparison
+    from clnrm_nb.baseline.comparison import Comparison
     from clnrm_nb.diff.model import Diff
     from clnrm_nb.errors import Diagnostic
     from clnrm_nb.report.lines import Line
@@ -151,7 +151,6 @@ class TraceDiff(Judged):
         comparisons: Sequence[Comparison],
         spans: Mapping[str, SpanTable],
         *,
-        reviews: Mapping[str, Mapping[str, str]] | None = None,
         failed: Mapping[str, Container[tuple[str, str]]] | None = None,
         **options: Any,
     ) -> TraceDiff:
@@ -159,22 +158,18 @@ class TraceDiff(Judged):
 
         Parameters
         ----------
-        comparisons : sequence of clnrm_nb.baseline.compare.Comparison
+        comparisons : sequence of clnrm_nb.baseline.comparison.Comparison
         spans : mapping of str to SpanTable
             Test id → all its spans.
-        reviews : mapping, optional
-            Id of a comparison → ``edit_id`` → state of its review.
         failed : mapping, optional
             Test id → trace and span ids of what an expectation failed on: causes there come first.
         **options
             As of the class.
         """
-        known = reviews or {}
         parts = [
             of_comparison(
                 comparison,
                 spans.get(comparison.test_id),
-                known.get(comparison.id, {}),
                 (failed or {}).get(comparison.test_id, ()),
             )
             for comparison in comparisons

@@ -8,12 +8,13 @@ from clnrm_nb.diff.sentences import PLAIN, RICH, cells, clip, is_rekeyed, short_
 from clnrm_nb.report.difflayout import DiffLayout
 from clnrm_nb.report.difftext import (
     cause_lines,
+    closing_lines,
     head_lines,
     is_folded,
     note_text,
     signed,
-    summary_line,
     told_edits,
+    told_findings,
 )
 from clnrm_nb.report.diffwords import change_texts
 from clnrm_nb.report.lines import Line, line
@@ -42,12 +43,12 @@ def side_lines(
     for compared in diff.comparisons:
         folds = is_folded(diff, compared) if only_diffs is None else only_diffs
         lines += head_lines(compared, signs, width)
-        lines += [line((f"  {f.code} {one_line(f.message)}", "dim")) for f in compared.diagnostics]
+        lines += told_findings(compared, signs, width)
         lines += cause_lines(compared, signs, width, "")
         if compared.diff is not None and (compared.differs or not folds):
             lines.append(_row(("baseline", "  ", "current"), "dim", room, signs))
             lines += _rows(compared, signs, room, only_diffs=folds, depth=depth)
-    return [*lines, line(), summary_line(diff, signs)]
+    return lines + closing_lines(diff, signs, width)
 
 
 def _rows(compared: Compared, signs: Signs, room: int, *, only_diffs: bool, depth: int) -> list[Line]:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "cause_lines",
+    "closing_lines",
     "compared_lines",
     "diff_lines",
     "head_lines",
@@ -41,6 +42,7 @@ __all__ = [
     "signed",
     "summary_line",
     "told_edits",
+    "told_findings",
 ]
 
 _MOST_MEMBERS: Final = 3
@@ -74,8 +76,6 @@ def diff_lines(
     is_verbose : bool
         All causes with all their edits, and edits that do not count too.
     """
-    from clnrm_nb.report.resulttext import finding_lines
-
     lines: list[Line] = []
     # What is the same comes last: of a long report the beginning is read.
     for compared in sorted(diff.comparisons, key=lambda one: one.status == "same"):
@@ -87,9 +87,28 @@ def diff_lines(
             depth=depth,
             is_verbose=is_verbose,
         )
-    for finding in diff.general_findings:
-        lines += finding_lines(finding, signs=signs, width=width)
-    return [*lines, line(), summary_line(diff, signs)]
+    return lines + closing_lines(diff, signs, width)
+
+
+def closing_lines(diff: TraceDiff, signs: Signs, width: int) -> list[Line]:
+    """What there is to say beyond the comparisons, and the summary."""
+    from clnrm_nb.report.resulttext import finding_lines
+
+    told = [
+        text for finding in diff.general_findings for text in finding_lines(finding, signs=signs, width=width)
+    ]
+    return [*told, line(), summary_line(diff, signs)]
+
+
+def told_findings(compared: Compared, signs: Signs, width: int, indent: str = "") -> list[Line]:
+    """The findings of a comparison, each with its place and what to do."""
+    from clnrm_nb.report.resulttext import finding_lines
+
+    return [
+        [(f"{indent}  ", ""), *parts]
+        for finding in compared.diagnostics
+        for parts in finding_lines(finding.to_json(), signs=signs, width=width - len(indent) - 2)
+    ]
 
 
 def is_folded(diff: TraceDiff, compared: Compared) -> bool:
@@ -112,12 +131,9 @@ def compared_lines(
     with_findings: bool = True,
 ) -> list[Line]:
     """One comparison: its state, its findings, its causes with their edits, its tree, and notes."""
-    from clnrm_nb.report.resulttext import finding_lines
-
     lines = head_lines(compared, signs, width, indent)
-    for finding in compared.diagnostics if with_findings else ():
-        inner = finding_lines(finding.to_json(), signs=signs, width=width - len(indent) - 2)
-        lines += [[(f"{indent}  ", ""), *parts] for parts in inner]
+    if with_findings:
+        lines += told_findings(compared, signs, width, indent)
     diff = compared.diff
     if diff is None:
         return lines
@@ -238,8 +254,8 @@ def _facts(edit: Edit, compared: Compared, signs: Signs, *, is_whole: bool) -> s
     """Where an edit stands, why it is this one and not another, its id and what became of it."""
     # Of a move its sentence says both ends.
     place = "" if edit.op == "move" and not is_whole else one_line(_place(edit, signs, is_whole=is_whole))
-    review = compared.reviews.get(edit.edit_id) or ""
-    facts = (place, _plain(one_line(edit.reason), signs), edit.edit_id, review)
+    reason = _plain(one_line(edit.reason), signs)
+    facts = (place, reason, edit.edit_id, compared.review_told(edit))
     return f" {signs.dot} ".join(filter(None, facts))
 
 

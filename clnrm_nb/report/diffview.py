@@ -186,7 +186,7 @@ def _edit_rows(diff: Diff, compared: Compared) -> Iterator[Row]:
         if cause is not None and is_one_of_many and cause.cause_id != told:
             yield _cause_row(cause, compared)
         told = edit.cause_id
-        yield _edit_row(edit, compared.reviews.get(edit.edit_id), int(is_one_of_many))
+        yield _edit_row(edit, compared.review_told(edit), int(is_one_of_many))
 
 
 def _cause_row(cause: Cause, compared: Compared) -> Row:
@@ -202,7 +202,7 @@ def _cause_row(cause: Cause, compared: Compared) -> Row:
     return Row(0, STATUS_CLASS.get(word, "s"), cells, is_open=is_open, is_span=False)
 
 
-def _edit_row(edit: Edit, review: str | None, level: int) -> Row:
+def _edit_row(edit: Edit, review: str, level: int) -> Row:
     word = edit_status(edit)
     beside = "" if edit.counted else f"<br><span class=q>not counted ({escape(edit.rule)})</span>"
     if review:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.diff.sentences import is_rekeyed, short_path
-from clnrm_nb.report.text import number_text, value_text
+from clnrm_nb.report.text import duration_text, number_text, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -100,6 +100,8 @@ def change_texts(edit: Edit) -> tuple[str | None, str | None]:
 
 
 def _value(op: str, value: Any) -> str:
+    if op == "duration" and isinstance(value, int | float):
+        return duration_text(value)
     if op in _STATUS:
         return _subtree(value)
     if op == "status" and isinstance(value, dict) and "code" in value:

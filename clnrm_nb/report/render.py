@@ -10,7 +10,7 @@ import orjson
 from clnrm_nb.errors import UsageError
 from clnrm_nb.report.lines import to_ansi, to_plain
 from clnrm_nb.report.results import RunResult
-from clnrm_nb.report.signs import ASCII, UNICODE
+from clnrm_nb.report.signs import ASCII, UNICODE, in_ascii
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -121,7 +121,7 @@ def _human(result: Reportable, *, color: bool, emoji: bool, width: int, verbose:
     lines = result.lines(signs=signs, width=width, verbose=verbose)
     # Lines were wrapped where that is right; places and commands stay whole, terminals wrap them.
     text = to_ansi(lines) if color else to_plain(lines)
-    return text if emoji else _ascii(text)
+    return text if emoji else in_ascii(text)
 
 
 def _verbatim(result: Reportable, signs: Signs, width: int) -> str | None:
@@ -137,11 +137,6 @@ def _verbatim(result: Reportable, signs: Signs, width: int) -> str | None:
         # Somebody's file: nothing of it is coloured.
         return to_plain(result.lines(signs=signs, width=width))
     return None
-
-
-def _ascii(text: str) -> str:
-    """Typographic signs of our own sentences in ASCII; what strangers wrote stays."""
-    return text.replace("…", "...").replace("•••", "***")
 
 
 def _of_run(result: RunResult, format_name: str) -> str:

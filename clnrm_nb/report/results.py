@@ -319,7 +319,8 @@ class RunResult(Judged):
         for test in self.tests:
             more = [json_ready(check.to_json(), self._mask) for check in (checks or {}).get(test["id"], ())]
             test["expectations"] += more
-            if test["status"] == "passed" and any(check["status"] == "failed" for check in more):
+            has_failed = any(check["status"] == "failed" for check in more)
+            if has_failed and test["status"] in ("passed", "cached", "flaky"):
                 test["status"] = "failed"
         told = json_ready({"notes": [sentence, *notes], **(data or {})}, self._mask)
         self.raw["data"].update(told)

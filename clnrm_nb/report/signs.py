@@ -5,13 +5,16 @@ Two sets of signs: narrow Unicode symbols, and ASCII for terminals and logs that
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ASCII", "STYLES", "UNICODE", "Signs", "backend_words"]
+__all__ = ["ASCII", "STYLES", "UNICODE", "Signs", "backend_words", "in_ascii"]
+
+_MICROSECONDS: Final = re.compile(r"(?<=[0-9] )µs\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,11 @@ STYLES: Final[Mapping[str, str]] = {
     "name": "bold",
 }
 """Terminal style of each word."""
+
+
+def in_ascii(text: str) -> str:
+    """Typographic signs of our own sentences in ASCII; what strangers wrote stays."""
+    return _MICROSECONDS.sub("us", text.replace("…", "...").replace("•••", "***"))
 
 
 def backend_words(test: Mapping[str, Any]) -> str:

@@ -33,6 +33,8 @@ Mask = Callable[[str], str]
 _TAB: Final = "    "
 _MS_PER_S: Final = 1_000
 _MS_PER_MIN: Final = 60_000
+_ROUNDED_UP: Final = 999.5
+"""From here on, three digits are those of the next unit."""
 _HIDDEN: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls but tab and line feed
     "\u200e\u200f\u202a-\u202e\u2066-\u2069\u061c"  # marks that reorder a line
@@ -91,16 +93,27 @@ def value_text(value: Any) -> str:
 
 
 def duration_text(duration_ms: float | None) -> str:
-    """Three significant digits and a unit: ``41.2 ms``, ``1.24 s``, ``2 min 5 s``."""
+    """Three significant digits and a unit: ``8 ns``, ``1.24 µs``, ``41.2 ms``, ``1.24 s``, ``2 min 5 s``."""
     if duration_ms is None or not math.isfinite(duration_ms):
         return "?"
     if duration_ms < _MS_PER_S:
-        return f"{duration_ms:.3g} ms" if duration_ms < 999.5 else "1.00 s"  # noqa: PLR2004  # rounds up
+        return _below_a_second(duration_ms)
     if duration_ms < _MS_PER_MIN:
         seconds = duration_ms / _MS_PER_S
         return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"  # noqa: PLR2004  # one digit
     minutes, rest_ms = divmod(duration_ms, _MS_PER_MIN)
     return f"{int(minutes)} min {int(rest_ms / _MS_PER_S)} s"
+
+
+def _below_a_second(duration_ms: float) -> str:
+    """In the largest unit that has a digit before the point; nothing is finer than a nanosecond."""
+    nanoseconds = round(duration_ms * 1e6)
+    if nanoseconds == 0:
+        return "0 ms"
+    for unit, size in (("ns", 1), ("µs", 1_000), ("ms", 1_000_000)):
+        if abs(nanoseconds) < _ROUNDED_UP * size:
+            return f"{nanoseconds / size:.3g} {unit}"
+    return "1.00 s"
 
 
 def number_text(number: int, noun: str = "") -> str:

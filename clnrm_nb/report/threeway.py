@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.baseline.threeway import STANDINGS
-from clnrm_nb.report.difftext import head_lines, summary_line
+from clnrm_nb.report.difftext import closing_lines, head_lines, told_findings
 from clnrm_nb.report.diffwords import edit_text, place_text
 from clnrm_nb.report.lines import Line, line
 from clnrm_nb.report.markdown import escaped
@@ -42,21 +42,13 @@ def with_three_way(diff: TraceDiff, parts: Mapping[str, ThreeWay]) -> None:
 
 def three_way_lines(diff: TraceDiff, *, signs: Signs, width: int, is_verbose: bool = False) -> list[Line]:
     """All comparisons and a summary; verbose: also what main has, and what is gone."""
-    from clnrm_nb.report.resulttext import finding_lines
-
     lines: list[Line] = []
     for compared in diff.comparisons:
         lines += head_lines(compared, signs, width)
-        for finding in compared.diagnostics:
-            lines += [
-                [("  ", ""), *parts]
-                for parts in finding_lines(finding.to_json(), signs=signs, width=width - 2)
-            ]
+        lines += told_findings(compared, signs, width)
         if compared.differs:
             lines += _part(compared, signs, width, is_verbose=is_verbose)
-    for general in diff.general_findings:
-        lines += finding_lines(general, signs=signs, width=width)
-    return [*lines, line(), summary_line(diff, signs)]
+    return lines + closing_lines(diff, signs, width)
 
 
 def _part(compared: Compared, signs: Signs, width: int, *, is_verbose: bool) -> Iterator[Line]:

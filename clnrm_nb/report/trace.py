@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from clnrm_nb.report.layout import Layout, Part
 from clnrm_nb.report.lines import to_plain
-from clnrm_nb.report.signs import ASCII, UNICODE
+from clnrm_nb.report.signs import ASCII, UNICODE, in_ascii
 from clnrm_nb.report.text import Mask, json_ready
 from clnrm_nb.report.tracetext import Details, heading, tree_lines
 from clnrm_nb.spans.model import Event, Link, Resource, Scope
@@ -203,7 +203,8 @@ class Trace:
             At most so many spans; default: all.
         """
         signs = ASCII if ascii_only else UNICODE
-        return to_plain(self.lines(signs=signs, width=width, rows=rows), width, signs.ellipsis)
+        text = to_plain(self.lines(signs=signs, width=width, rows=rows), width, signs.ellipsis)
+        return in_ascii(text) if ascii_only else text
 
     def lines(
         self,

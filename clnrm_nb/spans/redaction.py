@@ -18,6 +18,7 @@ from clnrm_nb.spans.topology import tree_parents
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from clnrm_nb.errors import Location
     from clnrm_nb.spans.table import SpanTable
 
 __all__ = ["Hidden", "Redaction", "placeholder", "redact"]
@@ -38,11 +39,14 @@ class Redaction:
         Its id and its regular expression.
     select : mapping of str to str
         Globs by selector.
+    place : Location or None
+        Where it is written.
     """
 
     id: str
     pattern: str
     select: Mapping[str, str] = field(hash=False)
+    place: Location | None = field(default=None, compare=False)
 
     def blanked(self, text: str, found: set[str] | None = None) -> str:
         """A text without what the regex matches, which is added to `found`; done again, the same.
@@ -55,7 +59,8 @@ class Redaction:
         try:
             return self._blanked(text, found)
         except EndlessError as error:
-            raise replace(error, message=f"rule `{self.id}`: {error.message}") from None
+            message = f"rule `{self.id}`: {error.message}"
+            raise replace(error, message=message, location=self.place) from None
 
     def _blanked(self, text: str, found: set[str] | None) -> str:
         blank, pattern = placeholder(self.id), compiled(self.pattern)
@@ -112,7 +117,8 @@ def redact(table: SpanTable, rules: Iterable[Redaction], test_id: str = "") -> H
         hiding.hide()
         for error in hiding.endless[:1]:
             said = f"{error.message}: all of it was hidden"
-            findings.append(Diagnostic(error.code, said, hint=error.hint, severity="warning"))
+            finding = Diagnostic(error.code, said, hint=error.hint, severity="warning")
+            findings.append(finding.at(error.location))
     return Hidden(found, tuple(findings))
 
 

@@ -104,6 +104,31 @@ def test_a_rejected_trace_is_rejected_when_it_comes_again(project):
     assert "CLN705" in again.diagnostics["code"].tolist()
 
 
+def test_the_column_of_reviews_was_empty_after_every_run(project):
+    """``result.diff.frame.review`` had its categories and no value, whatever waited or was rejected."""
+    accepted(project)
+
+    waiting = run(vars={"root": "other"})
+    unknown = run(vars={"root": "other"}, ci=True)
+    api.baseline_reject(ID)
+    rejected = run(vars={"root": "other"})
+
+    assert waiting.diff.frame["review"].tolist() == ["pending"]
+    assert unknown.diff.frame["review"].isna().all()
+    assert rejected.diff.frame["review"].tolist() == ["rejected"]
+    assert "pending" not in waiting.diff.tree()
+
+
+def test_what_is_rejected_twice_was_called_a_version(project):
+    """``nothing to do, version None is the same``."""
+    run()
+    api.baseline_reject(ID)
+
+    again = api.baseline_reject(ID)
+
+    assert f"{ID}: nothing to do, this trace is rejected already" in repr(again)
+
+
 def test_a_rejection_that_is_taken_back_waits_for_a_decision_again_also_after_another_run(project):
     accepted(project)
     run(vars={"root": "other"})

@@ -99,6 +99,19 @@ def test_the_report_of_clnrm_diff_tells_the_kinds_apart_too(project, kind):
         assert CODES[kind] in render_report(result, form), form
 
 
+@pytest.mark.parametrize(
+    ("kind", "again"), [("changed", "diff"), ("missing", "run"), ("rejected", "run --baseline")]
+)
+def test_the_command_to_copy_had_no_backend_though_one_was_given(project, kind, again):
+    """On a machine without an engine it ended with CLN601, and with one it ran something else."""
+    result = in_ci(project, kind)
+
+    (finding,) = [one for one in result.raw["diagnostics"] if one["code"] == CODES[kind]]
+    assert f"`clnrm {again} '{FILE}' --backend process`" in finding["hint"]
+    if kind == "changed":
+        assert f"`clnrm diff {FILE} --backend process`" in render_report(result.diff, "markdown")
+
+
 def test_findings_of_a_scenario_stand_at_its_line(project):
     result = in_ci(project, "changed")
 
@@ -382,7 +395,10 @@ def test_a_trace_of_main_can_be_named_in_a_three_way_view(project):
         (("a.json", "nothing.json"), "CLN001 cannot read `nothing.json`"),
         (("a.json", FILE), f"a.json is a trace file and {FILE} is not"),
         (("-", "-"), "standard input can be one of the two traces only"),
-        (("a.json", "a.json", "--view", "three-way"), "two trace files have none"),
+        (
+            ("a.json", "a.json", "--view", "three-way"),
+            "`clnrm diff a.json a.json --view three-way --main FILE`",
+        ),
     ],
     ids=["one", "three", "no-file", "mixed", "twice-stdin", "three-way"],
 )

@@ -100,6 +100,18 @@ def test_a_report_goes_into_a_pipe_and_the_pipe_stays(place):
     assert read[0].startswith("## failed")
 
 
+def test_three_files_make_a_three_way_view(place):
+    """It was refused, whatever was named: "a three-way view needs a baseline, and two trace files have none"."""
+    (place / "main.jsonl").write_text(spans("one", "two", attributes={"k": 1}), encoding="utf-8")
+    (place / "mine.jsonl").write_text(spans("one", "three", attributes={"k": 1}), encoding="utf-8")
+
+    found = api.diff(["a.jsonl", "mine.jsonl"], view="three-way", main="main.jsonl")
+
+    counts = found.raw["data"]["diffs"][0]["three_way"]["counts"]
+    assert (found.exit_code, counts["already on main"] > 0, counts["new here"] > 0) == (1, True, True)
+    assert "beside main.jsonl" in repr(found)
+
+
 def test_a_part_of_a_difference_calls_nothing_unchanged_that_another_part_changes(place):
     (place / "c.jsonl").write_text(spans("one", "three", "four", attributes={"k": 1}), encoding="utf-8")
 

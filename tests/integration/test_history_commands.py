@@ -364,6 +364,29 @@ def test_ci_accepts_nothing(project):
     assert not (project / ".clnrm" / "baselines").exists()
 
 
+@pytest.mark.parametrize(
+    ("head", "status", "code"), [(HEAD, "failed", 1), (HEAD.replace("stdout", "none"), "passed", 0)]
+)
+def test_record_said_nothing_of_a_scenario_without_spans(project, head, status, code):
+    """It was green, and no later run could ever differ from it."""
+    speaks = f"""[[scenario]]\nname = "speaks"\nrun = [\'echo\', \'{SPAN}\']\n"""
+    silent = (
+        '[[steps]]\nname = "prepare"\ncommand = "true"\n\n[[scenario]]\nname = "silent"\nrun = "true"\n\n'
+    )
+    file = written(project, "quiet.clnrm.toml", head + silent + speaks)
+
+    done = clnrm("record", file, "--backend", "process", "-f", "junit")
+    again = clnrm("record", file, "--backend", "process", "--state-dir", "other", "-f", "json")
+
+    document = json.loads(again.stdout)
+    (test,) = document["data"]["tests"]
+    found = [(one["reason"], one["scenario"], one["line"]) for one in test["expectations"]]
+    assert (done.returncode, document["exit_code"], test["status"]) == (code, code, status)
+    assert found == ([("no-spans", "silent", 12)] if code else [])
+    assert ('type="CLN607"' in done.stdout) is bool(code)
+    assert f"{file}::speaks" in document["data"]["accepted"][0]
+
+
 def test_a_recorded_failure_reproduces(project):
     recorded = api.record(RED, backend="process")
     repeated = api.repro(".clnrm/baseline.json", backend="process")

@@ -117,6 +117,7 @@ def test_rules_beside_the_baselines_turn_a_changed_run_green(project):
     frame = result.diff.frame
     assert frame["counted"].tolist() == [False] * 3
     assert sorted(frame["rule"]) == ["gets", "ids", "retries"]
+    assert frame["review"].tolist() == ["rule"] * 3
     assert frame.set_index("rule")["reason"]["ids"] == "ids differ between runs"
 
 
@@ -579,7 +580,7 @@ def test_spans_stored_before_the_rule_are_shown_without_what_it_hides(project):
 def test_a_rule_whose_regex_might_never_end_on_a_value_is_told_once(project, word):
     accept()
     rule = f'id = "bad"\nreason = "r"\nselect = {{ key = "id" }}\n{word} = "(a{{1,999}}){{1,999}}$"'
-    write_rules(project, f"[[tolerance]]\n{rule}\n")
+    write_rules(project, f"# Of all scenarios.\n\n[[tolerance]]\n{rule}\n")
 
     result = run({"id": "a" * 2_000 + "!"})
 
@@ -587,3 +588,16 @@ def test_a_rule_whose_regex_might_never_end_on_a_value_is_told_once(project, wor
     told = result.diagnostics.query("code == 'CLN314'")
     assert len(told) == 1
     assert "rule `bad`" in told.iloc[0]["message"]
+    assert told.iloc[0][["file", "line", "column"]].tolist() == [".clnrm/baselines/rules.toml", 3, 1]
+
+
+def test_what_was_said_about_a_rule_named_its_id_and_no_place(project):
+    """Whoever wanted to mend it had to search a file of many rules for it."""
+    old = f'{RULES}\n[[tolerance]]\nid = "old"\nreason = "r"\nselect = {{ key = "k" }}\nignore = true\nexpires = 2020-01-01\n'
+    line = 1 + old[: old.index('id = "old"')].count("\n") - 1
+    write_rules(project, old)
+    accept()
+
+    told = run().diagnostics.query("code == 'CLN708'")
+
+    assert told[["file", "line", "column"]].to_numpy().tolist() == [[".clnrm/baselines/rules.toml", line, 1]]

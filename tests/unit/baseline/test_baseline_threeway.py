@@ -15,6 +15,7 @@ from clnrm_nb.config.revision import head_of, main_branch
 from clnrm_nb.diff import DiffOptions
 from clnrm_nb.errors import UsageError
 from clnrm_nb.executor.outcome import ScenarioOutcome, TestOutcome
+from clnrm_nb.pipeline.checkout import checkout_of
 from clnrm_nb.spans.canonical import canonical, trace_digest
 from clnrm_nb.spans.loaders import write_otlp_json
 from clnrm_nb.spans.model import Resource, Span
@@ -115,7 +116,7 @@ class Place:
     def run(self, table, *, complete=True):
         self.runs += 1
         outcome = TestOutcome(TEST, TEST, scenarios=[ScenarioOutcome("one")], spans=table, complete=complete)
-        data = {"tests": [outcome.to_json()], GIT: head_of(self.root)}
+        data = {"tests": [outcome.to_json()], GIT: checkout_of(self.root)}
         run_id = f"01{self.runs:03d}"
         at = "2025-01-01T00:00:00Z"
         self.state.save_run({"run": run_id, "started_at": at, "data": data}, {TEST: write_otlp_json(table)})
@@ -159,6 +160,35 @@ def test_on_main_itself_it_is_the_run_before_this_one(place):
     place.run(trace(SELECT={"rows": 2}))
 
     assert before in place.main().name
+
+
+def test_a_run_of_files_that_nobody_committed_stood_for_main(place):
+    """What somebody tried out on main and took back was `already on main` on every branch."""
+    (place.root / "service.py").write_text("rows = 1\n")
+    place.git("add", "service.py")
+    tried = place.run(trace(SELECT={"rows": 8}))
+    place.git("commit", "-qm", "service")
+    committed = place.run(trace(SELECT={"rows": 1}))
+    (place.root / "service.py").write_text("rows = 9\n")
+    place.run(trace(SELECT={"rows": 9}))
+    place.git("checkout", "-qb", "feature")
+
+    found = place.main()
+
+    assert committed in found.name
+    assert tried not in found.name
+
+
+def test_where_nothing_else_is_known_of_main_its_changes_are_told(place):
+    (place.root / "service.py").write_text("rows = 1\n")
+    place.git("add", "service.py")
+    tried = place.run(trace(SELECT={"rows": 8}))
+    place.git("checkout", "-qb", "feature")
+
+    found = place.main()
+
+    assert tried in found.name
+    assert "with changes that were not committed" in found.name
 
 
 def test_without_a_run_of_main_it_is_the_baseline_as_it_is_committed_there(place):

@@ -8,13 +8,15 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from clnrm_nb.baseline.compare import Comparison
+from clnrm_nb.baseline.comparison import Comparison
 from clnrm_nb.baseline.files import Baseline
+from clnrm_nb.diff import DiffOptions
 from clnrm_nb.diff.compare import compare
 from clnrm_nb.errors import Diagnostic, UsageError
 from clnrm_nb.report.baselines import Baselines
@@ -127,10 +129,10 @@ def test_a_comparison_of_a_run_becomes_one_of_a_report() -> None:
         found,
         "sha256:bb",
         Baseline("a.clnrm.toml::checkout", 4, "sha256:aa", False, reference),
+        waits=True,
     )
-    reviews = {comparison.id: {found.edits[0].edit_id: "pending"}}
 
-    diff = TraceDiff.of_run([comparison], {"a.clnrm.toml": table}, reviews=reviews)
+    diff = TraceDiff.of_run([comparison], {"a.clnrm.toml": table})
 
     assert diff.exit_code == 1
     assert list(diff.frame["review"]) == ["pending"]
@@ -163,6 +165,18 @@ def test_what_kept_traces_from_being_compared_is_the_answer_in_every_form() -> N
     assert "✓" not in bundle["text/html"]
     Draft202012Validator(schema("diff")).validate(bundle[MIME])
     assert (again.exit_code, again.code, again.headline) == (2, "CLN001", "no such path")
+
+
+def test_side_by_side_left_out_what_is_to_do_and_what_was_not_compared() -> None:
+    """It had neither place nor hint of a finding, and nothing at all of a file that could not be read."""
+    finding = Diagnostic("CLN704", "it differs", file="a.clnrm.toml", line=8, column=1, hint="decide it")
+    old, new = Span("t", "1", "x", attributes={"a": 1}), Span("t", "1", "x", attributes={"a": 2})
+    diff = two(old, new, diagnostics=[finding])
+    diff.add_findings([Diagnostic("CLN201", "expected `=`", file="b.clnrm.toml").to_json()])
+
+    text = diff.side_by_side()
+
+    assert all(word in text for word in ("a.clnrm.toml:8:1", "decide it", "CLN201", "expected `=`"))
 
 
 def test_an_error_that_decides_the_exit_code_is_the_headline_beside_differences() -> None:
@@ -198,6 +212,16 @@ def test_the_frame_has_a_row_an_edit(diff: TraceDiff) -> None:
     assert (status["baseline"], status["current"], status["status"]) == (200, 500, "changed")
     assert status["reason"]
     assert list(mine["review"].dropna()) == ["pending"]
+
+
+def test_the_documentation_names_every_field_of_an_edit(diff: TraceDiff) -> None:
+    page = Path(__file__).parents[3].joinpath("docs", "diff.md").read_text()
+    listed = page[page.index("## As data") : page.index("## What makes one cause")]
+    entry = diff.raw["data"]["diffs"][0]
+
+    fields = {*entry, *entry["causes"][0], *entry["edits"][0], *diff.frame.columns}
+
+    assert {field for field in fields if f"`{field}`" not in listed} == set()
 
 
 def test_the_frame_of_spans_has_every_span_of_both_sides_once(diff: TraceDiff) -> None:
@@ -442,6 +466,23 @@ def test_what_stands_on_one_side_only_shows_that_side() -> None:
 
     assert texts["attr-"] == (("1", None), "attribute removed old: 1")
     assert texts["attr+"] == ((None, '[1, "a"]'), 'attribute added new: [1, "a"]')
+
+
+def test_durations_had_no_unit_and_small_ones_were_in_powers_of_ten() -> None:
+    """A page said ``8e-06 ms`` of a span, and ``duration changed: 12.0 → 2100.0``."""
+    old, new = (
+        Span("t", "1", "x", start_ns=0, end_ns=8),
+        Span("t", "1", "x", start_ns=0, end_ns=2_100_000_000),
+    )
+    a, b = SpanTable([old]), SpanTable([new])
+    found = compare(a, b, options=DiffOptions(ignore_timestamps=False))
+    diff = TraceDiff.of_tables(found, a, b, names=("a", "b"))
+
+    page = render_report(diff, "html")
+
+    assert "8 ns → 2.10 s" in page
+    assert "e-06" not in page
+    assert edit_text(diff.comparisons[0].edits[0]) == "duration changed: 0 ms → 2.10 s"
 
 
 def test_html_works_without_script_address_and_ids(diff: TraceDiff) -> None:

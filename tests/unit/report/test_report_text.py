@@ -71,7 +71,11 @@ def test_wrapped_lines_fit_and_lose_nothing_but_spaces(text: str, cells: int) ->
     ("duration_ms", "shown"),
     [
         (0.0, "0 ms"),
-        (0.1234, "0.123 ms"),
+        (8e-06, "8 ns"),
+        (0.0012, "1.2 µs"),
+        (0.1234, "123 µs"),
+        (0.9996, "1 ms"),
+        (3.4, "3.4 ms"),
         (41.23, "41.2 ms"),
         (999.9, "1.00 s"),
         (1_240, "1.24 s"),

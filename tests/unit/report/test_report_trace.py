@@ -72,7 +72,11 @@ def test_the_tree_shows_order_service_duration_status_and_bars() -> None:
 
 
 def test_the_tree_can_be_drawn_in_ascii() -> None:
+    short = SpanTable([Span("t", "1", "quick", start_ns=0, end_ns=1_200)])
+
     assert Trace(small()).tree(ascii_only=True).isascii()
+    assert "1.2 us" in Trace(short).tree(ascii_only=True)
+    assert "1.2 µs" in Trace(short).tree()
 
 
 def test_attributes_and_events_are_shown_below_spans_where_asked_for(
