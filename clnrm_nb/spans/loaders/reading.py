@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,7 +30,6 @@ _HELD_BYTES: Final = 64 * 1024 * 1024
 _NO_JSON: Final = b'"\n'
 _TORN: Final = "the document ends too early; what was whole is read"
 
-_FIRST_TEXT: Final = re.compile(rb"[^\s\xef\xbb\xbf]")
 _JS_CONSOLE: Final = re.compile(rb"(?m)^\s*traceId: ['\"]")
 _JS_HINT: Final = (
     "it is console output of the JavaScript SDK, which is no JSON; let the program send OTLP/HTTP instead"
@@ -72,8 +72,8 @@ class Reader:
         stream = sources.unpack(stream, self._note_archive)
         self._head = head = stream.peek(sources.LOOK_BYTES)
         if head.startswith(_UTF_16):
-            text = stream.all().decode("utf-16", "replace")
-            stream = sources.Stream(self.name, iter((text.encode("utf-8", "replace"),)))
+            texts = codecs.iterdecode(stream, "utf-16", "replace")
+            stream = sources.Stream(self.name, (text.encode("utf-8", "replace") for text in texts))
             self._head = head = stream.peek(sources.LOOK_BYTES)
         if self._format == "otlp-proto" or (self._format is None and sources.is_binary(head)):
             self._read_binary(stream.all())
@@ -139,22 +139,25 @@ class Reader:
     # -------------------------------------------------------------------------------------------- text
 
     def _read_text(self, stream: Stream) -> None:
-        held = stream.peek(_HELD_BYTES)
-        if len(held) < _HELD_BYTES or not _begins_with_a_line(held):
+        held = _without_mark(stream.peek(_HELD_BYTES))
+        may_be_one = held[: sources.LOOK_BYTES].lstrip()[:1] in (b"{", b"[")
+        if may_be_one and (len(held) < _HELD_BYTES or not lines.begins_with_a_line(held)):
             data = _without_mark(stream.all())
-            if data[: sources.LOOK_BYTES].lstrip()[:1] in (b"{", b"[") and self._read_whole(data):
-                return
-            self._read_stream(iter((data,)))
+            if not self._read_whole(data):
+                self._read_stream(iter((data,)))
         else:
             self._read_stream(map(_without_mark, stream))
 
     def _read_whole(self, data: bytes) -> bool:
         """Read it as one document; whether it is one."""
-        if len(data) >= large.MIN_BYTES and self._read_large(data, 1, 0):
-            return True
+        if len(data) >= large.MIN_BYTES:
+            if lines.begins_with_a_line(data):
+                return False
+            if self._read_large(data, 1, 0):
+                return True
         document = parse(data)
         if isinstance(document, Fault):
-            if document.is_end and not _begins_with_a_line(data):
+            if document.is_end and not lines.begins_with_a_line(data):
                 return self._read_torn(data, document)
             return False
         self._read_document(document, 1, 0)
@@ -188,6 +191,8 @@ class Reader:
         except documents.AmbiguousError as error:
             raise self._ambiguous(error, line, offset) from None
         self._note(found)
+        if found and document.is_torn:
+            lost(len(data), _TORN)
         return bool(found)
 
     @property
@@ -316,12 +321,3 @@ def _place(line: int, offset: int) -> str:
 def _without_mark(data: bytes) -> bytes:
     """Blanks for a byte order mark, so that offsets stay what they are."""
     return b"   " + data[len(_BOM) :] if data.startswith(_BOM) else data
-
-
-def _begins_with_a_line(data: bytes) -> bool:
-    """Whether the first line is a JSON value by itself, with more behind it."""
-    start = _FIRST_TEXT.search(data)
-    end = data.find(b"\n", start.start()) if start is not None else -1
-    if start is None or end < 0 or _FIRST_TEXT.search(data, end) is None:
-        return False
-    return not isinstance(parse(data[start.start() : end]), Fault)

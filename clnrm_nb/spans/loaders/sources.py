@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -75,11 +76,13 @@ class Stream:
             yield piece
 
     def all(self) -> bytes:
-        """Take the rest."""
-        self.peek(MAX_BYTES + 1)
-        data = self._held[0] if self._held else b""
-        self._held, self._n_held = [], 0
-        return data
+        """Take the rest, without a moment in which it is there twice."""
+        pieces = iter(self)
+        whole = io.BytesIO(next(pieces, b""))
+        whole.seek(0, io.SEEK_END)
+        for piece in pieces:
+            whole.write(piece)
+        return whole.getvalue()
 
 
 @contextmanager

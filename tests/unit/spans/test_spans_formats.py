@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -1098,3 +1099,87 @@ def test_a_broken_span_in_a_large_document_is_said_with_its_offset_and_costs_onl
     assert len(table) == 198
     (lost,) = report.refused_lines
     assert text[lost.offset - 1 : lost.offset + 1] == ",,"
+
+
+def listed(first, last):
+    return json.dumps(
+        [zspan(id=f"{n:016x}", parentId=None, tags={"n": "x" * 50}) for n in range(first, last)]
+    )
+
+
+@pytest.mark.usefixtures("everything_is_large")
+@pytest.mark.parametrize("between", ["\n", "\r\n", " ", ""])
+def test_the_second_of_two_large_lists_was_lost_without_a_word(between):
+    table, report = load((listed(1, 100) + between + listed(100, 200)).encode())
+
+    assert (len(table), report.skipped) == (199, 0)
+
+
+@pytest.mark.usefixtures("everything_is_large")
+def test_what_stands_behind_a_large_list_was_passed_over_without_a_word():
+    table, report = load((listed(1, 100) + "\nsome text\n").encode())
+
+    assert (len(table), report.skipped) == (99, 1)
+
+
+@pytest.mark.usefixtures("everything_is_large")
+@pytest.mark.parametrize("lost", [1, 3, 60, 3_000])
+def test_a_large_list_that_breaks_off_lost_its_last_spans_without_a_word(lost):
+    text = listed(1, 100)[:-lost]
+
+    table, report = load(text.encode())
+
+    assert len(table) == text.count('x"}}')
+    assert [(bad.offset, bad.reason) for bad in report.refused_lines] == [
+        (len(text), "the document ends too early; what was whole is read")
+    ]
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.9, 0.99])
+def test_a_large_document_that_breaks_off_gives_what_a_small_one_gives_and_is_never_parsed_as_a_whole(
+    monkeypatch, indent, share
+):
+    blocks = [
+        {"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": f"s{first}"}}]},
+         "scopeSpans": [{"spans": [flat(n) for n in range(first, first + 60)]}]}
+        for first in (1, 100, 200)
+    ]  # fmt: skip
+    text = json.dumps({"resourceSpans": blocks}, indent=indent)
+    torn = text[: int(len(text) * share)].encode()
+    small, _ = load(torn)
+    monkeypatch.setattr("clnrm_nb.spans.loaders.large.MIN_BYTES", 100)
+    monkeypatch.setattr("clnrm_nb.spans.loaders.large._BATCH_BYTES", 500)
+    monkeypatch.setattr("clnrm_nb.spans.loaders.reading.parse", lambda _: pytest.fail("parsed as a whole"))
+
+    table, report = load(torn)
+
+    assert table == small
+    assert [bad.reason for bad in report.refused_lines] == [
+        "the document ends too early; what was whole is read"
+    ]
+
+
+def test_a_torn_list_among_lists_on_lines_was_passed_over_without_a_word():
+    table, report = load((listed(1, 3) + "\n" + listed(3, 9)[:-5]).encode())
+
+    assert len(table) == 2
+    assert [bad.line for bad in report.refused_lines] == [2]
+
+
+def test_a_large_value_is_held_once_while_it_is_looked_at(monkeypatch, tmp_path):
+    size = 16 * 1024 * 1024
+    monkeypatch.setattr("clnrm_nb.spans.loaders.large.MAX_SPAN_BYTES", size // 2)
+    monkeypatch.setattr("clnrm_nb.spans.loaders.reading._HELD_BYTES", 1024 * 1024)
+    path = tmp_path / "large.json"
+    path.write_text(document(flat(1), flat(2, attributes={"k": "x" * size}), flat(3)) + "\n")
+    tracemalloc.start()
+
+    try:
+        table, _ = load(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert len(table) == 2
+    assert peak < 1.5 * size
