@@ -10,7 +10,14 @@ import csv
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from clnrm_nb.spans.loaders.ids import SPAN_DIGITS, TRACE_DIGITS, kind_of, read_id, status_code_of, time_of
+from clnrm_nb.spans.loaders.ids import (
+    SPAN_DIGITS,
+    TRACE_DIGITS,
+    kind_of,
+    nanoseconds_of,
+    read_id,
+    status_code_of,
+)
 from clnrm_nb.spans.loaders.instants import instant, unit_of
 from clnrm_nb.spans.model import KINDS, STATUS_CODES, Span
 
@@ -113,10 +120,10 @@ class Columns:
         parent = None if cells["parent"].lower() in _NO_PARENT else read_id(cells["parent"], SPAN_DIGITS)[0]
         start_ns = instant(cells["start"], self._start_ns)
         end_ns = instant(cells.get("end"), self._end_ns)
-        duration = time_of(cells.get("duration"))
-        if end_ns is None and start_ns is not None and duration is not None:
-            # Without a unit in its name a duration is in microseconds, as where this form comes from.
-            end_ns = start_ns + duration * (self._duration_ns or _US)
+        # Without a unit in its name a duration is in microseconds, as where this form comes from.
+        duration_ns = nanoseconds_of(cells.get("duration"), self._duration_ns or _US)
+        if end_ns is None and start_ns is not None and duration_ns is not None:
+            end_ns = start_ns + duration_ns
         values = intake.shared.values
         name = cells.get("name", "")
         intake.table.append(

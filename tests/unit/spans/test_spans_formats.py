@@ -762,6 +762,59 @@ def test_kinds_that_zipkin_does_not_tell_apart_count_as_equal():
     assert edits(json.dumps(span).encode(), json.dumps([zspan()]).encode()) == []
 
 
+def otlp_of(resource, attributes):
+    def listed(table):
+        return [{"key": key, "value": value} for key, value in table.items()]
+
+    span = {"traceId": TRACE[16:], "spanId": SPAN, "name": "get /", "attributes": listed(attributes)}
+    block = {"resource": {"attributes": listed(resource)}, "scopeSpans": [{"spans": [span]}]}
+    return json.dumps({"resourceSpans": [block]}).encode()
+
+
+def test_attributes_of_a_resource_that_zipkin_keeps_with_those_of_the_span_count_as_equal():
+    """Only keys that are known for resources were taken for such; a team of its own was a change in every span."""
+    shop, team, query = {"stringValue": "shop"}, {"stringValue": "a"}, {"stringValue": "select"}
+    otlp = otlp_of({"service.name": shop, "team": team, "host.name": team}, {"db.query.text": query})
+    tags = {"team": "a", "host.name": "a", "db.query.text": "select"}
+
+    assert edits(otlp, json.dumps([zspan(tags=tags)]).encode()) == []
+    assert edits(json.dumps([zspan(tags=tags | {"team": "b"})]).encode(), otlp) == [("attr~", "team")]
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        (["a", "b"], "a,b"),
+        (["a", "b"], '["a","b"]'),
+        ([1, 2.5], "1,2.5"),
+        ([True], "true"),
+        ([], ""),
+        ([], "[]"),
+    ],
+)
+def test_a_list_is_equal_to_what_zipkin_exporters_write_of_it(values, text):
+    """That of JavaScript joins it by commas, others write JSON."""
+    words = {str: "stringValue", bool: "boolValue", int: "intValue", float: "doubleValue"}
+    array = {"arrayValue": {"values": [{words[type(value)]: value} for value in values]}}
+    otlp = otlp_of({"service.name": {"stringValue": "shop"}}, {"k": array})
+
+    assert edits(otlp, json.dumps([zspan(tags={"k": text})]).encode()) == []
+    assert edits(otlp, json.dumps([zspan(tags={"k": "b"})]).encode()) == [("attr~", "k")]
+
+
+def test_fractions_of_microseconds_as_javascript_writes_them_are_times():
+    """They were taken for no time at all, so every span of a newer exporter had none."""
+    item = zspan(
+        timestamp=1_700_000_000_000_123.5, duration=5.25, annotations=[{"timestamp": 9.5, "value": "e"}]
+    )
+
+    table, report = read([item])
+
+    assert (table.start_ns, table.end_ns) == ([1_700_000_000_000_123_500], [1_700_000_000_000_128_750])
+    assert table.events[0][0].time_ns == 9_500
+    assert report.unknown_times == 0
+
+
 def test_an_object_of_two_forms_is_an_error_that_names_both():
     item = zspan(spanId=SPAN, traceId=TRACE)
 
@@ -928,6 +981,24 @@ def test_rows_that_are_none_are_said_with_line_and_offset():
         (5, "a quote that is not closed"),
     ]
     assert [data[bad.offset :][:3] for bad in report.refused_lines] == [b"a,b", b",ee", b'x,"']
+
+
+@pytest.mark.parametrize(
+    ("start", "duration"),
+    [("start_ms", "duration_ms"), ("start_us", "duration_us"), ("start", "duration_ms")],
+)
+def test_fractions_in_a_table_are_times(start, duration):
+    begin = {"start_us": "1700000000000123.5"}.get(start, "1700000000000.1235")
+    took = {"duration_us": "7250.5"}.get(duration, "7.2505")
+
+    table, report = load(
+        csv_of(
+            f"{TRACE},{SPAN},,s,op,{begin},{took}", head=f"trace,span,parent,service,name,{start},{duration}"
+        )
+    )
+
+    assert (table.start_ns, table.end_ns) == ([1_700_000_000_000_123_500], [1_700_000_000_007_374_000])
+    assert report.unknown_times == 0
 
 
 def test_a_name_may_have_line_breaks_in_its_quotes():
