@@ -150,18 +150,19 @@ class Reader:
 
     def _read_whole(self, data: bytes) -> bool:
         """Read it as one document; whether it is one."""
-        if len(data) >= large.MIN_BYTES:
-            if lines.begins_with_a_line(data):
-                return False
-            if self._read_large(data, 1, 0):
-                return True
-        document = parse(data)
-        if isinstance(document, Fault):
-            if document.is_end and not lines.begins_with_a_line(data):
-                return self._read_torn(data, document)
+        if lines.begins_with_a_line(data):
             return False
-        self._read_document(document, 1, 0)
-        return True
+        is_large = len(data) >= large.MIN_BYTES
+        if is_large and self._read_large(data, 1, 0):
+            return True
+        document = parse(data)
+        if not isinstance(document, Fault):
+            self._read_document(document, 1, 0)
+            return True
+        if document.is_end and self._read_torn(data, document):
+            return True
+        # Span by span, what is wrong costs only the span it is in.
+        return not is_large and self._read_large(data, 1, 0)
 
     def _read_torn(self, data: bytes, fault: Fault) -> bool:
         """A document that breaks off: the spans that are whole, if any."""
@@ -178,13 +179,14 @@ class Reader:
         return True
 
     def _read_large(self, data: bytes, line: int, offset: int) -> bool:
-        """Read it as one large document; whether it was one."""
+        """Read it span by span, as is done with large documents; whether that gave any."""
         document = large.split(data)
         if document is None:
             return False
 
         def lost(at: int, reason: str) -> None:
-            self.report.skip(line=line + data.count(b"\n", 0, at), offset=offset + at, reason=reason)
+            at_line = line + data.count(b"\n", 0, at) if line else 0
+            self.report.skip(line=at_line, offset=offset + at, reason=reason)
 
         try:
             found = document.read(self.intake, lost, form=self._form)
@@ -238,16 +240,17 @@ class Reader:
             gaps.leave_out(text)
 
     def _read_object(self, text: bytes, line: int, offset: int) -> None:
-        if len(text) >= large.MIN_BYTES and self._read_large(text, line, offset):
+        is_large = len(text) >= large.MIN_BYTES
+        if is_large and self._read_large(text, line, offset):
             return
         document = parse(text)
-        if isinstance(document, Fault):
+        if not isinstance(document, Fault):
+            self._read_document(document, line, offset)
+        elif is_large or not self._read_large(text, line, offset):
             at_line, at = document.place(text, line, offset)
             self.report.skip(
                 line=at_line if line else 0, offset=at, reason=f"not valid JSON: {document.reason}"
             )
-        else:
-            self._read_document(document, line, offset)
 
     def _read_document(self, document: Any, line: int, offset: int) -> None:
         before = len(self.intake.table) + self.intake.n_refused

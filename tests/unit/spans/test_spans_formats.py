@@ -1254,3 +1254,30 @@ def test_a_large_value_is_held_once_while_it_is_looked_at(monkeypatch, tmp_path)
 
     assert len(table) == 2
     assert peak < 1.5 * size
+
+
+@pytest.mark.parametrize(
+    "wrap", [bytes, lambda data: data + b"\n" + line(9), lambda data: len(data).to_bytes(4) + data]
+)
+@pytest.mark.parametrize("make", [document, lambda *spans: json.dumps(spans)], ids=["document", "list"])
+def test_a_broken_span_costs_only_itself_in_a_small_document_too(make, wrap):
+    """One byte of one span cost all of a small document; in a large one it never did."""
+    text = make(flat(1), flat(2), flat(3)).replace('"name": "n2"', '"name": "n2",,')
+
+    table, report = load(wrap(text.encode()))
+
+    assert table.name[:2] == ["n1", "n3"]
+    (lost,) = report.refused_lines
+    assert wrap(text.encode())[lost.offset - 1 : lost.offset + 1] == b",,"
+    assert lost.reason.startswith("not valid JSON: ")
+
+
+def test_two_readings_of_a_document_differ_in_no_span_without_a_word(monkeypatch):
+    """What was lost without a word was lost where a document is read in parts: see also tests/fuzz."""
+    whole = (listed(1, 60) + listed(60, 90) + "\n" + listed(90, 120)).encode()
+    as_small, _ = load(whole)
+    monkeypatch.setattr("clnrm_nb.spans.loaders.large.MIN_BYTES", 100)
+
+    as_large, _ = load(whole)
+
+    assert as_large == as_small
