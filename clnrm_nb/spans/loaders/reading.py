@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Reader"]
 
-_BOM: Final = b"\xef\xbb\xbf"
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 _HELD_BYTES: Final = 64 * 1024 * 1024
 """A source up to this is read as a whole: it may be one document. Of a longer one the first line decides."""
@@ -106,7 +105,7 @@ class Reader:
     def _columns(self, head: bytes) -> csv_rows.Columns | None:
         if self._format not in (None, "csv"):
             return None
-        first_line = head.removeprefix(_BOM).lstrip(b"\r\n").partition(b"\n")[0]
+        first_line = head.removeprefix(sources.BOM).lstrip(b"\r\n").partition(b"\n")[0]
         columns = csv_rows.header(first_line)
         if columns is None and self._format == "csv":
             raise self._error(
@@ -123,7 +122,7 @@ class Reader:
         for line, offset, content in lines.numbered(stream):
             if content is None:
                 self.report.skip(line=line, offset=offset, reason=lines.too_long())
-            elif is_header and content.removeprefix(_BOM).strip():
+            elif is_header and content.removeprefix(sources.BOM).strip():
                 is_header = False
             elif content.strip(b"\r\n"):
                 text = content.removesuffix(b"\r").decode("utf-8", "replace")
@@ -280,7 +279,7 @@ class Reader:
 
     def why_nothing(self) -> str:
         """What the source holds instead of spans."""
-        head = self._head.removeprefix(_BOM)
+        head = self._head.removeprefix(sources.BOM)
         if not head.strip() and not self.report.refused_lines:
             return "it is empty"
         if self.intake.other_signals:
@@ -323,4 +322,4 @@ def _place(line: int, offset: int) -> str:
 
 def _without_mark(data: bytes) -> bytes:
     """Blanks for a byte order mark, so that offsets stay what they are."""
-    return b"   " + data[len(_BOM) :] if data.startswith(_BOM) else data
+    return b"   " + data[len(sources.BOM) :] if data.startswith(sources.BOM) else data

@@ -1281,3 +1281,22 @@ def test_two_readings_of_a_document_differ_in_no_span_without_a_word(monkeypatch
     as_large, _ = load(whole)
 
     assert as_large == as_small
+
+
+@pytest.mark.parametrize(
+    ("data", "n_skipped"),
+    [
+        (line(1) + b"\n" + line(2) + b"\n" + b"\0" * 400, 1),
+        (line(1) + b"\n" + line(2) + b"\0" * 400, 1),
+        (line(1) + b"\n" + line(3)[:50] + b"\0" * 50 + b"\n" + line(2) + b"\n", 1),
+        (b"\xef\xbb\xbf" + line(1) + b"\n" + line(2) + b"\n\0", 1),
+        (b"starting\n" + line(1) + b"\n\x01 ready\n" + line(2), 2),
+    ],
+    ids=["behind the last line", "on it", "in a torn line", "with a mark", "in a log"],
+)
+def test_control_bytes_in_a_text_made_a_binary_file_of_it_and_cost_every_span(data, n_skipped):
+    """A crash of the machine leaves NUL bytes at the end of a file that was just written."""
+    table, report = load(data)
+
+    assert table.name == ["n1", "n2"]
+    assert report.skipped == n_skipped
