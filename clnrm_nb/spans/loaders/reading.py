@@ -75,7 +75,7 @@ class Reader:
             stream = sources.Stream(self.name, (text.encode("utf-8", "replace") for text in texts))
             self._head = head = stream.peek(sources.LOOK_BYTES)
         if self._format == "otlp-proto" or (self._format is None and sources.is_binary(head)):
-            self._read_binary(stream.all())
+            self._read_binary(stream)
         elif (columns := self._columns(head)) is not None:
             self._read_table(stream, columns)
         else:
@@ -89,8 +89,8 @@ class Reader:
 
     # ------------------------------------------------------------------------------------------ binary
 
-    def _read_binary(self, data: bytes) -> None:
-        for offset, payload, trouble in frames.payloads(data):
+    def _read_binary(self, stream: Stream) -> None:
+        for offset, payload, trouble in frames.payloads(stream):
             reason = None
             if payload is not None and payload[:1] in (b"{", b"["):
                 self._read_object(payload, 0, offset)

@@ -214,7 +214,7 @@ def test_an_archive_that_unpacks_to_more_than_the_limit_is_refused_by_name_of_th
     monkeypatch.setattr("clnrm_nb.spans.loaders.sources.MAX_BYTES", 20_000_000)
 
     with pytest.raises(ClnrmError, match="more than 20000000 bytes, the limit for a source"):
-        load(pack(bytes(50_000_000)))
+        load(pack(b"x" * 50_000_000))
 
 
 def test_a_frame_torn_in_the_middle_of_its_length_is_said_with_its_offset():

@@ -16,8 +16,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from clnrm_nb.errors import ClnrmError, UsageError
 from clnrm_nb.spans.canonical import trace_digest
-from clnrm_nb.spans.loaders import large, load, write_otlp_json
+from clnrm_nb.spans.loaders import frames, large, load, write_otlp_json
 from clnrm_nb.spans.loaders.objects import Objects
+from clnrm_nb.spans.loaders.sources import LOOK_BYTES, Stream
 from clnrm_nb.spans.model import Span
 from clnrm_nb.spans.table import SpanTable
 
@@ -315,6 +316,33 @@ def test_protobuf_is_read_however_it_is_wrapped(pack):
     table, _ = load(pack(numbered(9)))
 
     assert f"{9:032x}" in table.trace_id
+
+
+def test_of_a_file_of_frames_one_is_held_at_a_time():
+    taken = []
+
+    def pieces():
+        for number in range(1, 400):
+            taken.append(number)
+            yield framed(numbered(number))
+
+    offsets = frames.payloads(Stream("frames", pieces()))
+    first = [next(offsets)[0] for _ in range(2)]
+
+    assert first == [4, len(framed(numbered(1))) + 4]
+    assert len(taken) * len(framed(numbered(1))) < 2 * LOOK_BYTES
+    assert len(list(offsets)) == 397
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_frames_are_found_whatever_pieces_they_come_in(size):
+    data = framed(numbered(1), b"", gzip.compress(numbered(2)), numbered(3))
+    pieces = (data[at : at + size] for at in range(0, len(data), size))
+
+    table, report = load(Stream("frames", pieces))
+
+    assert sorted(set(table.trace_id)) == [f"{n:032x}" for n in (1, 2, 3)]
+    assert report.skipped == 0
 
 
 def test_a_torn_last_frame_is_said():
