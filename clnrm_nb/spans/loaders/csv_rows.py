@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.spans.intake import Intake
 
-__all__ = ["Columns", "Lines", "Row", "header"]
+__all__ = ["Columns", "Lines", "Row", "header", "lacking"]
 
 Row = tuple[int, int, list[str] | None]
 """Line and offset of a record, and its fields; ``None`` if it is none."""
@@ -167,6 +167,19 @@ def _service_of(pod: str) -> str:
 
 def header(line: bytes) -> Columns | None:
     """The columns a first line names; ``None`` if it is no header of spans."""
+    columns = _named(line)
+    return columns if columns is not None and all(role in columns.places for role in _NEEDED) else None
+
+
+def lacking(line: bytes) -> list[str]:
+    """What a header of spans has no column for; empty if the line has nothing of such a header."""
+    columns = _named(line)
+    if columns is None or not {"trace", "span"} & columns.places.keys():
+        return []
+    return [role for role in _NEEDED if role not in columns.places]
+
+
+def _named(line: bytes) -> Columns | None:
     try:
         text = line.decode().strip()
     except UnicodeDecodeError:
@@ -175,10 +188,7 @@ def header(line: bytes) -> Columns | None:
         return None
     delimiter = max(_DELIMITERS, key=text.count)
     names = _fields(text, delimiter)
-    if names is None or len(names) < len(_NEEDED):
-        return None
-    columns = Columns(delimiter, [name.strip() for name in names])
-    return columns if all(role in columns.places for role in _NEEDED) else None
+    return None if names is None or len(names) == 1 else Columns(delimiter, [name.strip() for name in names])
 
 
 def _fields(text: str, delimiter: str) -> list[str] | None:

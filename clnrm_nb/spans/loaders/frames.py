@@ -17,7 +17,9 @@ from clnrm_nb.spans.loaders.unpacking import is_packed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["payloads", "read_message"]
+__all__ = ["NEITHER", "payloads", "read_message"]
+
+NEITHER: Final = "neither text nor OTLP"
 
 _MESSAGE_START: Final = 0x0A
 """Tag of field 1, length-delimited: how every OTLP request begins."""
@@ -47,7 +49,7 @@ def payloads(stream: Stream) -> Iterator[_Payload]:
         return
     frame = head[_HEAD:]
     if not (is_packed(frame) or frame.startswith(_STARTS)):
-        reason = "it is text, no protobuf" if head.lstrip()[:1] in _TEXT else "neither text nor OTLP"
+        reason = "it is text, no protobuf" if head.lstrip()[:1] in _TEXT else NEITHER
         yield 0, None, reason
         return
     offset, rest = 0, bytearray()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import codecs
-import re
 from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.spans.intake import Intake
-from clnrm_nb.spans.loaders import csv_rows, documents, frames, large, lines, sources
+from clnrm_nb.spans.loaders import csv_rows, documents, frames, large, lines, nothing, sources
 from clnrm_nb.spans.loaders.jsontext import Fault, parse
-from clnrm_nb.spans.loaders.nothing import held_instead
 from clnrm_nb.spans.loaders.objects import Objects
 from clnrm_nb.spans.loaders.report import LoadReport
 from clnrm_nb.spans.loaders.torn import mended
@@ -29,11 +27,6 @@ _HELD_BYTES: Final = 64 * 1024 * 1024
 _NO_JSON: Final = b'"\n'
 _TORN: Final = "the document ends too early; what was whole is read"
 
-_JS_CONSOLE: Final = re.compile(rb"(?m)^\s*traceId: ['\"]")
-_JS_HINT: Final = (
-    "it is console output of the JavaScript SDK, which is no JSON; let the program send OTLP/HTTP instead"
-    " (OTEL_TRACES_EXPORTER=otlp, OTEL_EXPORTER_OTLP_PROTOCOL=http/json or http/protobuf)"
-)
 _TIME_RESOLUTIONS: Final = {"console": "us", "jaeger": "us", "zipkin": "us"}
 
 
@@ -260,7 +253,7 @@ class Reader:
         self._note(found)
         if len(self.intake.table) + self.intake.n_refused == before:
             if self._said is None and not self.intake.other_signals:
-                self._said = held_instead(document, _place(line, offset), self._form)
+                self._said = nothing.held_instead(document, _place(line, offset), self._form)
             self.report.skip(line=line, offset=offset)
 
     # ----------------------------------------------------------------------------------------- nothing
@@ -277,26 +270,27 @@ class Reader:
             hint=f"say which by `--input-format {error.args[0]}` or `--input-format {error.args[1]}`",
         )
 
-    def why_nothing(self) -> str:
-        """What the source holds instead of spans."""
+    def why_nothing(self) -> tuple[str, str | None]:
+        """What the source holds instead of spans, and what helps."""
         head = self._head.removeprefix(sources.BOM)
         if not head.strip() and not self.report.refused_lines:
-            return "it is empty"
+            return "it is empty", nothing.EMPTY_HINT
         if self.intake.other_signals:
-            return f"it holds {' and '.join(sorted(self.intake.other_signals))} only"
+            return f"it holds {' and '.join(sorted(self.intake.other_signals))} only", nothing.SIGNAL_HINT
         if self.intake.refused:
-            reasons = ", ".join(
-                f"{reason} ({count})" for reason, count in sorted(self.intake.refused.items())
-            )
-            first = f"; the first is record {self.intake.refused_at[0][1]}"
-            return f"all its span-like records were refused: {reasons}{first}"
-        if _JS_CONSOLE.search(head):
-            return _JS_HINT
-        return (
-            self._said
-            or self._first_trouble()
-            or (_EMPTY.get(min(self.forms), _EMPTY_LIST) if self.forms else _UNKNOWN)
-        )
+            return self._why_refused(), None
+        if (known := nothing.known_text(head)) is not None:
+            return known
+        said = self._said or self._first_trouble()
+        if said is None:
+            said = _EMPTY.get(min(self.forms), _EMPTY_LIST) if self.forms else _UNKNOWN
+        is_unknown = nothing.UNKNOWN in said or frames.NEITHER in said
+        return said, nothing.UNKNOWN_HINT if is_unknown else None
+
+    def _why_refused(self) -> str:
+        reasons = ", ".join(f"{reason} ({count})" for reason, count in sorted(self.intake.refused.items()))
+        first = self.intake.refused_at[0][1]
+        return f"all its span-like records were refused: {reasons}; the first is record {first}"
 
     def _first_trouble(self) -> str | None:
         if not self.report.refused_lines:
@@ -307,7 +301,7 @@ class Reader:
 
 _PIECE_BYTES: Final = 1024 * 1024
 _EMPTY_LIST: Final = "the list of spans is empty"
-_UNKNOWN: Final = "line 1, byte 0: its content is of no known form"
+_UNKNOWN: Final = f"line 1, byte 0: its content is of {nothing.UNKNOWN}"
 _EMPTY: Final = {
     "jaeger": "it is an answer of Jaeger without any span",
     "tempo": "it is an answer of Tempo or Jaeger without any span",

@@ -128,7 +128,7 @@ def test_files_of_the_javascript_sdk_are_read(name):
 
 
 def test_console_output_of_the_javascript_sdk_is_refused_with_what_to_set():
-    with pytest.raises(ClnrmError, match=r"JavaScript SDK.*OTEL_TRACES_EXPORTER=otlp"):
+    with pytest.raises(ClnrmError, match=r"(?s)JavaScript SDK.*OTEL_TRACES_EXPORTER=otlp"):
         load(DATA / "js-console.txt")
 
 

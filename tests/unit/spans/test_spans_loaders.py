@@ -369,6 +369,34 @@ def test_a_truncated_gzip_file_gives_what_can_be_read():
 
 
 @pytest.mark.parametrize(
+    ("data", "reason", "hint"),
+    [
+        (b"", "it is empty", "may not have ended"),
+        (
+            b"<!DOCTYPE html>\n<html><head><title>Log in</title>",
+            "a web page with the title 'Log in'",
+            "as JSON",
+        ),
+        (b"  <HTML lang=en>", "it is a web page", "as JSON"),
+        (b"TraceID,SpanID,OperationName\nab,cd,op\n", "without a column for parent and start", "`parent_id`"),
+        (b'{"code": 5, "message": "trace not found", "details": []}', "that says 'trace not found'", None),
+        (b'{"resourceMetrics": []}', "it holds metrics only", "give the file of the traces"),
+        (b"service:\n  name: shop\n", "of no known form", "`--input-format`"),
+        (b'{"foo": 1}', "JSON of no known form", "`--input-format`"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0", "byte 0: neither text nor OTLP", "`--input-format`"),
+        (b"{\n  traceId: 'ab'\n}", "console output of the JavaScript SDK", "OTEL_TRACES_EXPORTER=otlp"),
+    ],
+)
+def test_a_source_without_spans_is_said_with_what_helps(data, reason, hint):
+    with pytest.raises(ClnrmError) as failed:
+        load(data)
+
+    assert reason in failed.value.message
+    assert (hint is None) == (failed.value.hint is None)
+    assert (hint or "") in (failed.value.hint or "")
+
+
+@pytest.mark.parametrize(
     ("data", "reason"),
     [
         (b"", "it is empty"),
