@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from clnrm_nb.spans.content import canonical_json
+from clnrm_nb.spans.loaders.tags import owned_by_resource
 from clnrm_nb.spans.model import KINDS, Resource, Scope
 from clnrm_nb.spans.table import SpanTable
 
@@ -27,7 +28,7 @@ LACKS: Final[dict[str, frozenset[str]]] = {
     "console": frozenset({"scope"}),
     "jaeger": frozenset({"nested", "link attributes"}),
     "signoz": frozenset({"types", "scope"}),
-    "zipkin": frozenset({"types", "internal", "case", "links"}),
+    "zipkin": frozenset({"types", "internal", "case", "links", "owner"}),
     "csv": frozenset({"types", "events", "links"}),
 }
 """By form. What depends on the file is found out in :func:`lacks_of`."""
@@ -41,6 +42,7 @@ _SENTENCES: Final = {
     "kind": "kinds are not compared",
     "status": "statuses are not compared",
     "attributes": "attributes are not compared",
+    "owner": "an attribute of the resource counts as one of the span",
     "resource": "of resources only the service is compared",
     "events": "events are not compared",
     "event attributes": "attributes of events are not compared",
@@ -158,6 +160,19 @@ def _level_values(table: SpanTable, lacking: frozenset[str]) -> None:
         if id(resource) not in resources:
             resources[id(resource)] = Resource(_of_resource(kept(resource.attributes), lacking))
     table.resource = [resources[id(resource)] for resource in table.resource]
+    if "owner" in lacking:
+        _level_owners(table, keeps_attributes="attributes" not in lacking)
+
+
+def _level_owners(table: SpanTable, *, keeps_attributes: bool) -> None:
+    """Share out what spans and resources have by its keys, as it is done for a form with one list of both."""
+    known: dict[str, Resource] = {}
+    for row, (resource, attributes) in enumerate(zip(table.resource, table.attributes, strict=True)):
+        rest = attributes | resource.attributes  # Exporters that put both in one list have it so.
+        owned = owned_by_resource(rest)
+        table.resource[row] = known.setdefault(canonical_json(owned), Resource(owned))
+        if keeps_attributes:
+            table.attributes[row] = rest
 
 
 def _of_resource(attributes: dict[str, Any], lacking: frozenset[str]) -> dict[str, Any]:
@@ -179,14 +194,21 @@ def _as_text(value: Any) -> Any:
             number = float(value) if not value.lstrip("-").isdigit() else int(value)
             return canonical_json(number) if math.isfinite(number) else value
         found = _parsed(value)
-        return value if found is None else canonical_json(_texts(found))
+        return value if found is None else _of_many(found)
     if isinstance(value, list | tuple | dict):
-        return canonical_json(_texts(value))
+        return _of_many(value)
     if isinstance(value, float) and not math.isfinite(value):
         return str(orjson.loads(canonical_json(value)))
     if isinstance(value, bytes):
         return orjson.loads(canonical_json(value))["bytesValue"]
     return "" if value is None else canonical_json(value)
+
+
+def _of_many(values: Any) -> str:
+    """A list of plain values as JavaScript writes it, with commas alone; other exporters write JSON."""
+    texts = _texts(values)
+    is_plain = isinstance(texts, list) and all(isinstance(text, str) for text in texts)
+    return ",".join(texts) if is_plain else canonical_json(texts)
 
 
 def _texts(value: Any) -> Any:

@@ -10,7 +10,14 @@ import csv
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from clnrm_nb.spans.loaders.ids import SPAN_DIGITS, TRACE_DIGITS, kind_of, read_id, status_code_of, time_of
+from clnrm_nb.spans.loaders.ids import (
+    SPAN_DIGITS,
+    TRACE_DIGITS,
+    kind_of,
+    nanoseconds_of,
+    read_id,
+    status_code_of,
+)
 from clnrm_nb.spans.loaders.instants import instant, unit_of
 from clnrm_nb.spans.model import KINDS, STATUS_CODES, Span
 
@@ -19,7 +26,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.spans.intake import Intake
 
-__all__ = ["Columns", "Lines", "Row", "header"]
+__all__ = ["Columns", "Lines", "Row", "header", "lacking"]
 
 Row = tuple[int, int, list[str] | None]
 """Line and offset of a record, and its fields; ``None`` if it is none."""
@@ -113,10 +120,10 @@ class Columns:
         parent = None if cells["parent"].lower() in _NO_PARENT else read_id(cells["parent"], SPAN_DIGITS)[0]
         start_ns = instant(cells["start"], self._start_ns)
         end_ns = instant(cells.get("end"), self._end_ns)
-        duration = time_of(cells.get("duration"))
-        if end_ns is None and start_ns is not None and duration is not None:
-            # Without a unit in its name a duration is in microseconds, as where this form comes from.
-            end_ns = start_ns + duration * (self._duration_ns or _US)
+        # Without a unit in its name a duration is in microseconds, as where this form comes from.
+        duration_ns = nanoseconds_of(cells.get("duration"), self._duration_ns or _US)
+        if end_ns is None and start_ns is not None and duration_ns is not None:
+            end_ns = start_ns + duration_ns
         values = intake.shared.values
         name = cells.get("name", "")
         intake.table.append(
@@ -160,6 +167,19 @@ def _service_of(pod: str) -> str:
 
 def header(line: bytes) -> Columns | None:
     """The columns a first line names; ``None`` if it is no header of spans."""
+    columns = _named(line)
+    return columns if columns is not None and all(role in columns.places for role in _NEEDED) else None
+
+
+def lacking(line: bytes) -> list[str]:
+    """What a header of spans has no column for; empty if the line has nothing of such a header."""
+    columns = _named(line)
+    if columns is None or not {"trace", "span"} & columns.places.keys():
+        return []
+    return [role for role in _NEEDED if role not in columns.places]
+
+
+def _named(line: bytes) -> Columns | None:
     try:
         text = line.decode().strip()
     except UnicodeDecodeError:
@@ -168,10 +188,7 @@ def header(line: bytes) -> Columns | None:
         return None
     delimiter = max(_DELIMITERS, key=text.count)
     names = _fields(text, delimiter)
-    if names is None or len(names) < len(_NEEDED):
-        return None
-    columns = Columns(delimiter, [name.strip() for name in names])
-    return columns if all(role in columns.places for role in _NEEDED) else None
+    return None if names is None or len(names) == 1 else Columns(delimiter, [name.strip() for name in names])
 
 
 def _fields(text: str, delimiter: str) -> list[str] | None:

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Final
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.spans import decode
 from clnrm_nb.spans.intake import Intake
-from clnrm_nb.spans.loaders.sources import Stream, unpack
+from clnrm_nb.spans.loaders.sources import LOOK_BYTES, Stream, unpack
 from clnrm_nb.spans.loaders.torn import mended_message
 from clnrm_nb.spans.loaders.unpacking import is_packed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["payloads", "read_message"]
+__all__ = ["NEITHER", "payloads", "read_message"]
+
+NEITHER: Final = "neither text nor OTLP"
 
 _MESSAGE_START: Final = 0x0A
 """Tag of field 1, length-delimited: how every OTLP request begins."""
@@ -33,32 +35,32 @@ _TEXT: Final = (b"{", b"[")
 _Payload = tuple[int, bytes | None, str | None]
 
 
-def payloads(data: bytes) -> Iterator[_Payload]:
-    """The messages and documents of a binary source.
+def payloads(stream: Stream) -> Iterator[_Payload]:
+    """The messages and documents of a binary source, of which no more than one is held.
 
     Yields
     ------
     tuple of (int, bytes or None, str or None)
         Offset, unpacked content, and what is wrong there, if anything.
     """
-    if data[:1] == bytes((_MESSAGE_START,)):
-        yield 0, data, None
+    head = stream.peek(LOOK_BYTES)
+    if head[:1] == bytes((_MESSAGE_START,)):
+        yield 0, stream.all(), None
         return
-    offset = 0
-    while offset < len(data):
-        start = offset + _HEAD
-        size = int.from_bytes(data[offset:start])
-        frame = data[start : start + size]
-        if not offset and not (is_packed(frame) or frame.startswith(_STARTS)):
-            yield (
-                0,
-                None,
-                "it is text, no protobuf" if data.lstrip()[:1] in _TEXT else "neither text nor OTLP",
-            )
-            return
-        is_torn = start > len(data) or len(frame) < size
-        yield from _unpacked(start, frame, "a frame ends too early" if is_torn else None)
-        offset = start + size
+    frame = head[_HEAD:]
+    if not (is_packed(frame) or frame.startswith(_STARTS)):
+        reason = "it is text, no protobuf" if head.lstrip()[:1] in _TEXT else NEITHER
+        yield 0, None, reason
+        return
+    offset, rest = 0, bytearray()
+    for piece in stream:
+        rest += piece
+        while len(rest) >= _HEAD and len(rest) >= (end := _HEAD + int.from_bytes(rest[:_HEAD])):
+            yield from _unpacked(offset + _HEAD, bytes(rest[_HEAD:end]), None)
+            del rest[:end]
+            offset += end
+    if rest:
+        yield from _unpacked(offset + _HEAD, bytes(rest[_HEAD:]), "a frame ends too early")
 
 
 def _unpacked(

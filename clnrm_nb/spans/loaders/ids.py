@@ -19,6 +19,7 @@ __all__ = [
     "TRACE_DIGITS",
     "is_hex_id",
     "kind_of",
+    "nanoseconds_of",
     "read_id",
     "read_ids",
     "status_code_of",
@@ -39,6 +40,8 @@ _ALL_USUAL: Final = {
 
 _MAX_TIME: Final = 2**64 - 1
 _TIME_DIGITS: Final = len(str(_MAX_TIME))
+_DECIMAL: Final = re.compile(r"([0-9]+)\.([0-9]+)\Z")
+_FRACTION_DIGITS: Final = 9
 
 
 def is_hex_id(text: str, digits: int) -> bool:
@@ -120,6 +123,16 @@ def time_of(value: Any) -> int | None:
     if type(value) is not int or not 0 <= value <= _MAX_TIME:
         return None
     return value
+
+
+def nanoseconds_of(value: Any, unit_ns: int) -> int | None:
+    """The same of a count of a unit. Fractions of it are kept: JavaScript counts halves of microseconds."""
+    whole, fraction = time_of(value), 0
+    if whole is None and isinstance(value, float | str) and (found := _DECIMAL.match(str(value))):
+        whole = time_of(found[1])
+        digits = found[2][:_FRACTION_DIGITS].ljust(_FRACTION_DIGITS, "0")
+        fraction = int(digits) * unit_ns // 10**_FRACTION_DIGITS
+    return None if whole is None else whole * unit_ns + fraction
 
 
 def kind_of(value: Any, *, default: int = 0) -> int:

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from clnrm_nb.spans.loaders.ids import time_of
+from clnrm_nb.spans.loaders.ids import nanoseconds_of
 
 __all__ = ["instant", "iso_time", "unit_of"]
 
@@ -49,16 +49,14 @@ def instant(value: Any, unit_ns: int | None = None) -> int | None:
 
     Parameters
     ----------
-    value : int or str
+    value : int, float or str
     unit_ns : int, optional
         Nanoseconds of its unit; without one the number of digits tells seconds, milliseconds, microseconds
         and nanoseconds apart, for times since 2001.
     """
-    number = time_of(value)
+    number = nanoseconds_of(value, unit_ns or 1)
     if number is None:
         return iso_time(value)
-    if unit_ns is not None:
-        return number * unit_ns
-    if number < _FIRST:
+    if unit_ns is not None or number < _FIRST:
         return number
-    return next((number * size for size, end in _BY_DIGITS if number < end), number)
+    return nanoseconds_of(value, next((size for size, end in _BY_DIGITS if number < end), 1))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.spans.intake import SHARED_LENGTH, SHARED_LIMIT, status_of
 from clnrm_nb.spans.loaders import tags as told_by
-from clnrm_nb.spans.loaders.ids import SPAN_DIGITS, TRACE_DIGITS, read_id, time_of
+from clnrm_nb.spans.loaders.ids import SPAN_DIGITS, TRACE_DIGITS, nanoseconds_of, read_id
 from clnrm_nb.spans.loaders.values import NestingError, plain_value
 from clnrm_nb.spans.model import KINDS, STATUS_CODES, Event, Link, Resource, Span
 
@@ -126,8 +126,7 @@ class Trace:
         if attributes.get("error") is True:
             del attributes["error"]
             code = _ERROR
-        start_us, duration_us = time_of(item.get("startTime")), _duration(item.get("duration"))
-        start_ns = None if start_us is None else start_us * _US
+        start_ns, duration_ns = nanoseconds_of(item.get("startTime"), _US), _duration_ns(item.get("duration"))
         intake.table.append(
             Span(
                 trace_id=intake.shared.values.setdefault(trace_id, trace_id),
@@ -136,7 +135,7 @@ class Trace:
                 parent_span_id=parent,
                 kind=KINDS[told.kind or 0],
                 start_ns=start_ns,
-                end_ns=None if start_ns is None or duration_us is None else start_ns + duration_us * _US,
+                end_ns=None if start_ns is None or duration_ns is None else start_ns + duration_ns,
                 status_code=STATUS_CODES[code],
                 status_message=told.status_message,
                 attributes=attributes,
@@ -229,15 +228,15 @@ def _value(value: Any, kind: str) -> Any:
 def _event(log: dict[str, Any], intake: Intake) -> Event:
     fields = _tags(log.get("fields"), intake)
     name = fields.pop("event") if isinstance(fields.get("event"), str) else ""
-    at_us = time_of(log.get("timestamp"))
-    return Event(intake.shared.values.setdefault(name, name), None if at_us is None else at_us * _US, fields)
+    at_ns = nanoseconds_of(log.get("timestamp"), _US)
+    return Event(intake.shared.values.setdefault(name, name), at_ns, fields)
 
 
-def _duration(value: Any) -> int | None:
-    """Microseconds; a negative one is kept, for it says that the clock went back."""
+def _duration_ns(value: Any) -> int | None:
+    """A negative one is kept, for it says that the clock went back."""
     if type(value) is int and value < 0:
-        return value
-    return time_of(value)
+        return value * _US
+    return nanoseconds_of(value, _US)
 
 
 def _text(value: Any, intake: Intake) -> str:

@@ -58,7 +58,9 @@ def _parse_slowly(text: bytes, strict: orjson.JSONDecodeError) -> Any:
         # Lone surrogates become U+FFFD: nothing that comes later could encode them.
         return _without_surrogates(json.loads(text))
     except json.JSONDecodeError as error:
-        return Fault(error.msg.lower(), error.pos, is_end=_breaks_off(text, error, strict))
+        # Some of its sentences end with where, which is said in our way.
+        reason = error.msg.lower().removesuffix(" at").removesuffix(" starting")
+        return Fault(reason, error.pos, is_end=_breaks_off(text, error, strict))
     except RecursionError:
         return Fault("nested too deeply", 0)
     except UnicodeError:

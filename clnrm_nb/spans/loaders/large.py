@@ -5,6 +5,8 @@ are small, are first cut out of the text; what is left (resources and scopes) is
 array batch by batch. Where an element ends is guessed by how the first one begins, and proved by brackets:
 where all before a comma are paired, an element ends. Counting them one by one, which takes ten times
 as long, is left for the end of an array and for elements that do not look alike.
+A document that breaks off in the middle is taken apart like any other: what is open at its end is closed in
+what is left of it, which is small.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ import orjson
 from clnrm_nb.spans.intake import MAX_NESTING
 from clnrm_nb.spans.loaders import documents
 from clnrm_nb.spans.loaders.jsontext import Fault, parse
+from clnrm_nb.spans.loaders.lines import begins_with_a_line
+from clnrm_nb.spans.loaders.torn import mended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,6 +56,10 @@ _OPENING: Final = frozenset({b"[", b"{"})
 _FIRST_KEY: Final = re.compile(rb"\s*\{\s*(" + _STRING + rb")\s*:", re.DOTALL)
 _AFTER: Final = "content after document"
 _COMMA: Final = re.compile(rb"\s*,")
+_CONTENT: Final = re.compile(rb"\S")
+_LAST: Final = re.compile(rb"\]\s*\Z")
+_STAND_IN: Final = b'{"":%d}'
+"""For the elements of an array, as an object, behind which a frame that breaks off may be cut."""
 
 _NO_MARKS: Final = bytes(set(range(256)) - set(b'"[]{}'))
 _QUOTED: Final = re.compile(rb'"[^"]*"')
@@ -68,15 +76,18 @@ class Document:
     data : bytes
         All of it.
     frame : any
-        Parsed, with a number in place of the elements of each array of spans.
+        Parsed, with a stand-in for the elements of each array of spans.
     arrays : list
         Start and end of each batch of elements, for each array by number.
+    is_torn : bool
+        It breaks off; the spans before that are there.
     """
 
-    def __init__(self, data: bytes, frame: Any, arrays: list[_Batches]) -> None:
+    def __init__(self, data: bytes, frame: Any, arrays: list[_Batches], *, is_torn: bool = False) -> None:
         self._data = data
         self._frame = frame
         self._arrays = arrays
+        self.is_torn = is_torn
 
     def read(
         self, intake: Intake, lost: Callable[[int, str], None], form: documents.Form | None = None
@@ -102,10 +113,11 @@ class Document:
             intake.shared.trim()
         return forms
 
-    def _batches(self, number: Any, lost: Callable[[int, str], None]) -> Any:
-        if not (isinstance(number, list) and len(number) == 1 and type(number[0]) is int):
+    def _batches(self, listed: Any, lost: Callable[[int, str], None]) -> Any:
+        stand_in = listed[0] if isinstance(listed, list) and len(listed) == 1 else None
+        if not (isinstance(stand_in, dict) and stand_in.keys() == {""}):
             return
-        for start, end in self._arrays[number[0]]:
+        for start, end in self._arrays[stand_in[""]]:
             try:
                 if end - start > MAX_SPAN_BYTES:
                     yield self._one_by_one(start, end, lost)
@@ -123,7 +135,10 @@ class Document:
                 continue
             text = self._data[first:last]
             value = parse(text)
-            if isinstance(value, Fault):
+            if self.is_torn and isinstance(value, Fault) and last == len(self._data):
+                whole = mended(text)
+                values += [] if whole is None else [parse(whole)]
+            elif isinstance(value, Fault):
                 lost(value.place(text, 0, first)[1], f"not valid JSON: {value.reason}")
             else:
                 values.append(value)
@@ -133,39 +148,55 @@ class Document:
 def split(data: bytes) -> Document | None:
     """Take a document apart; ``None`` if it has no array of spans or is no JSON around them."""
     if data[:64].lstrip().startswith(b"["):
-        start = data.index(b"[") + 1
-        batches, _ = _cut(data, start)
-        return Document(data, [0], [batches]) if batches else None
-    if _is_lines(data):
-        return None
+        return _split_list(data)
+    return None if begins_with_a_line(data) else _split_object(data)
+
+
+def _split_list(data: bytes) -> Document | None:
+    start = data.index(b"[") + 1
+    batches, end = _cut(data, start)
+    is_torn = end is None and _add_torn(data, batches, start)
+    # With more behind it, it is no document but the first of several.
+    is_whole = end is not None and _LAST.match(data, end) is not None
+    return Document(data, [{"": 0}], [batches], is_torn=is_torn) if batches and is_whole | is_torn else None
+
+
+def _split_object(data: bytes) -> Document | None:
     arrays: list[_Batches] = []
     pieces: list[bytes] = []
     kept = position = 0
     while (opening := _opening(data, position)) is not None:
         batches, end = _cut(data, opening)
-        if end is None:
+        if end is None and not _add_torn(data, batches, opening):
             return None
+        position = len(data) if end is None else end
         if batches:
-            pieces += (data[kept:opening], b"%d" % len(arrays))
+            pieces += (data[kept:opening], _STAND_IN % len(arrays))
             arrays.append(batches)
-            kept = end
-        position = end
-    try:
-        frame = orjson.loads(b"".join([*pieces, data[kept:]]))
-    except orjson.JSONDecodeError:
-        return None
-    return Document(data, frame, arrays) if arrays else None
+            kept = position
+    frame, is_torn = _parsed(b"".join([*pieces, data[kept:]]))
+    return Document(data, frame, arrays, is_torn=is_torn) if arrays and frame is not None else None
 
 
-def _is_lines(data: bytes) -> bool:
-    """Whether the first line is a document by itself, with more behind it."""
-    line, _, rest = data.partition(b"\n")
-    if not line.rstrip().endswith(b"}") or not rest.strip():
-        return False
-    try:
-        orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return False
+def _parsed(frame: bytes) -> tuple[Any, bool]:
+    """The value of a frame, and whether it had to be closed for that."""
+    value = parse(frame)
+    if not isinstance(value, Fault):
+        return value, False
+    whole = mended(frame) if value.is_end else None
+    value = None if whole is None else parse(whole)
+    return (None, False) if isinstance(value, Fault) else (value, True)
+
+
+def _add_torn(data: bytes, batches: _Batches, start: int) -> bool:
+    """Add what is behind the batches of an array without an end, if it is because the document breaks off."""
+    comma = _COMMA.match(data, batches[-1][1]) if batches else None
+    first = start if comma is None else comma.end()
+    if len(data) - first <= MAX_SPAN_BYTES:
+        rest = parse(b"[" + data[first:])
+        if not (isinstance(rest, Fault) and rest.is_end):
+            return False
+    batches.append((first, len(data)))
     return True
 
 
@@ -182,7 +213,7 @@ def _cut(data: bytes, start: int) -> tuple[_Batches, int | None]:
     """Batches of the elements of an array whose content begins at `start`, and where its bracket closes."""
     end, following = _counted(data, start, start + _SHORT_BYTES) or (start, start)
     if following is None:
-        return [(start, end)] if data[start:end].strip() else [], end
+        return [(start, end)] if _CONTENT.search(data, start, end) else [], end
     batches: _Batches = []
     first, alike = start, _next_like(data, start)
     while True:
@@ -192,7 +223,7 @@ def _cut(data: bytes, start: int) -> tuple[_Batches, int | None]:
             if found is None:
                 return batches, None
         end, following = found
-        if data[first:end].strip():
+        if _CONTENT.search(data, first, end):
             batches.append((first, end))
         if following is None:
             return batches, end
@@ -210,7 +241,7 @@ def _elements(data: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
         if comma is not None:
             yield first, found.end()
             first = comma.end()
-    if data[first:end].strip():
+    if _CONTENT.search(data, first, end):
         yield first, end
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from clnrm_nb.spans.loaders.jsontext import Fault, parse
@@ -11,12 +12,32 @@ if TYPE_CHECKING:
 
     from clnrm_nb.spans.loaders.report import LoadReport
 
-__all__ = ["MAX_LINE_BYTES", "Gaps", "numbered", "too_long", "whole_lines"]
+__all__ = ["MAX_LINE_BYTES", "Gaps", "begins_with_a_line", "numbered", "too_long", "whole_lines"]
 
 MAX_LINE_BYTES: Final = 256 * 1024 * 1024
 """Of one line, or one object spread over lines."""
 
 _STEP_BYTES: Final = 1024 * 1024
+_LOOK_BEHIND_BYTES: Final = 64
+
+
+_JSON_START: Final = re.compile(rb"\s*(?:\{|\[\s*\{|\xff)")
+"""Many a line of a log begins with a bracket and a word."""
+
+_MORE: Final = re.compile(rb"\S")
+
+
+def begins_with_a_line(data: bytes) -> bool:
+    """Whether the first line that is not blank holds JSON of its own, and is not the only one.
+
+    The brackets are asked, not the parser, for the line may be most of a gigabyte: within one value no line
+    ends with a closing bracket and the next one begins with anything but a comma or another such bracket.
+    """
+    start = _MORE.search(data)
+    end = -1 if start is None else data.find(b"\n", start.start())
+    more = None if end < 0 else _MORE.search(data, end)
+    closes = data[max(0, end - _LOOK_BEHIND_BYTES) : max(0, end)].rstrip().endswith((b"}", b"]"))
+    return closes and more is not None and more[0] not in (b",", b"}", b"]")
 
 
 def too_long() -> str:
@@ -89,7 +110,7 @@ class Gaps:
         for number, content in enumerate(bytes(self.text[:size]).split(b"\n")):
             self.line += number > 0
             if content.strip():
-                looks_json = content.lstrip().startswith((b"{", b"\xff"))
+                looks_json = _JSON_START.match(content)
                 self._report.skip(
                     line=self.line, offset=self.offset, reason=_reason(content) if looks_json else None
                 )

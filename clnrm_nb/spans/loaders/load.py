@@ -109,7 +109,8 @@ def _read(
                 hint="split it, or leave out what is large in it",
             ) from None
     if len(intake.table) == before and not allow_empty:
-        raise ClnrmError(f"no span was found in `{reader.name}`: {reader.why_nothing()}", "CLN607")
+        reason, hint = reader.why_nothing()
+        raise ClnrmError(f"no span was found in `{reader.name}`: {reason}", "CLN607", hint=hint)
     report = reader.report
     report.format = "+".join(sorted(reader.forms))
     return report

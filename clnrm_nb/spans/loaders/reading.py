@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
+import codecs
 from typing import TYPE_CHECKING, Any, Final
 
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.spans.intake import Intake
-from clnrm_nb.spans.loaders import csv_rows, documents, frames, large, lines, sources
+from clnrm_nb.spans.loaders import csv_rows, documents, frames, large, lines, nothing, sources
 from clnrm_nb.spans.loaders.jsontext import Fault, parse
-from clnrm_nb.spans.loaders.nothing import held_instead
 from clnrm_nb.spans.loaders.objects import Objects
 from clnrm_nb.spans.loaders.report import LoadReport
 from clnrm_nb.spans.loaders.torn import mended
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Reader"]
 
-_BOM: Final = b"\xef\xbb\xbf"
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 _HELD_BYTES: Final = 64 * 1024 * 1024
 """A source up to this is read as a whole: it may be one document. Of a longer one the first line decides."""
@@ -29,12 +27,6 @@ _HELD_BYTES: Final = 64 * 1024 * 1024
 _NO_JSON: Final = b'"\n'
 _TORN: Final = "the document ends too early; what was whole is read"
 
-_FIRST_TEXT: Final = re.compile(rb"[^\s\xef\xbb\xbf]")
-_JS_CONSOLE: Final = re.compile(rb"(?m)^\s*traceId: ['\"]")
-_JS_HINT: Final = (
-    "it is console output of the JavaScript SDK, which is no JSON; let the program send OTLP/HTTP instead"
-    " (OTEL_TRACES_EXPORTER=otlp, OTEL_EXPORTER_OTLP_PROTOCOL=http/json or http/protobuf)"
-)
 _TIME_RESOLUTIONS: Final = {"console": "us", "jaeger": "us", "zipkin": "us"}
 
 
@@ -72,11 +64,11 @@ class Reader:
         stream = sources.unpack(stream, self._note_archive)
         self._head = head = stream.peek(sources.LOOK_BYTES)
         if head.startswith(_UTF_16):
-            text = stream.all().decode("utf-16", "replace")
-            stream = sources.Stream(self.name, iter((text.encode("utf-8", "replace"),)))
+            texts = codecs.iterdecode(stream, "utf-16", "replace")
+            stream = sources.Stream(self.name, (text.encode("utf-8", "replace") for text in texts))
             self._head = head = stream.peek(sources.LOOK_BYTES)
         if self._format == "otlp-proto" or (self._format is None and sources.is_binary(head)):
-            self._read_binary(stream.all())
+            self._read_binary(stream)
         elif (columns := self._columns(head)) is not None:
             self._read_table(stream, columns)
         else:
@@ -90,8 +82,8 @@ class Reader:
 
     # ------------------------------------------------------------------------------------------ binary
 
-    def _read_binary(self, data: bytes) -> None:
-        for offset, payload, trouble in frames.payloads(data):
+    def _read_binary(self, stream: Stream) -> None:
+        for offset, payload, trouble in frames.payloads(stream):
             reason = None
             if payload is not None and payload[:1] in (b"{", b"["):
                 self._read_object(payload, 0, offset)
@@ -106,7 +98,7 @@ class Reader:
     def _columns(self, head: bytes) -> csv_rows.Columns | None:
         if self._format not in (None, "csv"):
             return None
-        first_line = head.removeprefix(_BOM).lstrip(b"\r\n").partition(b"\n")[0]
+        first_line = head.removeprefix(sources.BOM).lstrip(b"\r\n").partition(b"\n")[0]
         columns = csv_rows.header(first_line)
         if columns is None and self._format == "csv":
             raise self._error(
@@ -123,7 +115,7 @@ class Reader:
         for line, offset, content in lines.numbered(stream):
             if content is None:
                 self.report.skip(line=line, offset=offset, reason=lines.too_long())
-            elif is_header and content.removeprefix(_BOM).strip():
+            elif is_header and content.removeprefix(sources.BOM).strip():
                 is_header = False
             elif content.strip(b"\r\n"):
                 text = content.removesuffix(b"\r").decode("utf-8", "replace")
@@ -139,26 +131,30 @@ class Reader:
     # -------------------------------------------------------------------------------------------- text
 
     def _read_text(self, stream: Stream) -> None:
-        held = stream.peek(_HELD_BYTES)
-        if len(held) < _HELD_BYTES or not _begins_with_a_line(held):
+        held = _without_mark(stream.peek(_HELD_BYTES))
+        may_be_one = held[: sources.LOOK_BYTES].lstrip()[:1] in (b"{", b"[")
+        if may_be_one and (len(held) < _HELD_BYTES or not lines.begins_with_a_line(held)):
             data = _without_mark(stream.all())
-            if data[: sources.LOOK_BYTES].lstrip()[:1] in (b"{", b"[") and self._read_whole(data):
-                return
-            self._read_stream(iter((data,)))
+            if not self._read_whole(data):
+                self._read_stream(iter((data,)))
         else:
             self._read_stream(map(_without_mark, stream))
 
     def _read_whole(self, data: bytes) -> bool:
         """Read it as one document; whether it is one."""
-        if len(data) >= large.MIN_BYTES and self._read_large(data, 1, 0):
+        if lines.begins_with_a_line(data):
+            return False
+        is_large = len(data) >= large.MIN_BYTES
+        if is_large and self._read_large(data, 1, 0):
             return True
         document = parse(data)
-        if isinstance(document, Fault):
-            if document.is_end and not _begins_with_a_line(data):
-                return self._read_torn(data, document)
-            return False
-        self._read_document(document, 1, 0)
-        return True
+        if not isinstance(document, Fault):
+            self._read_document(document, 1, 0)
+            return True
+        if document.is_end and self._read_torn(data, document):
+            return True
+        # Span by span, what is wrong costs only the span it is in.
+        return not is_large and self._read_large(data, 1, 0)
 
     def _read_torn(self, data: bytes, fault: Fault) -> bool:
         """A document that breaks off: the spans that are whole, if any."""
@@ -175,19 +171,22 @@ class Reader:
         return True
 
     def _read_large(self, data: bytes, line: int, offset: int) -> bool:
-        """Read it as one large document; whether it was one."""
+        """Read it span by span, as is done with large documents; whether that gave any."""
         document = large.split(data)
         if document is None:
             return False
 
         def lost(at: int, reason: str) -> None:
-            self.report.skip(line=line + data.count(b"\n", 0, at), offset=offset + at, reason=reason)
+            at_line = line + data.count(b"\n", 0, at) if line else 0
+            self.report.skip(line=at_line, offset=offset + at, reason=reason)
 
         try:
             found = document.read(self.intake, lost, form=self._form)
         except documents.AmbiguousError as error:
             raise self._ambiguous(error, line, offset) from None
         self._note(found)
+        if found and document.is_torn:
+            lost(len(data), _TORN)
         return bool(found)
 
     @property
@@ -233,16 +232,17 @@ class Reader:
             gaps.leave_out(text)
 
     def _read_object(self, text: bytes, line: int, offset: int) -> None:
-        if len(text) >= large.MIN_BYTES and self._read_large(text, line, offset):
+        is_large = len(text) >= large.MIN_BYTES
+        if is_large and self._read_large(text, line, offset):
             return
         document = parse(text)
-        if isinstance(document, Fault):
+        if not isinstance(document, Fault):
+            self._read_document(document, line, offset)
+        elif is_large or not self._read_large(text, line, offset):
             at_line, at = document.place(text, line, offset)
             self.report.skip(
                 line=at_line if line else 0, offset=at, reason=f"not valid JSON: {document.reason}"
             )
-        else:
-            self._read_document(document, line, offset)
 
     def _read_document(self, document: Any, line: int, offset: int) -> None:
         before = len(self.intake.table) + self.intake.n_refused
@@ -253,7 +253,7 @@ class Reader:
         self._note(found)
         if len(self.intake.table) + self.intake.n_refused == before:
             if self._said is None and not self.intake.other_signals:
-                self._said = held_instead(document, _place(line, offset), self._form)
+                self._said = nothing.held_instead(document, _place(line, offset), self._form)
             self.report.skip(line=line, offset=offset)
 
     # ----------------------------------------------------------------------------------------- nothing
@@ -270,26 +270,27 @@ class Reader:
             hint=f"say which by `--input-format {error.args[0]}` or `--input-format {error.args[1]}`",
         )
 
-    def why_nothing(self) -> str:
-        """What the source holds instead of spans."""
-        head = self._head.removeprefix(_BOM)
+    def why_nothing(self) -> tuple[str, str | None]:
+        """What the source holds instead of spans, and what helps."""
+        head = self._head.removeprefix(sources.BOM)
         if not head.strip() and not self.report.refused_lines:
-            return "it is empty"
+            return "it is empty", nothing.EMPTY_HINT
         if self.intake.other_signals:
-            return f"it holds {' and '.join(sorted(self.intake.other_signals))} only"
+            return f"it holds {' and '.join(sorted(self.intake.other_signals))} only", nothing.SIGNAL_HINT
         if self.intake.refused:
-            reasons = ", ".join(
-                f"{reason} ({count})" for reason, count in sorted(self.intake.refused.items())
-            )
-            first = f"; the first is record {self.intake.refused_at[0][1]}"
-            return f"all its span-like records were refused: {reasons}{first}"
-        if _JS_CONSOLE.search(head):
-            return _JS_HINT
-        return (
-            self._said
-            or self._first_trouble()
-            or (_EMPTY.get(min(self.forms), _EMPTY_LIST) if self.forms else _UNKNOWN)
-        )
+            return self._why_refused(), None
+        if (known := nothing.known_text(head)) is not None:
+            return known
+        said = self._said or self._first_trouble()
+        if said is None:
+            said = _EMPTY.get(min(self.forms), _EMPTY_LIST) if self.forms else _UNKNOWN
+        is_unknown = nothing.UNKNOWN in said or frames.NEITHER in said
+        return said, nothing.UNKNOWN_HINT if is_unknown else None
+
+    def _why_refused(self) -> str:
+        reasons = ", ".join(f"{reason} ({count})" for reason, count in sorted(self.intake.refused.items()))
+        first = self.intake.refused_at[0][1]
+        return f"all its span-like records were refused: {reasons}; the first is record {first}"
 
     def _first_trouble(self) -> str | None:
         if not self.report.refused_lines:
@@ -300,7 +301,7 @@ class Reader:
 
 _PIECE_BYTES: Final = 1024 * 1024
 _EMPTY_LIST: Final = "the list of spans is empty"
-_UNKNOWN: Final = "line 1, byte 0: its content is of no known form"
+_UNKNOWN: Final = f"line 1, byte 0: its content is of {nothing.UNKNOWN}"
 _EMPTY: Final = {
     "jaeger": "it is an answer of Jaeger without any span",
     "tempo": "it is an answer of Tempo or Jaeger without any span",
@@ -315,13 +316,4 @@ def _place(line: int, offset: int) -> str:
 
 def _without_mark(data: bytes) -> bytes:
     """Blanks for a byte order mark, so that offsets stay what they are."""
-    return b"   " + data[len(_BOM) :] if data.startswith(_BOM) else data
-
-
-def _begins_with_a_line(data: bytes) -> bool:
-    """Whether the first line is a JSON value by itself, with more behind it."""
-    start = _FIRST_TEXT.search(data)
-    end = data.find(b"\n", start.start()) if start is not None else -1
-    if start is None or end < 0 or _FIRST_TEXT.search(data, end) is None:
-        return False
-    return not isinstance(parse(data[start.start() : end]), Fault)
+    return b"   " + data[len(sources.BOM) :] if data.startswith(sources.BOM) else data

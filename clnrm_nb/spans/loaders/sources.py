@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import BinaryIO, Final
 from clnrm_nb.errors import ClnrmError
 from clnrm_nb.spans.loaders.unpacking import is_packed, unpacked
 
-__all__ = ["LOOK_BYTES", "MAX_BYTES", "Stream", "is_binary", "opened", "unpack"]
+__all__ = ["BOM", "LOOK_BYTES", "MAX_BYTES", "Stream", "is_binary", "opened", "unpack"]
 
 MAX_BYTES: Final = 1024 * 1024 * 1024
 """Of one source, unpacked."""
@@ -19,10 +20,13 @@ MAX_BYTES: Final = 1024 * 1024 * 1024
 LOOK_BYTES: Final = 64 * 1024
 """How much of a source decides what it is."""
 
+BOM: Final = b"\xef\xbb\xbf"
+
 _MAX_LAYERS: Final = 3
 """Archives in archives."""
 
 _CONTROLS: Final = bytes(set(range(32)) - set(b"\t\n\r\f\b\x1b"))
+_FIRST_BYTES: Final = 4
 _PIECE_BYTES: Final = 1024 * 1024
 
 
@@ -75,11 +79,13 @@ class Stream:
             yield piece
 
     def all(self) -> bytes:
-        """Take the rest."""
-        self.peek(MAX_BYTES + 1)
-        data = self._held[0] if self._held else b""
-        self._held, self._n_held = [], 0
-        return data
+        """Take the rest, without a moment in which it is there twice."""
+        pieces = iter(self)
+        whole = io.BytesIO(next(pieces, b""))
+        whole.seek(0, io.SEEK_END)
+        for piece in pieces:
+            whole.write(piece)
+        return whole.getvalue()
 
 
 @contextmanager
@@ -145,15 +151,21 @@ def _unpacked(stream: Stream, trouble: Callable[[int, str], None]) -> Stream:
 def is_binary(head: bytes) -> bool:
     """Whether the beginning of a source is no text: control characters, or not UTF-8.
 
-    What begins as JSON does is text in another encoding; the lines that are none are said one by one.
+    What begins as JSON or as words do is text with something else in it, such as the NUL bytes a crash leaves
+    at the end of a file; the lines that are none are said one by one.
     """
-    if head.translate(None, _CONTROLS) != head:
+    start = head.removeprefix(BOM)
+    if start.startswith((b"{", b"[")):
+        return False
+    # A message begins with a line feed, a frame with its length.
+    judged = start[:_FIRST_BYTES] if not start.startswith(b"\n") else start
+    if judged.translate(None, _CONTROLS) != judged:
         return True
-    if head.lstrip().startswith((b"{", b"[")):
+    if start.lstrip().startswith((b"{", b"[")):
         return False
     try:
-        head.decode()
+        start.decode()
     except UnicodeDecodeError as error:
         # A character cut in two by the end of the look is no sign of anything.
-        return error.start < len(head) - 3
+        return error.start < len(start) - 3
     return False

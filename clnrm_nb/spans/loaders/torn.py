@@ -19,7 +19,7 @@ _CLOSING: Final = {ord("{"): b"}", ord("["): b"]"}
 
 
 def mended(data: bytes) -> bytes | None:
-    """The document up to its last whole span, closed; ``None`` if there is no whole one."""
+    """The document up to its last whole span, closed; ``None`` without such a span, or if nothing is open."""
     stack = bytearray()
     holds_spans: list[bool] = []
     best: tuple[int, bytes] | None = None
@@ -39,7 +39,7 @@ def mended(data: bytes) -> bytes | None:
             holds_spans.pop()
             if holds_spans and holds_spans[-1]:
                 best = (token.end(), bytes(stack))
-    if best is None:
+    if best is None or not stack:
         return None
     end, opened = best
     return data[:end] + b"".join(_CLOSING[byte] for byte in reversed(opened))

@@ -13,7 +13,7 @@ import orjson
 
 from clnrm_nb.spans.intake import status_of
 from clnrm_nb.spans.loaders import tags as told_by
-from clnrm_nb.spans.loaders.ids import SPAN_DIGITS, TRACE_DIGITS, kind_of, read_id, time_of
+from clnrm_nb.spans.loaders.ids import SPAN_DIGITS, TRACE_DIGITS, kind_of, nanoseconds_of, read_id
 from clnrm_nb.spans.loaders.values import NestingError, plain_value
 from clnrm_nb.spans.model import KINDS, STATUS_CODES, Event, Span
 
@@ -74,8 +74,7 @@ def _span(item: dict[str, Any], trace_id: str, span_id: str, intake: Intake) -> 
     code, message = _status(tags, told)
     resource = _resource(item.get("localEndpoint"), told_by.owned_by_resource(tags), intake)
     _add_peer(item.get("remoteEndpoint"), tags)
-    start_us, duration_us = time_of(item.get("timestamp")), time_of(item.get("duration"))
-    start_ns = None if start_us is None else start_us * _US
+    start_ns, duration_ns = (nanoseconds_of(item.get(key), _US) for key in ("timestamp", "duration"))
     name = item.get("name")
     name = name if isinstance(name, str) else ""
     return Span(
@@ -85,7 +84,7 @@ def _span(item: dict[str, Any], trace_id: str, span_id: str, intake: Intake) -> 
         parent_span_id=_id(item.get("parentId"), SPAN_DIGITS),
         kind=KINDS[kind_of(item.get("kind")) or told.kind or 0],
         start_ns=start_ns,
-        end_ns=None if start_ns is None or duration_us is None else start_ns + duration_us * _US,
+        end_ns=None if start_ns is None or duration_ns is None else start_ns + duration_ns,
         status_code=STATUS_CODES[code],
         status_message=message,
         attributes=tags,
@@ -149,12 +148,10 @@ def _add_peer(endpoint: Any, tags: dict[str, Any]) -> None:
 
 
 def _event(annotation: dict[str, Any], intake: Intake) -> Event:
-    at_us = time_of(annotation.get("timestamp"))
+    at_ns = nanoseconds_of(annotation.get("timestamp"), _US)
     value = annotation.get("value")
     name, attributes = _named(value if isinstance(value, str) else "")
-    return Event(
-        intake.shared.values.setdefault(name, name), None if at_us is None else at_us * _US, attributes
-    )
+    return Event(intake.shared.values.setdefault(name, name), at_ns, attributes)
 
 
 def _named(text: str) -> tuple[str, dict[str, Any]]:

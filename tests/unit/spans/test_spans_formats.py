@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -127,7 +128,7 @@ def test_files_of_the_javascript_sdk_are_read(name):
 
 
 def test_console_output_of_the_javascript_sdk_is_refused_with_what_to_set():
-    with pytest.raises(ClnrmError, match=r"JavaScript SDK.*OTEL_TRACES_EXPORTER=otlp"):
+    with pytest.raises(ClnrmError, match=r"(?s)JavaScript SDK.*OTEL_TRACES_EXPORTER=otlp"):
         load(DATA / "js-console.txt")
 
 
@@ -213,7 +214,7 @@ def test_an_archive_that_unpacks_to_more_than_the_limit_is_refused_by_name_of_th
     monkeypatch.setattr("clnrm_nb.spans.loaders.sources.MAX_BYTES", 20_000_000)
 
     with pytest.raises(ClnrmError, match="more than 20000000 bytes, the limit for a source"):
-        load(pack(bytes(50_000_000)))
+        load(pack(b"x" * 50_000_000))
 
 
 def test_a_frame_torn_in_the_middle_of_its_length_is_said_with_its_offset():
@@ -761,6 +762,59 @@ def test_kinds_that_zipkin_does_not_tell_apart_count_as_equal():
     assert edits(json.dumps(span).encode(), json.dumps([zspan()]).encode()) == []
 
 
+def otlp_of(resource, attributes):
+    def listed(table):
+        return [{"key": key, "value": value} for key, value in table.items()]
+
+    span = {"traceId": TRACE[16:], "spanId": SPAN, "name": "get /", "attributes": listed(attributes)}
+    block = {"resource": {"attributes": listed(resource)}, "scopeSpans": [{"spans": [span]}]}
+    return json.dumps({"resourceSpans": [block]}).encode()
+
+
+def test_attributes_of_a_resource_that_zipkin_keeps_with_those_of_the_span_count_as_equal():
+    """Only keys that are known for resources were taken for such; a team of its own was a change in every span."""
+    shop, team, query = {"stringValue": "shop"}, {"stringValue": "a"}, {"stringValue": "select"}
+    otlp = otlp_of({"service.name": shop, "team": team, "host.name": team}, {"db.query.text": query})
+    tags = {"team": "a", "host.name": "a", "db.query.text": "select"}
+
+    assert edits(otlp, json.dumps([zspan(tags=tags)]).encode()) == []
+    assert edits(json.dumps([zspan(tags=tags | {"team": "b"})]).encode(), otlp) == [("attr~", "team")]
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        (["a", "b"], "a,b"),
+        (["a", "b"], '["a","b"]'),
+        ([1, 2.5], "1,2.5"),
+        ([True], "true"),
+        ([], ""),
+        ([], "[]"),
+    ],
+)
+def test_a_list_is_equal_to_what_zipkin_exporters_write_of_it(values, text):
+    """That of JavaScript joins it by commas, others write JSON."""
+    words = {str: "stringValue", bool: "boolValue", int: "intValue", float: "doubleValue"}
+    array = {"arrayValue": {"values": [{words[type(value)]: value} for value in values]}}
+    otlp = otlp_of({"service.name": {"stringValue": "shop"}}, {"k": array})
+
+    assert edits(otlp, json.dumps([zspan(tags={"k": text})]).encode()) == []
+    assert edits(otlp, json.dumps([zspan(tags={"k": "b"})]).encode()) == [("attr~", "k")]
+
+
+def test_fractions_of_microseconds_as_javascript_writes_them_are_times():
+    """They were taken for no time at all, so every span of a newer exporter had none."""
+    item = zspan(
+        timestamp=1_700_000_000_000_123.5, duration=5.25, annotations=[{"timestamp": 9.5, "value": "e"}]
+    )
+
+    table, report = read([item])
+
+    assert (table.start_ns, table.end_ns) == ([1_700_000_000_000_123_500], [1_700_000_000_000_128_750])
+    assert table.events[0][0].time_ns == 9_500
+    assert report.unknown_times == 0
+
+
 def test_an_object_of_two_forms_is_an_error_that_names_both():
     item = zspan(spanId=SPAN, traceId=TRACE)
 
@@ -927,6 +981,24 @@ def test_rows_that_are_none_are_said_with_line_and_offset():
         (5, "a quote that is not closed"),
     ]
     assert [data[bad.offset :][:3] for bad in report.refused_lines] == [b"a,b", b",ee", b'x,"']
+
+
+@pytest.mark.parametrize(
+    ("start", "duration"),
+    [("start_ms", "duration_ms"), ("start_us", "duration_us"), ("start", "duration_ms")],
+)
+def test_fractions_in_a_table_are_times(start, duration):
+    begin = {"start_us": "1700000000000123.5"}.get(start, "1700000000000.1235")
+    took = {"duration_us": "7250.5"}.get(duration, "7.2505")
+
+    table, report = load(
+        csv_of(
+            f"{TRACE},{SPAN},,s,op,{begin},{took}", head=f"trace,span,parent,service,name,{start},{duration}"
+        )
+    )
+
+    assert (table.start_ns, table.end_ns) == ([1_700_000_000_000_123_500], [1_700_000_000_007_374_000])
+    assert report.unknown_times == 0
 
 
 def test_a_name_may_have_line_breaks_in_its_quotes():
@@ -1098,3 +1170,133 @@ def test_a_broken_span_in_a_large_document_is_said_with_its_offset_and_costs_onl
     assert len(table) == 198
     (lost,) = report.refused_lines
     assert text[lost.offset - 1 : lost.offset + 1] == ",,"
+
+
+def listed(first, last):
+    return json.dumps(
+        [zspan(id=f"{n:016x}", parentId=None, tags={"n": "x" * 50}) for n in range(first, last)]
+    )
+
+
+@pytest.mark.usefixtures("everything_is_large")
+@pytest.mark.parametrize("between", ["\n", "\r\n", " ", ""])
+def test_the_second_of_two_large_lists_was_lost_without_a_word(between):
+    table, report = load((listed(1, 100) + between + listed(100, 200)).encode())
+
+    assert (len(table), report.skipped) == (199, 0)
+
+
+@pytest.mark.usefixtures("everything_is_large")
+def test_what_stands_behind_a_large_list_was_passed_over_without_a_word():
+    table, report = load((listed(1, 100) + "\nsome text\n").encode())
+
+    assert (len(table), report.skipped) == (99, 1)
+
+
+@pytest.mark.usefixtures("everything_is_large")
+@pytest.mark.parametrize("lost", [1, 3, 60, 3_000])
+def test_a_large_list_that_breaks_off_lost_its_last_spans_without_a_word(lost):
+    text = listed(1, 100)[:-lost]
+
+    table, report = load(text.encode())
+
+    assert len(table) == text.count('x"}}')
+    assert [(bad.offset, bad.reason) for bad in report.refused_lines] == [
+        (len(text), "the document ends too early; what was whole is read")
+    ]
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.9, 0.99])
+def test_a_large_document_that_breaks_off_gives_what_a_small_one_gives_and_is_never_parsed_as_a_whole(
+    monkeypatch, indent, share
+):
+    blocks = [
+        {"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": f"s{first}"}}]},
+         "scopeSpans": [{"spans": [flat(n) for n in range(first, first + 60)]}]}
+        for first in (1, 100, 200)
+    ]  # fmt: skip
+    text = json.dumps({"resourceSpans": blocks}, indent=indent)
+    torn = text[: int(len(text) * share)].encode()
+    small, _ = load(torn)
+    monkeypatch.setattr("clnrm_nb.spans.loaders.large.MIN_BYTES", 100)
+    monkeypatch.setattr("clnrm_nb.spans.loaders.large._BATCH_BYTES", 500)
+    monkeypatch.setattr("clnrm_nb.spans.loaders.reading.parse", lambda _: pytest.fail("parsed as a whole"))
+
+    table, report = load(torn)
+
+    assert table == small
+    assert [bad.reason for bad in report.refused_lines] == [
+        "the document ends too early; what was whole is read"
+    ]
+
+
+def test_a_torn_list_among_lists_on_lines_was_passed_over_without_a_word():
+    table, report = load((listed(1, 3) + "\n" + listed(3, 9)[:-5]).encode())
+
+    assert len(table) == 2
+    assert [bad.line for bad in report.refused_lines] == [2]
+
+
+def test_a_large_value_is_held_once_while_it_is_looked_at(monkeypatch, tmp_path):
+    size = 16 * 1024 * 1024
+    monkeypatch.setattr("clnrm_nb.spans.loaders.large.MAX_SPAN_BYTES", size // 2)
+    monkeypatch.setattr("clnrm_nb.spans.loaders.reading._HELD_BYTES", 1024 * 1024)
+    path = tmp_path / "large.json"
+    path.write_text(document(flat(1), flat(2, attributes={"k": "x" * size}), flat(3)) + "\n")
+    tracemalloc.start()
+
+    try:
+        table, _ = load(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert len(table) == 2
+    assert peak < 1.5 * size
+
+
+@pytest.mark.parametrize(
+    "wrap", [bytes, lambda data: data + b"\n" + line(9), lambda data: len(data).to_bytes(4) + data]
+)
+@pytest.mark.parametrize("make", [document, lambda *spans: json.dumps(spans)], ids=["document", "list"])
+def test_a_broken_span_costs_only_itself_in_a_small_document_too(make, wrap):
+    """One byte of one span cost all of a small document; in a large one it never did."""
+    text = make(flat(1), flat(2), flat(3)).replace('"name": "n2"', '"name": "n2",,')
+
+    table, report = load(wrap(text.encode()))
+
+    assert table.name[:2] == ["n1", "n3"]
+    (lost,) = report.refused_lines
+    assert wrap(text.encode())[lost.offset - 1 : lost.offset + 1] == b",,"
+    assert lost.reason.startswith("not valid JSON: ")
+
+
+def test_two_readings_of_a_document_differ_in_no_span_without_a_word(monkeypatch):
+    """What was lost without a word was lost where a document is read in parts: see also tests/fuzz."""
+    whole = (listed(1, 60) + listed(60, 90) + "\n" + listed(90, 120)).encode()
+    as_small, _ = load(whole)
+    monkeypatch.setattr("clnrm_nb.spans.loaders.large.MIN_BYTES", 100)
+
+    as_large, _ = load(whole)
+
+    assert as_large == as_small
+
+
+@pytest.mark.parametrize(
+    ("data", "n_skipped"),
+    [
+        (line(1) + b"\n" + line(2) + b"\n" + b"\0" * 400, 1),
+        (line(1) + b"\n" + line(2) + b"\0" * 400, 1),
+        (line(1) + b"\n" + line(3)[:50] + b"\0" * 50 + b"\n" + line(2) + b"\n", 1),
+        (b"\xef\xbb\xbf" + line(1) + b"\n" + line(2) + b"\n\0", 1),
+        (b"starting\n" + line(1) + b"\n\x01 ready\n" + line(2), 2),
+    ],
+    ids=["behind the last line", "on it", "in a torn line", "with a mark", "in a log"],
+)
+def test_control_bytes_in_a_text_made_a_binary_file_of_it_and_cost_every_span(data, n_skipped):
+    """A crash of the machine leaves NUL bytes at the end of a file that was just written."""
+    table, report = load(data)
+
+    assert table.name == ["n1", "n2"]
+    assert report.skipped == n_skipped

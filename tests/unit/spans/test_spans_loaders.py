@@ -16,8 +16,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from clnrm_nb.errors import ClnrmError, UsageError
 from clnrm_nb.spans.canonical import trace_digest
-from clnrm_nb.spans.loaders import large, load, write_otlp_json
+from clnrm_nb.spans.loaders import frames, large, load, write_otlp_json
 from clnrm_nb.spans.loaders.objects import Objects
+from clnrm_nb.spans.loaders.sources import LOOK_BYTES, Stream
 from clnrm_nb.spans.model import Span
 from clnrm_nb.spans.table import SpanTable
 
@@ -317,6 +318,33 @@ def test_protobuf_is_read_however_it_is_wrapped(pack):
     assert f"{9:032x}" in table.trace_id
 
 
+def test_of_a_file_of_frames_one_is_held_at_a_time():
+    taken = []
+
+    def pieces():
+        for number in range(1, 400):
+            taken.append(number)
+            yield framed(numbered(number))
+
+    offsets = frames.payloads(Stream("frames", pieces()))
+    first = [next(offsets)[0] for _ in range(2)]
+
+    assert first == [4, len(framed(numbered(1))) + 4]
+    assert len(taken) * len(framed(numbered(1))) < 2 * LOOK_BYTES
+    assert len(list(offsets)) == 397
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_frames_are_found_whatever_pieces_they_come_in(size):
+    data = framed(numbered(1), b"", gzip.compress(numbered(2)), numbered(3))
+    pieces = (data[at : at + size] for at in range(0, len(data), size))
+
+    table, report = load(Stream("frames", pieces))
+
+    assert sorted(set(table.trace_id)) == [f"{n:032x}" for n in (1, 2, 3)]
+    assert report.skipped == 0
+
+
 def test_a_torn_last_frame_is_said():
     table, report = load(framed(numbered(1), numbered(2))[:-5])
 
@@ -338,6 +366,34 @@ def test_a_truncated_gzip_file_gives_what_can_be_read():
 
 
 # -------------------------------------------------------------------------- nothing, and how it is said
+
+
+@pytest.mark.parametrize(
+    ("data", "reason", "hint"),
+    [
+        (b"", "it is empty", "may not have ended"),
+        (
+            b"<!DOCTYPE html>\n<html><head><title>Log in</title>",
+            "a web page with the title 'Log in'",
+            "as JSON",
+        ),
+        (b"  <HTML lang=en>", "it is a web page", "as JSON"),
+        (b"TraceID,SpanID,OperationName\nab,cd,op\n", "without a column for parent and start", "`parent_id`"),
+        (b'{"code": 5, "message": "trace not found", "details": []}', "that says 'trace not found'", None),
+        (b'{"resourceMetrics": []}', "it holds metrics only", "give the file of the traces"),
+        (b"service:\n  name: shop\n", "of no known form", "`--input-format`"),
+        (b'{"foo": 1}', "JSON of no known form", "`--input-format`"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0", "byte 0: neither text nor OTLP", "`--input-format`"),
+        (b"{\n  traceId: 'ab'\n}", "console output of the JavaScript SDK", "OTEL_TRACES_EXPORTER=otlp"),
+    ],
+)
+def test_a_source_without_spans_is_said_with_what_helps(data, reason, hint):
+    with pytest.raises(ClnrmError) as failed:
+        load(data)
+
+    assert reason in failed.value.message
+    assert (hint is None) == (failed.value.hint is None)
+    assert (hint or "") in (failed.value.hint or "")
 
 
 @pytest.mark.parametrize(
