@@ -311,11 +311,13 @@ def test_an_interrupt_stops_what_runs_and_leaves_nothing(place, tmp_path):
     started_s = time.monotonic()
     run.cancel()
     result = run.wait(60)
+    took_s = time.monotonic() - started_s
 
     assert {test.status for test in result.outcomes} <= {"interrupted", "skipped"}
     assert result.exit_code == 130
-    assert place.left() == []
-    assert time.monotonic() - started_s < 20
+    assert took_s < 20
+    # What was not gone when the interrupt had to be answered goes soon after.
+    _until(lambda: not place.left())
 
 
 def _until(condition, within_s=60.0):
