@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -325,11 +326,17 @@ def unit_spec(tmp_path: Path, busybox_image: str) -> Callable[..., UnitSpec]:
 
 @pytest.fixture
 def no_leftovers(engine: TestEngine) -> Iterator[None]:
-    """Nothing that this process made in the engine is left after the test."""
+    """Nothing that this process made in the engine is left after the test.
+
+    An interrupt is answered in time, and the removal goes on: on a busy machine for a moment more.
+    """
     from clnrm_nb.reaper.ownership import this_process
 
     yield
-    assert engine.labelled("clnrm_nb.owner", str(this_process())) == []
+    given_up_s = time.monotonic() + 30
+    while left := engine.labelled("clnrm_nb.owner", str(this_process())):
+        assert time.monotonic() < given_up_s, left
+        time.sleep(0.05)
 
 
 # ----------------------------------------------------------------------------------------- other things

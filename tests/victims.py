@@ -109,12 +109,32 @@ class Gate:
         self.process.communicate()
 
 
+PATIENT = """
+import json, os, sys
+from clnrm_nb.executor import loop, test_run
+
+def hear(job, cancel=loop.Job.cancel):
+    cancel(job)
+    os.write(2, b'{"event": "interrupt.heard"}\\n')
+
+loop.Job.cancel = hear
+loop.CLEAN_UP_S = test_run._INTERRUPTED_TEARDOWN_S = 60.0
+"""
+"""A process that waits a minute for its clean-up, and says on stderr when it has heard a first interrupt: whoever
+ends sooner has not waited, on a machine however busy."""
+
+
 class Run:
     """``clnrm run``, or another command, in a process of its own, its events read from stderr."""
 
-    def __init__(self, project: Path, *options: str, engine=None, command=_RUN) -> None:
+    def __init__(self, project: Path, *options: str, engine=None, command=_RUN, is_patient=False) -> None:
         environ = {**os.environ, "TMPDIR": str(project / "tmp")}
-        words = [sys.executable, "-m", "clnrm_nb", *command, *options]
+        program = (
+            ["-c", f"{PATIENT}from clnrm_nb.cli.main import main\nmain()"]
+            if is_patient
+            else ["-m", "clnrm_nb"]
+        )
+        words = [sys.executable, *program, *command, *options]
         with (project / "out").open("wb") as out:
             self.process = subprocess.Popen(
                 words, cwd=project, env=environ, stdout=out, stderr=subprocess.PIPE, start_new_session=True

@@ -13,7 +13,7 @@ import statistics
 import time
 
 import pytest
-from yardstick import undisturbed
+from yardstick import slowness, undisturbed
 
 import clnrm_nb
 from clnrm_nb.reaper.ownership import Owner
@@ -117,7 +117,11 @@ def test_bench_a_cluster_adds_little_to_each_test(dask_cluster, project):
 
 
 def waited_s(dask_cluster, engines):
-    """Seconds that tests which wait take with so many engines, a few at a time on each."""
+    """Seconds that tests which wait take with so many engines, a few at a time on each, and may take at most.
+
+    What they do beside waiting takes longer on a slower machine.
+    """
+    shared_s = LEAST_ONE_ENGINE_S / len(engines)
     with dask_cluster(f"engines{len(engines)}") as cluster:
         for each in engines:
             cluster.worker("--resources", f"containers={PLACES}", docker_host=each.url)
@@ -125,8 +129,11 @@ def waited_s(dask_cluster, engines):
         # Once before, so that each worker has what it uses again: the waiting is what is shared out.
         run_timed("verified", scheduler=cluster.address)
         return undisturbed(
-            lambda: run_timed("verified", scheduler=cluster.address)[1],
-            lambda spent_s: LEAST_ONE_ENGINE_S / spent_s >= LEAST_GAIN,
+            lambda: (
+                run_timed("verified", scheduler=cluster.address)[1],
+                shared_s + (LEAST_ONE_ENGINE_S / LEAST_GAIN - shared_s) * slowness(time.perf_counter),
+            ),
+            lambda found: found[0] <= found[1],
         )
 
 
@@ -136,19 +143,20 @@ def test_bench_two_engines_are_nearly_twice_as_fast_on_waiting_tests(
 ):
     project(WAITING_TESTS, f"sleep {WAIT_S}", inner="docker", image=busybox_image)
 
-    two_s = waited_s(dask_cluster, two_engines)
+    two_s, most_s = waited_s(dask_cluster, two_engines)
 
     print(f"\n{WAITING_TESTS} tests that wait {WAIT_S} s, {PLACES} at a time on each engine:")
     gain = LEAST_ONE_ENGINE_S / two_s
     print(f"two engines {two_s:.2f} s, one at least {LEAST_ONE_ENGINE_S} s: {gain:.2f} times; {machine()}")
-    assert gain >= LEAST_GAIN
+    print(f"goal {LEAST_GAIN}, {LEAST_ONE_ENGINE_S / most_s:.2f} on this machine now")
+    assert two_s <= most_s
 
 
 @pytest.mark.bench_full
 def test_bench_full_two_engines_beside_one(dask_cluster, two_engines, busybox_image, project):
     project(WAITING_TESTS, f"sleep {WAIT_S}", inner="docker", image=busybox_image)
 
-    one_s, two_s = waited_s(dask_cluster, two_engines[:1]), waited_s(dask_cluster, two_engines)
+    (one_s, _), (two_s, _) = waited_s(dask_cluster, two_engines[:1]), waited_s(dask_cluster, two_engines)
 
     print(f"\none engine {one_s:.2f} s, two engines {two_s:.2f} s: {one_s / two_s:.2f} times; {machine()}")
     assert one_s / two_s >= LEAST_GAIN

@@ -89,7 +89,7 @@ def run(tmp_path):
 
 def a_test(name, image, script, **fields):
     web = Service(
-        name="web", image=image, args=("sh", "-c", IDLE), wait_log_message="up", timeout_s=20.0, **fields
+        name="web", image=image, args=("sh", "-c", IDLE), wait_log_message="up", timeout_s=60.0, **fields
     )
     step = Step(name="go", command=("sh", "-c", script), timeout_s=60.0)
     return TestFile(
@@ -107,7 +107,7 @@ def objects(client):
     return [*(each["Names"][0] for each in client.containers(all=True, filters=wanted)), *networks]
 
 
-async def until(is_true, within_s=30.0):
+async def until(is_true, within_s=60.0):
     deadline_s = time.monotonic() + within_s
     while not is_true():
         assert time.monotonic() < deadline_s

@@ -86,7 +86,7 @@ def codes(outcome):
     ],
 )
 async def test_a_service_that_never_gets_ready(run_beside, service, probe):
-    never = service("sh", "-c", "echo trying; while :; do sleep 0.1; done", timeout_s=1.5, **probe)
+    never = service("sh", "-c", "echo trying; while :; do sleep 0.1; done", timeout_s=3.0, **probe)
 
     outcome = await run_beside(a_test(services=[never]))
 
@@ -107,7 +107,7 @@ async def test_a_command_that_hangs_and_ignores_term(run_beside):
     outcome = await run_beside(a_test(steps=[Step(name="hang", command=STUBBORN, timeout_s=0.5)]))
 
     assert (outcome.status, codes(outcome)) == ("failed", ["CLN604"])
-    assert outcome.scenarios[0].commands[0].duration_ms < 8_000
+    assert outcome.scenarios[0].commands[0].duration_ms < 60_000
 
 
 async def test_a_test_that_hangs_in_all_its_steps_ends_at_its_limit(run_beside, service):
@@ -115,13 +115,13 @@ async def test_a_test_that_hangs_in_all_its_steps_ends_at_its_limit(run_beside, 
         a_test(
             services=[service(*STUBBORN)],
             steps=[Step(name="hang", command=STUBBORN)],
-            meta={"timeout_s": 2.0},
+            meta={"timeout_s": 5.0},
         )
     )
 
     assert outcome.status == "failed"
     assert codes(outcome) == ["CLN604"]
-    assert outcome.duration_ms < 20_000
+    assert outcome.duration_ms < 60_000
 
 
 async def test_a_container_killed_for_memory_while_it_gets_ready(run_beside, service):
@@ -178,12 +178,12 @@ async def test_a_service_that_dies_under_its_command(run_beside, service):
     )
 
     outcome = await run_beside(
-        a_test(services=[mortal], steps=[sh("touch /tmp/die; sleep 1000", service="web", timeout_s=20.0)])
+        a_test(services=[mortal], steps=[sh("touch /tmp/die; sleep 1000", service="web", timeout_s=120.0)])
     )
 
     assert outcome.status == "failed"
     assert codes(outcome) == ["CLN605"]
-    assert outcome.scenarios[0].commands[0].duration_ms < 15_000
+    assert outcome.scenarios[0].commands[0].duration_ms < 60_000
 
 
 async def test_a_container_removed_by_somebody_else(run_beside, service, engine):
@@ -242,7 +242,7 @@ def _until_running(url, count):
     import docker
 
     client = docker.APIClient(base_url=url, version="auto")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while len(client.containers()) < count:
         assert time.monotonic() < deadline
         time.sleep(0.05)

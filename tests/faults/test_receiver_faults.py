@@ -21,6 +21,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from yardstick import undisturbed
 
 from clnrm_nb.spans.collector import Collector
 from clnrm_nb.spans.frame import frame
@@ -74,7 +75,7 @@ class Served:
 
     def say(self, data, *, hold=False):
         """Send bytes as they are and hang up; everything that is answered."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as sender:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S) as sender:
             answer = b""
             try:
                 sender.sendall(data)
@@ -396,20 +397,23 @@ def test_empty_spans_without_end_are_refused_one_by_one_and_let_others_in_betwee
     spans = b"\x12\x00" * 1_000_000
     scope = b"\x12" + _varint(len(spans)) + spans
     body = b"\x0a" + _varint(len(scope)) + scope
-    waits_s = []
-    with ThreadPoolExecutor() as pool:
-        begun_s = time.perf_counter()
-        flood = pool.submit(served.post, body)
-        while not flood.done():
-            asked_s = time.perf_counter()
-            served.assert_serves()
-            waits_s.append(time.perf_counter() - asked_s)
-        flood_s = time.perf_counter() - begun_s
 
-    print(f"the flood took {flood_s:.3f} s; {len(waits_s)} others waited {max(waits_s):.3f} s at most")
-    assert flood.result()[0] == 200
-    # Whoever is let in only after the flood has waited for nearly all of it.
-    assert max(waits_s) < 0.75 * flood_s
+    def longest_wait():
+        waits_s = []
+        with ThreadPoolExecutor() as pool:
+            begun_s = time.perf_counter()
+            flood = pool.submit(served.post, body)
+            while not flood.done():
+                asked_s = time.perf_counter()
+                served.assert_serves()
+                waits_s.append(time.perf_counter() - asked_s)
+            flood_s = time.perf_counter() - begun_s
+        print(f"the flood took {flood_s:.3f} s; {len(waits_s)} others waited {max(waits_s):.3f} s at most")
+        assert flood.result()[0] == 200
+        return max(waits_s) / flood_s
+
+    # Whoever is let in only after the flood has waited for nearly all of it, each time.
+    assert undisturbed(longest_wait, lambda share: share < 0.75) < 0.75
     assert served.codes() == ["CLN609"]
 
 
@@ -428,7 +432,7 @@ def test_a_cycle_of_parents_ends_in_a_trace_that_can_be_looked_at(served):
         span.parent_span_id = parent.to_bytes(8)
 
     status, _ = served.post(made.SerializeToString())
-    quiet = served.do(served.mine.quiet(3))
+    quiet = served.do(served.mine.quiet(60))
 
     assert (status, quiet) == (200, True)
     assert len(frame(served.findings().table)) == 3
@@ -583,6 +587,6 @@ def test_a_stranger_that_says_half_a_request_does_not_hold_up_the_end_of_a_test(
         slow.sendall(b"POST /x/v1/traces HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n{")
         began = time.monotonic()
         while not served.call(served.receiver.connections_busy):
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < PATIENCE_S
 
         assert not served.call(served.receiver.connections_busy, {served.mine.services_token})

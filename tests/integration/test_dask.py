@@ -21,7 +21,7 @@ from clnrm_nb.reaper.ownership import Owner
 CLNRM = (sys.executable, "-m", "clnrm_nb")
 
 
-def until(condition, within_s=20.0):
+def until(condition, within_s=60.0):
     deadline_s = time.monotonic() + within_s
     while not (found := condition()):
         assert time.monotonic() < deadline_s, "it did not happen in time"
@@ -131,13 +131,13 @@ def test_a_worker_killed_in_mid_test_is_replaced_and_its_containers_go(machines,
     os.kill(owner.pid, signal.SIGKILL)
     killed_s = time.monotonic()
     result = run.wait(60)
-    until(lambda: not [each for client in clients for each in of_tests(client)], within_s=10)
+    until(lambda: not [each for client in clients for each in of_tests(client)])
 
     (test,) = result.outcomes
     assert (test.status, codes(test)) == ("passed", []), result
     assert (shared / "starts").read_text() == "started\n" * 2
     assert killed["Labels"]["clnrm_nb.attempt"].startswith("1/clnrm-")
-    assert time.monotonic() - killed_s < 30
+    assert time.monotonic() - killed_s < 60
 
 
 # ------------------------------------------------------------------------------------- what can go wrong

@@ -25,7 +25,7 @@ def spans(*names, **fields):
 
 def clnrm(*words):
     return subprocess.run(
-        [sys.executable, "-m", "clnrm_nb", *words], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-m", "clnrm_nb", *words], capture_output=True, text=True, check=False, timeout=120
     )
 
 
@@ -44,7 +44,7 @@ def pipe(place):
     writer = threading.Thread(target=(place / "pipe").write_text, args=(spans("one", "two"),), daemon=True)
     writer.start()
     yield "pipe"
-    writer.join(timeout=10)
+    writer.join(timeout=60)
 
 
 def test_a_pipe_is_one_of_two_traces(pipe):
@@ -94,7 +94,7 @@ def test_a_report_goes_into_a_pipe_and_the_pipe_stays(place):
     reader.start()
 
     api.diff(["a.jsonl", "b.jsonl"], view="markdown", output="pipe")
-    reader.join(timeout=10)
+    reader.join(timeout=60)
 
     assert (place / "pipe").is_fifo()
     assert read[0].startswith("## failed")

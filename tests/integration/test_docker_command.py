@@ -15,6 +15,8 @@ from clnrm_nb.scenario.model import Limits, Service
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("no_leftovers")]
 
 IDLE = ("sleep", "1000")
+# For commands that have to have come somewhere before they reach their limit, on a machine with many neighbours too.
+LIMIT_S = 2.5
 # Lists what runs, without the listing itself and without what belongs to the container.
 PROCESSES = ("sh", "-c", "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline; echo; done")
 
@@ -122,7 +124,7 @@ async def test_program_that_itself_exits_127_keeps_its_exit_code(unit):
 
 
 async def test_command_in_a_service_that_has_ended_says_so(unit):
-    await unit.stop_services(5.0)
+    await unit.stop_services(30.0)
 
     result = await unit.execute(command("true"))
 
@@ -145,7 +147,7 @@ async def test_command_in_a_service_that_was_never_started_says_so(docker_backen
 async def test_hanging_command_is_ended_with_everything_it_started(unit):
     tree = "setsid sleep 1001 & (sleep 1002; :) & env -i sleep 1003 & echo started; wait"
 
-    result = await unit.execute(command("sh", "-c", tree, timeout_s=0.5, grace_s=0.5))
+    result = await unit.execute(command("sh", "-c", tree, timeout_s=LIMIT_S, grace_s=0.5))
 
     assert result.timed_out
     assert result.stdout == b"started\n"
@@ -156,16 +158,16 @@ async def test_hanging_command_is_ended_with_everything_it_started(unit):
 async def test_command_may_clean_up_during_its_grace(unit):
     patient = "trap 'echo bye; exit 7' TERM; echo ready; while :; do sleep 0.05; done"
 
-    result = await unit.execute(command("sh", "-c", patient, timeout_s=0.5, grace_s=10.0))
+    result = await unit.execute(command("sh", "-c", patient, timeout_s=LIMIT_S, grace_s=60.0))
 
     assert (result.timed_out, result.exit_code, result.stdout) == (True, 7, b"ready\nbye\n")
-    assert result.duration_ms < 8_000
+    assert result.duration_ms < 30_000
 
 
 async def test_command_that_ignores_its_end_is_killed_after_its_grace(unit):
     stubborn = "trap '' TERM; while :; do sleep 0.1; done"
 
-    result = await unit.execute(command("sh", "-c", stubborn, timeout_s=0.3, grace_s=0.3))
+    result = await unit.execute(command("sh", "-c", stubborn, timeout_s=LIMIT_S, grace_s=0.3))
 
     assert (result.timed_out, result.exit_code) == (True, 137)
     assert "trap" not in await processes(unit)
@@ -180,16 +182,21 @@ async def test_without_grace_nothing_is_asked_first(unit):
 
 
 async def test_other_commands_of_the_container_survive_the_end_of_one(unit):
-    other = asyncio.ensure_future(unit.execute(command("sh", "-c", "sleep 2; echo survived")))
-    await unit.execute(command("sleep", "1000", timeout_s=0.3, grace_s=0.0))
+    await unit.execute(command("mkfifo", "/tmp/begun", "/tmp/go"))
+    survivor = command("sh", "-c", "echo >/tmp/begun; cat /tmp/go; echo survived")
+    other = asyncio.ensure_future(unit.execute(survivor))
+    await unit.execute(command("cat", "/tmp/begun"))
 
-    assert (await other).stdout == b"survived\n"
+    await unit.execute(command("sleep", "1000", timeout_s=0.3, grace_s=0.0))
+    await unit.execute(command("sh", "-c", "echo >/tmp/go"))
+
+    assert (await other).stdout == b"\nsurvived\n"
 
 
 async def test_image_with_few_tools_is_enough_to_end_a_command(unit_of, volume_image):
     unit = await unit_of(volume_image)
 
-    result = await unit.execute(command("sh", "-c", "sleep 1001 & wait", timeout_s=0.3, grace_s=0.3))
+    result = await unit.execute(command("sh", "-c", "sleep 1001 & wait", timeout_s=LIMIT_S, grace_s=0.3))
     listed = await unit.execute(command("ps"))
     await unit.close()
 
@@ -256,11 +263,11 @@ async def test_100_mb_of_output_are_capped_without_growing(unit):
 async def test_flood_of_a_hanging_command_ends_at_its_limit(unit):
     begun_s = time.monotonic()
 
-    result = await unit.execute(command("yes", timeout_s=1.0, grace_s=0.5, max_output_bytes=1000))
+    result = await unit.execute(command("yes", timeout_s=LIMIT_S, grace_s=0.5, max_output_bytes=1000))
 
     assert result.timed_out
     assert result.stdout == b"y\n" * 500
-    assert time.monotonic() - begun_s < 15
+    assert time.monotonic() - begun_s < 60
 
 
 async def test_output_without_limit_reached_is_not_truncated(unit):
@@ -294,7 +301,7 @@ async def test_command_that_leaves_a_process_behind_returns_at_once(unit):
     result = await unit.execute(command("sh", "-c", "sleep 1000 & echo left"))
 
     assert (result.exit_code, result.stdout) == (0, b"left\n")
-    assert time.monotonic() - begun_s < 10
+    assert time.monotonic() - begun_s < 60
 
 
 @pytest.mark.parametrize("service", ["web", None])
@@ -313,7 +320,10 @@ async def test_late_output_of_one_command_is_not_in_the_next(unit, service):
 
 
 async def test_commands_at_the_same_time_keep_their_own_output(unit):
-    meet = "echo $1; echo $1 >&2; sleep 0.2; echo $1"
+    # Each goes on when all have begun.
+    meet = (
+        "echo $1; echo $1 >&2; touch /tmp/$1; until test $(ls /tmp | wc -l) = 5; do sleep 0.02; done; echo $1"
+    )
 
     results = await asyncio.gather(
         *(unit.execute(command("sh", "-c", meet, "x", str(number))) for number in range(5))
@@ -351,7 +361,7 @@ async def test_command_that_kills_its_shell_says_so_and_the_next_one_runs(unit, 
 
 async def test_command_that_stops_its_shell_ends_at_its_limit_and_the_next_one_runs(unit):
     result = await unit.execute(
-        command("sh", "-c", "echo last; kill -STOP $PPID", timeout_s=0.5, grace_s=0.1)
+        command("sh", "-c", "echo last; kill -STOP $PPID", timeout_s=LIMIT_S, grace_s=0.1)
     )
     after = await unit.execute(command("echo", "alive"))
 

@@ -44,9 +44,9 @@ async def test_containers_get_a_way_to_the_receiver_and_the_test_is_not_hermetic
 
     async with await asyncio.start_server(accept, unit.listen_address, 0) as server:
         port = server.sockets[0].getsockname()[1]
-        script = f"echo span | nc -w 2 {unit.receiver_host} {port}"
-        await unit.execute(CommandSpec("send", ("sh", "-c", script), "web", timeout_s=20))
-        assert await asyncio.wait_for(arrived, 5) == b"span\n"
+        script = f"echo span | nc -w 20 {unit.receiver_host} {port}"
+        await unit.execute(CommandSpec("send", ("sh", "-c", script), "web", timeout_s=60))
+        assert await asyncio.wait_for(arrived, 60) == b"span\n"
 
     assert (unit.receiver_host, unit.listen_address) == ("host.docker.internal", host_gateway)
     assert not unit.hermetic

@@ -21,7 +21,9 @@ VICTIM = """
 import asyncio, sys
 from pathlib import Path
 from clnrm_nb.executor import reaper
+from clnrm_nb.reaper import ownership
 reaper._reaper._start = lambda: None  # gc is for what the reaper did not outlive.
+ownership._machine_id = lambda: "a-machine-of-its-own"
 from types import SimpleNamespace as Namespace
 from clnrm_nb.executor.backends.docker import DockerBackend
 from clnrm_nb.executor.backends.protocol import CommandSpec, UnitSpec
@@ -70,7 +72,9 @@ def make_network(engine):
         engine.client.remove_network(each)
 
 
-async def test_kill_9_leaves_everything_to_gc(engine, connected, volume_image, busybox_image):
+async def test_kill_9_leaves_everything_to_gc(engine, connected, volume_image, busybox_image, monkeypatch):
+    # Other tests' runs share the engine, and sweep up what is left on this machine as they start.
+    monkeypatch.setattr("clnrm_nb.reaper.ownership._machine_id", lambda: "a-machine-of-its-own")
     victim = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", VICTIM, engine.url, volume_image, busybox_image), stdout=subprocess.PIPE
     )

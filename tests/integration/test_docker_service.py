@@ -41,7 +41,7 @@ async def line_with(running, text):
 
     end = running.on_log_line(listen)
     try:
-        return await asyncio.wait_for(seen, 10)
+        return await asyncio.wait_for(seen, 60)
     finally:
         end()
 
@@ -80,13 +80,14 @@ async def test_service_killed_for_memory_is_told_apart(start):
 
 
 async def test_services_end_by_term_and_only_stubborn_ones_are_killed(start):
-    unit, polite, _ = await start(
+    unit, polite, stubborn = await start(
         shell("polite", "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.05; done"),
         shell("stubborn", "trap '' TERM; echo ready; while :; do sleep 0.05; done"),
     )
     await line_with(polite, "ready")
+    await line_with(stubborn, "ready")
 
-    killed = await unit.stop_services(1.0)
+    killed = await unit.stop_services(3.0)
 
     assert killed == ["stubborn"]
     assert await polite.exited() == 0
@@ -111,7 +112,7 @@ async def test_image_says_how_its_programs_want_to_be_ended(start, volume_image)
     unit, running = await start(shell("web", script, image=volume_image))
     await line_with(running, "ready")
 
-    killed = await unit.stop_services(5.0)
+    killed = await unit.stop_services(30.0)
 
     assert killed == []
     assert running.log_tail(1) == ["interrupted"]

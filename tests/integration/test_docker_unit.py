@@ -176,14 +176,14 @@ async def fetch(port):
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"GET / HTTP/1.0\r\n\r\n")
     writer.write_eof()
-    answer = await asyncio.wait_for(reader.read(), 10)
+    answer = await asyncio.wait_for(reader.read(), 60)
     writer.close()
     return answer
 
 
 async def answering(address):
     """Wait until a program listens (it was started a moment ago)."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             try:
                 _, writer = await asyncio.open_connection(*address)
@@ -258,7 +258,7 @@ async def test_entrypoint_args_workdir_and_environment_reach_the_program(open_un
 
     unit._containers["web"].on_log_line(listen)
 
-    assert await asyncio.wait_for(seen, 10) == ["x y $Z a b", "/var"]
+    assert await asyncio.wait_for(seen, 60) == ["x y $Z a b", "/var"]
 
 
 async def test_limits_are_really_applied(open_unit, engine):

@@ -203,12 +203,16 @@ async def test_services_are_made_for_each_test_and_find_each_other(verified, doc
     assert docker_backend.pool_report().reused == 1
 
 
-async def test_tests_at_the_same_time_have_runners_of_their_own(verified, docker_backend):
-    meet = "echo x >>/tmp/x; sleep 0.5; wc -l </tmp/x"
+async def test_tests_at_the_same_time_have_runners_of_their_own(docker_backend, unit_spec):
+    units = [await docker_backend.open_unit(unit_spec(isolation="verified")) for _ in range(3)]
 
-    results = await asyncio.gather(*(verified(meet) for _ in range(3)))
+    results = await asyncio.gather(
+        *(unit.execute(command("sh", "-c", "echo x >>/tmp/x; wc -l </tmp/x")) for unit in units)
+    )
+    for unit in units:
+        await unit.close()
 
-    assert [only.stdout for (only,), _ in results] == [b"1\n"] * 3
+    assert [result.stdout for result in results] == [b"1\n"] * 3
     assert docker_backend.pool_report().made == 3
 
 

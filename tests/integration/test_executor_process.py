@@ -197,13 +197,18 @@ async def test_a_command_beyond_its_time_is_ended_with_its_whole_tree(run):
 
     command = outcome.scenarios[0].commands[0]
     assert (outcome.status, codes(outcome)) == ("failed", ["CLN604"])
-    assert command.duration_ms < 3000
+    assert command.duration_ms < 15_000
+
+
+# For commands that have to have come somewhere before they reach their limit, on a machine with many neighbours too.
+LIMIT_S = 2.5
 
 
 async def test_term_lets_a_command_say_goodbye_before_it_is_killed(run):
     script = "trap 'echo bye; exit 3' TERM; echo started; while :; do sleep 0.05; done"
+    scenario = Scenario(name="s", grace_period_s=20.0, steps=(sh(script, timeout_s=LIMIT_S),))
 
-    outcome = await run(a_test(steps=[sh(script, timeout_s=0.5)]))
+    outcome = await run(a_test(scenarios=(scenario,)))
 
     assert outcome.scenarios[0].commands[0].stdout == "started\nbye\n"
     assert codes(outcome) == ["CLN604"]
@@ -219,7 +224,7 @@ async def test_immediate_asks_no_command_whether_it_would_like_to_end(run, monke
 
     monkeypatch.setattr(os, "killpg", send_on_a_busy_machine)
     script = "trap 'echo bye' TERM; echo started; while :; do sleep 0.05; done"
-    scenario = Scenario(name="s", timeout_strategy="immediate", steps=(sh(script, timeout_s=0.5),))
+    scenario = Scenario(name="s", timeout_strategy="immediate", steps=(sh(script, timeout_s=LIMIT_S),))
 
     outcome = await run(a_test(scenarios=(scenario,)))
 
@@ -231,7 +236,7 @@ async def test_the_limit_of_the_test_ends_a_command_and_its_children(run):
     script = "trap 'echo bye; exit 3' TERM; sleep 1000 & while :; do sleep 0.05; done"
     test = a_test(steps=[sh(script), sh("true", "never")])
 
-    outcome = await run(test, executor__test_timeout="0.5s")
+    outcome = await run(test, executor__test_timeout=f"{LIMIT_S}s")
 
     first, second = outcome.scenarios[0].commands
     assert (outcome.status, first.stdout, second.status) == ("failed", "bye\n", "skipped")
@@ -254,7 +259,7 @@ async def test_a_child_that_keeps_the_pipe_open_is_not_waited_for(run):
 
     command = outcome.scenarios[0].commands[0]
     assert (command.stdout, command.status) == ("first\n", "passed")
-    assert command.duration_ms < 2000
+    assert command.duration_ms < 20_000
 
 
 async def test_a_program_that_does_not_exist_is_a_failed_command(run):
@@ -323,8 +328,8 @@ provider.shutdown()
 async def test_tests_run_at_once_and_do_not_see_each_other(run):
     meet = "touch $CLNRM_TEST_DIR/{0}; while ! test -e $CLNRM_TEST_DIR/{1}; do sleep 0.02; done; ls"
     outcomes = await run(
-        a_test("a", steps=[sh(meet.format("a", "b"), timeout_s=10.0)]),
-        a_test("b", steps=[sh(meet.format("b", "a"), timeout_s=10.0)]),
+        a_test("a", steps=[sh(meet.format("a", "b"), timeout_s=60.0)]),
+        a_test("b", steps=[sh(meet.format("b", "a"), timeout_s=60.0)]),
         executor__worker_count=2,
     )
 
@@ -339,16 +344,21 @@ async def test_an_interrupt_ends_everything_at_once(run):
         wait_log_message="up",
     )
     stubborn = sh("trap '' TERM; echo $$ > $CLNRM_TEST_DIR/pid; while :; do sleep 0.1; done")
-    task = asyncio.create_task(run(a_test(services=[service], steps=[stubborn])))
+    patient = {
+        "scenarios": (Scenario(name="s", grace_period_s=60.0, steps=(stubborn,)),),
+        "cleanup": Cleanup(kill_timeout_ms=60_000),
+    }
+    task = asyncio.create_task(run(a_test(services=[service], **patient)))
     loop = asyncio.get_running_loop()
-    await asyncio.wait_for(_until(lambda: list(all_commands("CLNRM_TEST_DIR/pid"))), 10)
+    await asyncio.wait_for(_until(lambda: list(all_commands("CLNRM_TEST_DIR/pid"))), 30)
 
     started = loop.time()
     task.cancel()
     outcome = await task
 
     assert outcome.status == "interrupted"
-    assert loop.time() - started < 2
+    # Two seconds are the promise on a machine of one's own; asking first would take minutes.
+    assert loop.time() - started < 10
 
 
 def all_commands(part):

@@ -101,9 +101,9 @@ async def test_after_a_time_without_runs_it_goes_by_itself(run, owned, engine):
         await asyncio.to_thread(let_backend_go)
 
 
-def test_runs_at_the_same_time_share_it_and_never_a_runner(run, kept, tmp_path):
+def test_runs_at_the_same_time_share_it_and_never_a_runner(run, kept, owned, engine, tmp_path):
     (tmp_path / "slow.clnrm.toml").write_text(
-        '[meta]\nname = "slow"\nversion = "1"\n[[steps]]\nname = "wait"\ncommand = ["sleep", "1"]\n'
+        '[meta]\nname = "slow"\nversion = "1"\n[[steps]]\nname = "wait"\ncommand = ["sh", "-c", "until test -e /tmp/go; do sleep 0.05; done"]\n'
     )
     is_begun = threading.Event()
 
@@ -114,6 +114,8 @@ def test_runs_at_the_same_time_share_it_and_never_a_runner(run, kept, tmp_path):
     slow = clnrm_nb.run("slow.clnrm.toml", isolation="verified", detach=True, listener=listen)
     assert is_begun.wait(60)
     meanwhile = run()
+    for name in owned():
+        engine.client.exec_start(engine.client.exec_create(name.removeprefix("/"), ["touch", "/tmp/go"]))
     result = slow.wait(60)
 
     assert result.ok

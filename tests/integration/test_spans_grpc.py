@@ -32,14 +32,19 @@ HOST = "127.0.0.1"
 
 
 @pytest.fixture
-async def receiver():
+def body_timeout_s():
+    """As long as a call may take on a busy machine."""
+    return 60.0
+
+
+@pytest.fixture
+async def receiver(body_timeout_s):
     started = Receiver(
         Limits(
             max_bytes=400_000,
             max_wire_bytes=200_000,
             max_in_flight_bytes=1_600_000,
-            header_timeout_s=10,
-            body_timeout_s=1.5,
+            body_timeout_s=body_timeout_s,
         )
     )
     await started.start()
@@ -73,7 +78,7 @@ def call(receiver):
         with grpc.insecure_channel(target, options=[("grpc.max_send_message_length", -1)]) as channel:
             method = channel.unary_unary(method)
             try:
-                return method(data, metadata=(("x-clnrm-token", token),), compression=compression, timeout=10)
+                return method(data, metadata=(("x-clnrm-token", token),), compression=compression, timeout=60)
             except grpc.RpcError as error:
                 return error
 
@@ -140,7 +145,7 @@ async def test_spans_of_the_real_sdk_arrive_whole(receiver, collector, compressi
     options = {} if compression == "none" else {"OTEL_EXPORTER_OTLP_COMPRESSION": compression}
 
     await run_program(receiver, token, **options)
-    quiet = await collector.quiet(5)
+    quiet = await collector.quiet(60)
     collected = collector.finish(killed=[])
 
     assert quiet
@@ -176,7 +181,7 @@ async def test_what_the_real_sdk_is_asked_to_send_again_comes_again(receiver, co
     receiver.register(token, collector._take, watched)
 
     running = asyncio.create_task(run_program(receiver, token))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await put_off.wait()
     owed = watched.n_open
     for other in crowd:
@@ -295,13 +300,14 @@ async def test_a_message_too_large_to_be_read_is_a_loss_too(collector, call):
     assert [d.code for d in collector.finish(killed=[]).diagnostics] == ["CLN614"]
 
 
+@pytest.mark.parametrize("body_timeout_s", [0.3])
 async def test_a_call_without_a_message_is_cut_off_in_time(receiver, collector):
     token = collector.services_token
     target = receiver.endpoint(token, HOST, grpc=True).removeprefix("http://")
     async with grpc.aio.insecure_channel(target) as channel:
         begun = channel.stream_unary(TRACES)(metadata=(("x-clnrm-token", token),))
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await begun
 
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT

@@ -138,7 +138,7 @@ async def test_what_the_javascript_sdk_is_asked_to_send_again_comes_again(receiv
             pass
 
     running = asyncio.create_task(run_program(token, "http/protobuf"))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await put_off.wait()
     owed = watched.n_open
     for other in crowd:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 import zlib
+from dataclasses import replace
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
@@ -28,17 +29,21 @@ PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
 
 
+LIMITS = Limits(max_bytes=400_000, max_wire_bytes=200_000, max_in_flight_bytes=1_000_000)
+
+
 @pytest.fixture
 async def receiver():
-    started = Receiver(
-        Limits(
-            max_bytes=400_000,
-            max_wire_bytes=200_000,
-            max_in_flight_bytes=1_000_000,
-            header_timeout_s=0.3,
-            body_timeout_s=0.3,
-        )
-    )
+    started = Receiver(LIMITS)
+    await started.start()
+    yield started
+    await started.stop()
+
+
+@pytest.fixture
+async def impatient():
+    """A receiver that waits for nobody: in the others a busy machine's requests have all the time they need."""
+    started = Receiver(replace(LIMITS, header_timeout_s=0.3, body_timeout_s=0.3))
     await started.start()
     yield started
     await started.stop()
@@ -62,7 +67,7 @@ def request_of(n_spans=1, *, span_id_bytes=8, name="work"):
 
 
 def exchange(port, path, body, headers, *, method="POST", host="127.0.0.1"):
-    connection = http.client.HTTPConnection(host, port, timeout=10)
+    connection = http.client.HTTPConnection(host, port, timeout=60)
     try:
         connection.request(method, path, body, headers)
         response = connection.getresponse()
@@ -170,7 +175,7 @@ async def test_metrics_and_logs_are_answered_and_ignored(receiver, collector, si
 
 async def test_spans_of_many_requests_on_one_connection_all_arrive(receiver, collector):
     def send_all():
-        connection = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=60)
         for number in range(20):
             body = request_of(1, name=f"r{number}")
             body.resource_spans[0].scope_spans[0].spans[0].span_id = (number + 1).to_bytes(8)
@@ -440,15 +445,15 @@ async def test_what_is_put_off_by_503_is_lost_only_if_it_does_not_come_again(rec
     ],
     ids=["in its headers", "in its body"],
 )
-async def test_a_sender_that_stops_in_mid_request_is_cut_off(receiver, begun):
-    reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
+async def test_a_sender_that_stops_in_mid_request_is_cut_off(impatient, begun):
+    reader, writer = await asyncio.open_connection("127.0.0.1", impatient.port)
     writer.write(begun)
     await writer.drain()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert await reader.read() == b""
     writer.close()
-    assert not receiver.connections_busy()
+    assert not impatient.connections_busy()
 
 
 async def test_a_half_sent_request_keeps_the_receiver_busy_until_it_is_gone(receiver, collector):
@@ -478,7 +483,7 @@ async def test_a_whole_request_is_delivered_even_if_its_sender_has_gone(receiver
     await writer.drain()
     writer.transport.abort()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await arrived.wait()
     assert len(collector.table) == 600
 
@@ -610,7 +615,7 @@ async def test_spans_of_the_real_sdk_arrive_whole(receiver, collector, compressi
     token = collector.open_scenario("buy", TRACE_ID, SPAN_ID)
 
     await run_program(receiver.endpoint(token, "127.0.0.1"), OTEL_EXPORTER_OTLP_COMPRESSION=compression)
-    quiet = await collector.quiet(5)
+    quiet = await collector.quiet(60)
     collected = collector.finish(killed=[])
 
     assert quiet

@@ -6,12 +6,13 @@ import asyncio
 import shutil
 import time
 from contextlib import asynccontextmanager
+from hashlib import sha256
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from clnrm_nb.watch import Canary, Facts, FileWatcher, Graph, Place, Planner, Rules, Settle
+from clnrm_nb.watch import Canary, Facts, FileWatcher, Graph, Place, Planner, Reading, Rules, Settle
 
 MS = 1_000_000
 # Longer than a person would choose: on a machine with many neighbours a thread may wait 100 ms for its turn, and
@@ -19,7 +20,7 @@ MS = 1_000_000
 SETTLE_MS, DEBOUNCE_MS = 200, 2_000
 FILES = 50
 ROUNDS = 10
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 class Session:
@@ -34,6 +35,7 @@ class Session:
         self._settle = Settle(SETTLE_MS, DEBOUNCE_MS)
         self._loop = asyncio.get_running_loop()
         self._ran = asyncio.Event()
+        self._n_saving, self._saved_s = 0, 0.0
         patterns = ["**/*.clnrm.toml.tera", "**/*.clnrm.toml"]
         self.watcher = FileWatcher(
             graph,
@@ -51,12 +53,26 @@ class Session:
         self._loop.call_later((self._settle.due_ns - time.monotonic_ns()) / 1e9, self._tick)
 
     def _tick(self) -> None:
+        # A save that a busy machine interrupts for longer than the quiet lasts is one save here all the same.
+        if self._n_saving or self._loop.time() < self._saved_s + SETTLE_MS / 1e3:
+            self._loop.call_later(0.01, self._tick)
+            return
         edge = self._settle.tick(time.monotonic_ns())
         if edge is not None:
             self.runs.append(self.planner.trailing(edge.changes))
             self._ran.set()
         elif self._settle.due_ns is not None:
             self._loop.call_later(0.001, self._tick)
+
+    async def play(self, steps) -> None:
+        """Save a file step by step."""
+        self._n_saving += 1
+        for pause_ms, step in steps:
+            if pause_ms:
+                await asyncio.sleep(pause_ms / 1_000)
+            step()
+        self._n_saving -= 1
+        self._saved_s = self._loop.time()
 
     async def run(self):
         """The next run."""
@@ -148,7 +164,7 @@ async def test_five_hundred_saves_in_ten_ways_are_run_once_each(root, editors):
             for file in files:
                 save, steps = editor.save(file)
                 saves += 1
-                pending.append(play(steps))
+                pending.append(watching.play(steps))
                 if save.is_change:
                     expected.add(file)
             await asyncio.gather(*pending)
@@ -161,13 +177,6 @@ async def test_five_hundred_saves_in_ten_ways_are_run_once_each(root, editors):
     assert watching.remarks == []
 
 
-async def play(steps):
-    for pause_ms, step in steps:
-        if pause_ms:
-            await asyncio.sleep(pause_ms / 1_000)
-        step()
-
-
 @pytest.mark.parametrize("way", range(10))
 async def test_a_save_in_each_way_is_followed_by_one_run_if_it_changed_anything(root, editors, way):
     editors_way = editors.WAYS[way]
@@ -178,7 +187,9 @@ async def test_a_save_in_each_way_is_followed_by_one_run_if_it_changed_anything(
 
     async with session(root, graph) as watching:
         save, steps = editor.save(file, editors_way)
-        await play(steps)
+        await watching.play(steps)
+        if save.is_change:
+            await watching.run()
         await watching.quiet()
 
     assert [list(plan.run) for plan in watching.runs] == ([["one"]] if save.is_change else [])
@@ -276,13 +287,16 @@ async def test_a_dependency_that_is_new_to_the_graph_is_watched_from_then_on(roo
 
     async with session(root, graph) as watching:
         graph.put(Facts("a", file, variables=frozenset({outside})))
-        watching.watcher.refresh()
-        await watching.quiet(0.05)
+        read = sha256(b"first").hexdigest()
+        # As a session does it: nothing is missed while the watcher has not come to it yet.
+        watching.watcher.refresh(Reading({outside: read}))
         edit(outside, "second")
-        plan = await watching.run()
+        first = await watching.run()
+        edit(outside, "third")
+        second = await watching.run()
 
     shutil.rmtree(root.parent / "outside")
-    assert list(plan.run) == ["a"]
+    assert [list(plan.run) for plan in (first, second)] == [["a"], ["a"]]
 
 
 async def test_writing_through_a_symlink_and_beside_it_is_noticed(root):

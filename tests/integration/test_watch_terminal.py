@@ -16,7 +16,7 @@ import time
 
 import pytest
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 A, B, C = (f"{name}.clnrm.toml.tera" for name in "abc")
 
 

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 BROWSER_ARGUMENTS = [
@@ -33,6 +33,8 @@ BROWSER_ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# The default of five seconds is that of a machine of one's own.
+expect.set_options(timeout=40_000)
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 START_S = 90
 OPEN_MS = 60_000

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import re
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import nbformat
 import pytest
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from playwright.sync_api import expect
+from yardstick import slowness
 
 from clnrm_nb.schemas import schema
 
@@ -399,7 +401,7 @@ def test_ten_thousand_spans_are_few_nodes_and_fast(open_file, page):
     expect(panel.locator("[aria-rowindex='5003']")).to_be_visible()
 
     print(f"first paint of 10,000 spans, ms: {[round(each) for each in paints_ms]}")
-    assert min(paints_ms) <= FIRST_PAINT_MS
+    assert min(paints_ms) <= FIRST_PAINT_MS * slowness(time.perf_counter)
     assert panel.locator(".clnrm-View *").count() <= MAX_NODES
 
 
@@ -457,7 +459,7 @@ def test_a_diff_is_painted_soon_and_in_few_nodes_however_large_it_is(open_file, 
     )
 
     print(f"first paint of a diff of {count:,} spans, ms: {[round(each) for each, _ in paints]}")
-    assert min(each for each, _ in paints) <= most_ms
+    assert min(each for each, _ in paints) <= most_ms * slowness(time.perf_counter)
     assert max(nodes for _, nodes in paints) <= MAX_NODES
 
 

@@ -49,14 +49,14 @@ def test_a_timeout_error_of_the_job_reaches_the_caller():
         run_blocking(fail())
 
 
-def interrupt_first_wait(monkeypatch, times=1):
-    """Raise KeyboardInterrupt where Ctrl-C would: inside the wait."""
+def interrupt_first_wait(monkeypatch, begun, times=1):
+    """Raise KeyboardInterrupt where Ctrl-C would: inside the wait, once the job has begun."""
     real, left = Job.wait, [times]
 
     def wait(self, timeout_s=None):
         if left[0]:
             left[0] -= 1
-            real(self, 0.01)
+            assert begun.wait(60)
             raise KeyboardInterrupt
         return real(self, timeout_s)
 
@@ -64,17 +64,18 @@ def interrupt_first_wait(monkeypatch, times=1):
 
 
 def test_an_interrupt_waits_for_the_clean_up_and_hands_over_the_partial_result(monkeypatch):
-    cleaned = []
+    begun, cleaned = threading.Event(), []
 
     async def work():
         try:
+            begun.set()
             await asyncio.sleep(30)
         except asyncio.CancelledError:
             await asyncio.sleep(0)
             cleaned.append(True)
             return "partial"
 
-    interrupt_first_wait(monkeypatch)
+    interrupt_first_wait(monkeypatch, begun)
 
     with pytest.raises(KeyboardInterrupt) as caught:
         run_blocking(work())
@@ -85,15 +86,16 @@ def test_an_interrupt_waits_for_the_clean_up_and_hands_over_the_partial_result(m
 
 
 def test_a_second_interrupt_does_not_wait_for_the_clean_up(monkeypatch):
-    release = asyncio.Event()
+    begun, release = threading.Event(), asyncio.Event()
 
     async def stubborn():
         try:
+            begun.set()
             await asyncio.sleep(30)
         finally:
             await release.wait()
 
-    interrupt_first_wait(monkeypatch, times=2)
+    interrupt_first_wait(monkeypatch, begun, times=2)
 
     with pytest.raises(Interrupted) as caught:
         run_blocking(stubborn())
@@ -103,13 +105,16 @@ def test_a_second_interrupt_does_not_wait_for_the_clean_up(monkeypatch):
 
 
 def test_an_error_during_clean_up_goes_along_as_a_note(monkeypatch):
+    begun = threading.Event()
+
     async def work():
         try:
+            begun.set()
             await asyncio.sleep(30)
         finally:
             raise OSError("disk full")
 
-    interrupt_first_wait(monkeypatch)
+    interrupt_first_wait(monkeypatch, begun)
 
     with pytest.raises(Interrupted) as caught:
         run_blocking(work())

@@ -198,11 +198,11 @@ async def test_after_the_limit_of_a_scenario_no_further_step_starts(run, a_test,
         return result(None, timed_out=True)
 
     fake_backend.on_command["a"] = late
-    scenario = Scenario(name="s", timeout_s=0.05, steps=(step("a", continue_on_failure=True), step("b")))
+    scenario = Scenario(name="s", timeout_s=0.5, steps=(step("a", continue_on_failure=True), step("b")))
     outcome = await run(a_test(steps=(), scenarios=(scenario,)))
 
     assert codes(outcome) == ["CLN604", "CLN604"]
-    assert outcome.diagnostics[0].message == "`a` killed after 0.05 s, the limit of scenario `s`"
+    assert outcome.diagnostics[0].message == "`a` killed after 0.5 s, the limit of scenario `s`"
     assert outcome.diagnostics[1].message.startswith("`b` not started")
     assert len(fake_backend.commands) == 1
 

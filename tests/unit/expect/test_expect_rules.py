@@ -371,8 +371,8 @@ def test_ten_thousand_outer_spans_are_counted_in_one_sweep():
     rows = [Span("t", str(i), "job", None, "internal", i, 20_000 - i) for i in range(10_000)]
     expect = Expect(windows=(WindowExpectation(outer=OF("job"), contains=(OF("job"),), max_span_count=0),))
 
-    started = time.perf_counter()
+    started = time.process_time()
     (result,) = verdicts(expect, SpanTable(rows))
 
     assert "closest of 10000" in result.message
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 from jsonschema import Draft202012Validator
+from yardstick import slowness, undisturbed
 
 from clnrm_nb.errors import Diagnostic
 from clnrm_nb.report.graph import MissingEdge
@@ -351,4 +352,7 @@ def test_a_durable_trace_of_a_thousand_spans_takes_at_most_fifty_milliseconds(
         Trace(table)._repr_mimebundle_()
         return perf_counter() - began
 
-    assert min(once() for _ in range(7)) <= 0.05
+    def best() -> float:
+        return min(once() for _ in range(7))
+
+    assert undisturbed(best, lambda took_s: took_s <= 0.05) <= 0.05 * slowness(perf_counter)

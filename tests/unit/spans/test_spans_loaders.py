@@ -516,11 +516,11 @@ def test_deep_nesting_is_refused_and_neither_crashes_nor_hangs():
 def test_looking_for_objects_takes_time_in_proportion_to_the_text(line):
     def seconds(n_lines):
         objects = Objects()
-        began_s = time.perf_counter()
+        began_s = time.process_time()
         for _ in range(n_lines // 100):
             objects.feed((line + b"\n") * 100)
         objects.end()
-        return time.perf_counter() - began_s
+        return time.process_time() - began_s
 
     small = max(min(seconds(5_000) for _ in range(3)), 1e-3)
 

@@ -133,14 +133,14 @@ def test_chains_as_deep_as_the_table_are_no_trouble(n_chains):
             name = "step" if level < depth - 1 else f"end-{chain}"
             table.append(span(base + level, base + level - 1 if level else 1, name=name))
 
-    began_s = time.perf_counter()
+    began_s = time.process_time()
     digest = trace_digest(table)
     framed = frame(table)
 
     assert digest == trace_digest(table.select(range(len(table) - 1, -1, -1)))
     assert framed["depth"].max() == depth
     assert framed["path"].str.len().max() < 1000
-    assert time.perf_counter() - began_s < 30
+    assert time.process_time() - began_s < 30
 
 
 # --------------------------------------------------------------------------------------------- volatile

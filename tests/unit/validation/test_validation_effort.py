@@ -24,7 +24,7 @@ KINDS = {
     "bracket lost": "x_{0} = [1, 2",
 }
 SMALL, FACTOR = 40, 16
-LINEAR_WITH_NOISE = 2
+LINEAR_WITH_NOISE = 4
 
 
 def _text(kind, steps):
