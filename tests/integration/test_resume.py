@@ -21,7 +21,7 @@ from clnrm_nb.errors import UsageError
 
 NAMES = [f"t{number}" for number in range(6)]
 RED = "t2"
-LIMIT_S = 60
+LIMIT_S = 180
 
 # The mark is the first thing a test does: what ran twice shows twice. While `hold` is there, whoever starts when all
 # have started does not end: a run that is about to be stopped does not end by itself before.
