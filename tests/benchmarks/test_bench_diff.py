@@ -94,8 +94,8 @@ def test_each_single_edit_is_found_exactly_in_60_cases_a_class():
 
 
 @pytest.mark.bench_full
-def test_each_single_edit_is_found_exactly_in_3300_cases_a_class():
-    single_edits(3_300)
+def test_each_single_edit_is_found_exactly_in_3400_cases_a_class():
+    single_edits(3_400)
 
 
 def chains(n: int) -> None:
