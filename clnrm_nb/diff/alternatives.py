@@ -1,9 +1,10 @@
 """What an edit was preferred to: how alike the spans are that it holds for one, and the next best span.
 
 A span that came could be another one renamed, one that changed could be another one: so every edit is asked
-about its first span. Looked at are the spans of the other side that it could be taken for: those of its name,
-of its name but for literals, and those at its place, first the ones that are nobody's. A few of each, so that
-the work grows with the number of edits alone. The matcher has decided by then, and nothing here decides.
+about its first span. Looked at are the spans of the other side that it could be taken for: those of its
+label, of its label but for literals, of its name alone, and those at its place, first the ones that are
+nobody's. A few of each, so that the work grows with the number of edits alone. The matcher has decided
+by then, and nothing here decides.
 """
 
 from __future__ import annotations
@@ -58,27 +59,33 @@ _NOWHERE: Final = _Place({}, [], [])
 class _Pools:
     """Spans of one side by what they can be found by, each pool made when it is first asked for."""
 
-    def __init__(self, tree: Tree, mates: Sequence[int]) -> None:
-        self._tree, self._mates = tree, mates
+    def __init__(self, tree: Tree, mates: Sequence[int], contents: Contents) -> None:
+        self._tree, self._mates, self._contents = tree, mates, contents
         self._of_label: dict[int, list[int]] | None = None
         self._alone: tuple[dict[int, list[int]], dict[int, list[int]]] | None = None
+        self._of_name: dict[str, list[int]] = {}
         self._places: dict[int, _Place] = {}
 
-    def near(self, label: int, template: int, place: int, mate: int) -> list[int]:
-        """Spans but its `mate` that one of this label, below the partner of `place`, may be taken for.
+    def near(self, other: Tree, spot: int, place: int, mate: int) -> list[int]:
+        """Spans but its `mate` that one of the other side, below the partner of `place`, may be taken for.
 
         Those of its name, and where there is none any at its place (-1: nobody knows it).
         """
+        label, template = other.label[spot], other.template[spot]
         if self._of_label is None or self._alone is None:
             tree, alone = self._tree, [spot for spot, mate in enumerate(self._mates) if mate < 0]
             self._of_label = _grouped(tree.label, range(tree.n))
             self._alone = _grouped(tree.label, alone), _grouped(tree.template, alone)
+            for spots in self._of_label.values():
+                group = self._of_name.setdefault(self._contents.of(tree.own[spots[0]]).name, [])
+                group.extend(spots[: _MOST_ALIKE - len(group)])
         here = self._place(place) if place >= 0 else _NOWHERE
         named = (
             *self._alone[0].get(label, ()),
             *self._alone[1].get(template, ()),
             *here.of_label.get(label, ()),
             *self._of_label.get(label, ()),
+            *self._of_name.get(self._contents.of(other.own[spot]).name, ()),
         )
         found = dict.fromkeys((*named, *here.alone))
         found.pop(mate, None)
@@ -151,7 +158,7 @@ class Alternatives:
     ) -> None:
         self._sides, self._trees, self._pairing, self._contents = sides, trees, pairing, contents
         self._mates = pairing.forth, pairing.back
-        self._pools = _Pools(trees[0], pairing.forth), _Pools(trees[1], pairing.back)
+        self._pools = _Pools(trees[0], pairing.forth, contents), _Pools(trees[1], pairing.back, contents)
         self._parts: tuple[dict[int, _Part], dict[int, _Part]] = {}, {}
         self._held: tuple[dict[int, int], dict[int, int]] = {}, {}
         self._best: dict[tuple[int, int], tuple[int, int, int] | None] = {}
@@ -213,7 +220,7 @@ class Alternatives:
         mate, mates = self._mates[side][spot], self._mates[1 - side]
         best: tuple[int, bool, int] | None = None
         place, most = self._above(side, spot), max(_MOST_CHILDREN, 4 * len(mine.children[spot]))
-        for other in self._pools[1 - side].near(mine.label[spot], mine.template[spot], place, mate):
+        for other in self._pools[1 - side].near(mine, spot, place, mate):
             # Of a surplus copy its equals are no news.
             if len(theirs.children[other]) > most or (is_copy and theirs.full[other] == mine.full[spot]):
                 continue
@@ -236,12 +243,10 @@ class Alternatives:
     # ------------------------------------------------------------------------------------------ two spans
 
     def _likeness(self, i: int, j: int) -> int:
-        """How alike two spans are, in per mille; of spans of other labels half of it is what these share."""
+        """How alike two spans are, in per mille: half of it is what their labels share."""
         a, b = self._trees
         one, other = a.own[i], b.own[j]
-        if a.label[i] == b.label[j]:
-            return similarity(a, b, self._contents, i, j)
-        words = self._contents.words(one, other)
+        words = PER_MILLE if a.label[i] == b.label[j] else self._contents.words(one, other)
         if not a.children[i] and not b.children[j]:
             return (self._contents.overlap(one, other) + words) // 2
         return (similarity(a, b, self._contents, i, j) + words) // 2
@@ -304,7 +309,11 @@ class Alternatives:
             shown(self._sides[side].name(spot), _PATH_CELLS) if is_beside else short_path(path, _PATH_CELLS)
         )
         if draft.op not in _UNPAIRED:
-            return runner_up, f"next best {name} {_share(score)}"
+            if score <= draft.score:
+                return runner_up, f"next best {name} {_share(score)}"
+            own_cost = self._cost(draft.spans[0], draft.spans_b[0])
+            but = f"which would cost {cost}, not {own_cost}" if is_free else "which has its own partner"
+            return runner_up, f"more alike is {name} {_share(score)}, {but}"
         said = f"nearest is {name}, score {_share(score)}"
         if not is_free:
             return runner_up, f"{said}, which has its own partner"

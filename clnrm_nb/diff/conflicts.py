@@ -89,6 +89,7 @@ class Conflicts:
         self.near: dict[int, dict[int, int]] = {}
         """For each atom those near it, and how much may be gained by deciding them together."""
         self._cost: dict[int, int] = {}
+        self._above, self._above_b = matching.nearest()
         self._find()
         self._relate()
 
@@ -189,6 +190,11 @@ class Conflicts:
             for i, j in group.pairs(with_settled=key[0] == "settled"):
                 self._bring_near(i, self.first_b + j, self._gain(i, j))
 
+    def parent(self, spot: int) -> int:
+        """The span above one, as the conflicts number them."""
+        matching, first_b = self.matching, self.first_b
+        return matching.a.parent[spot] if spot < first_b else first_b + matching.b.parent[spot - first_b]
+
     def _bring_near(self, one: int, other: int, gain: int) -> None:
         mine, theirs = self.atom_of.get(one), self.atom_of.get(other)
         if gain > 0 and mine is not None and theirs is not None and mine != theirs:
@@ -198,7 +204,7 @@ class Conflicts:
     def _gain(self, i: int, j: int) -> int:
         """How much less two spans cost as a pair than they both do now."""
         a, b, forth = self.matching.a, self.matching.b, self.matching.forth
-        cost = _MOVE * (forth[a.parent[i]] != b.parent[j])
+        cost = _MOVE * (forth[self._above(i)] != self._above_b(j))
         now = self._cost[i] + self._cost[self.first_b + j]
         # How alike two spans are takes longest to know; it decides only where the rest is equal.
         least = self.prices.contents.edits(a.own[i], b.own[j])[0] * COST
@@ -217,13 +223,13 @@ class Component:
     """How many of them are of the first and of the second side."""
 
     def n_spans(self, limit: int) -> int:
-        """Of both sides, in atoms that have no more than `limit` a side."""
-        return sum(sum(self.counts[atom]) for atom in self.atoms if max(self.counts[atom]) <= limit)
+        """Of both sides, of an atom that has more than `limit` a side only the roots."""
+        return sum(len(self._head(atom, limit)) for atom in self.atoms)
 
     @property
     def spans(self) -> tuple[list[int], list[int]]:
         """Those of the first and of the second side."""
-        return self._split(self.atoms)
+        return self._split(spot for atom in self.atoms for spot in self.members[atom])
 
     @property
     def is_settled(self) -> bool:
@@ -238,7 +244,7 @@ class Component:
 
     def surroundings(self, atoms: Sequence[int], limit: int) -> Iterator[tuple[list[int], list[int]]]:
         """The spans of atoms with what fits of those below; then from one and two levels higher up."""
-        here, there = self._split(atoms)
+        here, there = self._split(spot for atom in atoms for spot in self._head(atom, limit))
         seen: set[tuple[int, ...]] = set()
         for _ in range(_LEVELS_UP + 1):
             grown = self._with_below(here, there, limit)
@@ -252,7 +258,8 @@ class Component:
 
     def windows(self, limit: int) -> Iterator[list[int]]:
         """Overlapping groups of atoms: each with those that promise most, as many as fit."""
-        near, counts = self.conflicts.near, self.counts
+        near = self.conflicts.near
+        counts = {atom: self._counted(self._head(atom, limit)) for atom in self.atoms}
         seen: set[tuple[int, ...]] = set()
         for atom in self.atoms:
             n_here, n_there = counts[atom]
@@ -282,9 +289,20 @@ class Component:
             n_here, n_there = n_here + more, n_there + more_b
         return n_here <= limit and n_there <= limit
 
-    def _split(self, atoms: Iterable[int]) -> tuple[list[int], list[int]]:
+    def _head(self, atom: int, limit: int) -> list[int]:
+        """The spans of an atom; of one that is too large for a window the roots of what came or went."""
+        if max(self.counts[atom]) <= limit:
+            return self.members[atom]
+        found, parent = self.conflicts, self.conflicts.parent
+        return [spot for spot in self.members[atom] if found.atom_of.get(parent(spot)) != atom]
+
+    def _counted(self, spots: Sequence[int]) -> tuple[int, int]:
+        n_here = sum(spot < self.conflicts.first_b for spot in spots)
+        return n_here, len(spots) - n_here
+
+    def _split(self, spots: Iterable[int]) -> tuple[list[int], list[int]]:
         first_b = self.conflicts.first_b
-        spots = sorted(spot for atom in atoms for spot in self.members[atom])
+        spots = sorted(spots)
         return [spot for spot in spots if spot < first_b], [
             spot - first_b for spot in spots if spot >= first_b
         ]

@@ -1,8 +1,9 @@
 """Several passes over the same two trees; the cheapest script is kept.
 
 No single order of steps will do: top-down first mistakes moves and copies, regions first mistake attribute
-edits where much is alike. Passes are cheap where little changed. The two sides are put into an order that
-depends on their content alone, so that a diff and its inverse come from the same matching.
+edits where much is alike, and regions that stay whole are dearer where large parts have moved. Passes are
+cheap where little changed. The two sides are put into an order that depends on their content alone, so that a
+diff and its inverse come from the same matching.
 """
 
 from __future__ import annotations
@@ -78,18 +79,19 @@ def _n_items(price: int) -> int:
 
 
 def _passes(a: Tree, b: Tree, contents: Contents) -> Iterator[Matching]:
-    """Top-down first, then regions first."""
+    """Top-down first, then regions first, then regions that stay whole."""
     top_down = Matching(a, b, contents)
     drain(top_down)
     _find_the_rest(top_down)
     yield top_down
-    regional = Matching(a, b, contents)
-    pair_regions(regional)
-    vote_containers(regional)
-    drain(regional)
-    revisit(regional)
-    _find_the_rest(regional)
-    yield regional
+    for is_whole in (False, True):
+        regional = Matching(a, b, contents)
+        pair_regions(regional, is_whole=is_whole)
+        vote_containers(regional)
+        drain(regional)
+        revisit(regional)
+        _find_the_rest(regional)
+        yield regional
 
 
 def _find_the_rest(matching: Matching) -> None:

@@ -39,14 +39,22 @@ _MAX_LEFT: Final = 8
 _Pair = tuple[int, int]
 
 
-def pair_regions(matching: Matching) -> None:
-    """Pair candidates region by region."""
-    _Regions(matching).run()
+def pair_regions(matching: Matching, *, is_whole: bool = False) -> None:
+    """Pair candidates region by region.
+
+    Parameters
+    ----------
+    matching : Matching
+    is_whole : bool
+        Whether a region keeps what is worth more elsewhere. Where copies were changed in their turn, to take
+        the largest part first may divide them for more than to leave each where it hangs.
+    """
+    _Regions(matching, is_whole=is_whole).run()
 
 
 class _Regions:
-    def __init__(self, matching: Matching) -> None:
-        self._matching = matching
+    def __init__(self, matching: Matching, *, is_whole: bool) -> None:
+        self._matching, self._is_whole = matching, is_whole
         self._a, self._b = matching.a, matching.b
         self._gains: dict[_Pair, int] = {}
         """What each candidate saves by itself; of equal subtrees, as a whole."""
@@ -243,14 +251,14 @@ class _Regions:
         return [pair for *_, pair in sorted(ranked)]
 
     def _region(self, root: _Pair, best: dict[int, int], best_b: dict[int, int]) -> Iterator[_Pair]:
-        """A pair and what hangs below it, without what is worth more elsewhere, even as a move."""
+        """A pair and what hangs below it, if not whole without what is worth more elsewhere, even moved."""
         todo = [root]
         while todo:
             pair = todo.pop()
             yield pair
             for below in self._below.get(pair, ()):
                 least = self._values[below] + _MOVE
-                if best[below[0]] <= least and best_b[below[1]] <= least:
+                if self._is_whole or (best[below[0]] <= least and best_b[below[1]] <= least):
                     todo.append(below)
 
     def _is_free(self, pair: _Pair) -> bool:

@@ -32,7 +32,9 @@ _MAX_STEPS: Final = 20_000
 _ALL_STEPS: Final = 100_000
 """For all of them together, so that many hard ones end as well; what is left then stays as it was found."""
 
-_WINDOW_SPANS: Final = 8
+_WINDOW_SPANS: Final = (2, 8)
+"""Of the spans a side: single exchanges first, which the steps always reach, even beside large subtrees."""
+
 _WINDOW_STEPS: Final = 400
 _STEPS_PER_SPAN: Final = 200
 _MAX_ROUNDS: Final = 4
@@ -89,9 +91,14 @@ class _Repair:
             if proved:
                 self._prove(here, there)
             return
-        left = _STEPS_PER_SPAN * component.n_spans(_WINDOW_SPANS)
-        for window in component.windows(_WINDOW_SPANS):
-            for spans in component.surroundings(window, _WINDOW_SPANS):
+        for limit in _WINDOW_SPANS:
+            self._windows(component, limit)
+
+    def _windows(self, component: Component, limit: int) -> None:
+        """Solve one overlapping window after the other, within a number of steps."""
+        left = _STEPS_PER_SPAN * component.n_spans(limit)
+        for window in component.windows(limit):
+            for spans in component.surroundings(window, limit):
                 if left <= 0:
                     return
                 here, there = self._mates(*spans)

@@ -174,8 +174,10 @@ def _split_object(data: bytes) -> Document | None:
             pieces += (data[kept:opening], _STAND_IN % len(arrays))
             arrays.append(batches)
             kept = position
+    if not arrays:
+        return None
     frame, is_torn = _parsed(b"".join([*pieces, data[kept:]]))
-    return Document(data, frame, arrays, is_torn=is_torn) if arrays and frame is not None else None
+    return Document(data, frame, arrays, is_torn=is_torn) if frame is not None else None
 
 
 def _parsed(frame: bytes) -> tuple[Any, bool]:

@@ -131,9 +131,7 @@ class Reader:
     # -------------------------------------------------------------------------------------------- text
 
     def _read_text(self, stream: Stream) -> None:
-        held = _without_mark(stream.peek(_HELD_BYTES))
-        may_be_one = held[: sources.LOOK_BYTES].lstrip()[:1] in (b"{", b"[")
-        if may_be_one and (len(held) < _HELD_BYTES or not lines.begins_with_a_line(held)):
+        if _may_be_one_document(stream.peek(_HELD_BYTES)):
             data = _without_mark(stream.all())
             if not self._read_whole(data):
                 self._read_stream(iter((data,)))
@@ -312,6 +310,12 @@ _EMPTY: Final = {
 
 def _place(line: int, offset: int) -> str:
     return f"line {line}, byte {offset}" if line else f"byte {offset}"
+
+
+def _may_be_one_document(held: bytes) -> bool:
+    held = _without_mark(held)
+    begins = held[: sources.LOOK_BYTES].lstrip()[:1] in (b"{", b"[")
+    return begins and (len(held) < _HELD_BYTES or not lines.begins_with_a_line(held))
 
 
 def _without_mark(data: bytes) -> bytes:

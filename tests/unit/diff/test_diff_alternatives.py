@@ -106,3 +106,31 @@ def test_secrets_are_masked_in_the_path_of_a_runner_up():
     shown = masked(Compared("x", diff=diff), lambda text: text.replace("s3cret", "•••"))
 
     assert "s3cret" not in str([edit.to_json() for edit in shown.diff.edits])
+
+
+def test_a_span_of_another_kind_is_told_as_the_nearest_one():
+    """Where there was any span of the same label, those of the same name were not looked at."""
+
+    def load(span_id, kind, parent, **attributes):
+        return Span(
+            "t", span_id, "load", parent_span_id=parent, kind=kind, attributes=attributes, resource=SHOP
+        )
+
+    before = [span("1", "buy"), load("4", "client", "1", item=7), span("2", "pack", "1")]
+    before.append(load("3", "server", "2", page=1, size=2))
+
+    new = edit_of(before, [*before, load("5", "server", "1", item=7)], "insert")
+
+    assert new.runner_up.path == "buy/load"
+
+
+def test_a_partner_is_not_told_to_be_less_alike_than_the_next_best_without_a_word():
+    """``score 0.11; next best load bill 0.92`` looked like a mistake; its name did not count for a partner."""
+    before = [span("1", "buy"), span("2", "load cart", "1", a=1, b=2), span("3", "pack", "2", k=1)]
+    kept = [span("4", "load bill", "1", a=9, b=9, c=1), span("5", "send", "4", k=2)]
+    after = [span("1", "buy"), span("2", "load cart", "1", a=9, b=9, c=1), span("6", "send", "2", k=2)]
+
+    more = edit_of(before + kept, after + kept, "attr+")
+
+    assert more.score > 0.5
+    assert "more alike is load bill 0.92, which has its own partner" in more.reason

@@ -57,3 +57,36 @@ def test_a_deleted_subtree_and_an_inserted_one_are_not_paired_span_by_span_for_m
     outcome = mutations.case(f"{edits},unwrapped,leaf inserted".split(","), "twigs", 300, 85)
 
     assert outcome.found.cost <= 1.01 * outcome.truth.cost
+
+
+BESIDE_A_LARGE_SUBTREE = {
+    "a root that went and one that came beside a copy": (
+        "service,unwrapped,subtree moved,attr added,subtree moved,status,subtree duplicated,wrapped,link,kind",
+        ("chain", 150, 314),
+    ),
+    "a span renamed above one that went": (
+        "subtree deleted,rename,attr added,kind,link,subtree deleted,subtree moved,kind,service,status",
+        ("typed", 90, 99),
+    ),
+    "a leaf changed below a span that came between": (
+        "event,service,service,attr removed,attr changed,link,wrapped,attr added,kind,link",
+        ("fan-out", 150, 226),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BESIDE_A_LARGE_SUBTREE)
+def test_a_pair_beside_what_came_or_went_is_not_taken_for_two(what):
+    """One pair was missing from the script: it hung below, or above, more spans than a window holds."""
+    edits, words = BESIDE_A_LARGE_SUBTREE[what]
+    outcome = mutations.case(edits.split(","), *words)
+
+    assert outcome.kind == "exact", (outcome.found.cost, outcome.truth.cost, len(outcome.found.counted))
+
+
+def test_a_copy_changed_in_its_turn_is_not_patched_together_from_two():
+    """The largest equal part was taken first, and the rest came twice and moved."""
+    edits = "subtree duplicated,attr removed,attr removed,wrapped,status,subtree moved,subtree moved,rename"
+    outcome = mutations.case(f"{edits},attr removed,unwrapped".split(","), "twigs", 150, 45)
+
+    assert outcome.found.cost <= outcome.truth.cost
