@@ -144,7 +144,11 @@ def test_every_edit_says_why_how_sure_and_what_else_it_could_have_been(one, othe
     names = [{span.name for span in spans} for spans in (one, other)]
     kinds = [set(map(_what_it_is, spans)) for spans in (one, other)]
 
-    for edit in compare(a, b).edits:
+    diff = compare(a, b)
+    rows_a = {pair.baseline: pair.baseline_row for pair in diff.spans}
+    rows_b = {pair.current: pair.current_row for pair in diff.spans}
+
+    for edit in diff.edits:
         assert edit.rule
         assert edit.reason
         assert 0 <= edit.score <= 1
@@ -152,9 +156,11 @@ def test_every_edit_says_why_how_sure_and_what_else_it_could_have_been(one, othe
         assert is_pair or edit.score == 0
         if edit.runner_up is None:
             # Nothing of its kind on the other side, or nothing but its partner or its equals.
-            ours, theirs = (other, kinds[0]) if edit.current_spans else (one, kinds[1])
-            first = (edit.current_spans or edit.baseline_spans)[0]
-            assert is_pair or _what_it_is(ours[first]) not in theirs
+            if edit.current_spans:
+                first, theirs = other[rows_b[edit.current_spans[0]]], kinds[0]
+            else:
+                first, theirs = one[rows_a[edit.baseline_spans[0]]], kinds[1]
+            assert is_pair or _what_it_is(first) not in theirs
         else:
             assert edit.runner_up.path.rpartition("/")[2] in names[0 if edit.current_spans else 1]
             assert f"{edit.runner_up.score:.2f}" in edit.reason
