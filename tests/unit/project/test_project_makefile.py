@@ -66,4 +66,62 @@ def test_ci_runs_the_commands_of_the_readme_and_requires_engine_and_browser():
 def test_ci_may_take_at_most_ninety_minutes():
     script = (ROOT / ".ci" / "run").read_text()
 
-    assert sum(int(minutes) for minutes in re.findall(r"^ *part \S+ (\d+) ", script, re.MULTILINE)) <= 90
+    minutes = re.findall(r"(?:^ *|\|\| )(?:part|again) \w\S* (\d+) ", script, re.MULTILINE)
+    assert len(minutes) == 7
+    assert sum(map(int, minutes)) <= 90
+
+
+@pytest.fixture
+def ci(tmp_path):
+    """Run CI with a `make` of its own; `failing` are the names of tests that fail, `again` those that do twice."""
+
+    def run(failing: list[str], again: list[str]) -> subprocess.CompletedProcess[str]:
+        programs = tmp_path / "bin"
+        programs.mkdir()
+        told = {False: failing, True: again}
+        cases = [
+            f"[ $# {'-gt' if is_again else '-eq'} 1 ] && {{ {_failed(names)}; }}"
+            for is_again, names in told.items()
+        ]
+        lines = ["#!/bin/sh", '[ "$1" = test ] || exit 0', *cases, "exit 0"]
+        for name, text in (("make", "\n".join(lines)), ("apt-get", "#!/bin/sh"), ("sudo", "#!/bin/sh")):
+            (programs / name).write_text(text + "\n")
+            (programs / name).chmod(0o755)
+        script = tmp_path / "checkout" / ".ci" / "run"
+        script.parent.mkdir(parents=True)
+        script.write_text((ROOT / ".ci" / "run").read_text())
+        environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+        return subprocess.run(
+            ["bash", str(script)], env=environment, capture_output=True, text=True, check=False
+        )
+
+    return run
+
+
+def _failed(names: list[str]) -> str:
+    said = [f"echo 'FAILED {name} - assert'" for name in names]
+    return "; ".join([*said, "exit 2"] if said else ["exit 0"])
+
+
+def test_a_test_that_passes_by_itself_is_named_as_unsteady(ci):
+    done = ci(["tests/a.py::one"], [])
+
+    assert done.returncode == 0
+    closing = done.stdout.partition("== unsteady")[2]
+    assert "FAILED tests/a.py::one" in closing
+    assert "all passed" in closing
+
+
+def test_a_test_that_fails_by_itself_too_fails_the_whole(ci):
+    done = ci(["tests/a.py::one", "tests/a.py::two"], ["tests/a.py::two"])
+
+    assert done.returncode == 1
+    assert "== failed: test test-again" in done.stdout
+    assert "unsteady" not in done.stdout
+
+
+def test_many_failures_are_no_unsteadiness(ci):
+    done = ci([f"tests/a.py::{number}" for number in range(4)], [])
+
+    assert done.returncode == 1
+    assert "test-again" not in done.stdout
