@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from clnrm_nb.diff.content import Contents
     from clnrm_nb.diff.drafts import Draft, Pairing
+    from clnrm_nb.diff.interner import Parts
     from clnrm_nb.diff.side import Side
     from clnrm_nb.diff.trees import Tree
 
@@ -59,8 +60,8 @@ _NOWHERE: Final = _Place({}, [], [])
 class _Pools:
     """Spans of one side by what they can be found by, each pool made when it is first asked for."""
 
-    def __init__(self, tree: Tree, mates: Sequence[int], contents: Contents) -> None:
-        self._tree, self._mates, self._contents = tree, mates, contents
+    def __init__(self, tree: Tree, mates: Sequence[int], parts: Sequence[Parts]) -> None:
+        self._tree, self._mates, self._parts = tree, mates, parts
         self._of_label: dict[int, list[int]] | None = None
         self._alone: tuple[dict[int, list[int]], dict[int, list[int]]] | None = None
         self._of_name: dict[str, list[int]] = {}
@@ -77,7 +78,7 @@ class _Pools:
             self._of_label = _grouped(tree.label, range(tree.n))
             self._alone = _grouped(tree.label, alone), _grouped(tree.template, alone)
             for spots in self._of_label.values():
-                group = self._of_name.setdefault(self._contents.of(tree.own[spots[0]]).name, [])
+                group = self._of_name.setdefault(self._parts[tree.own[spots[0]]].name, [])
                 group.extend(spots[: _MOST_ALIKE - len(group)])
         here = self._place(place) if place >= 0 else _NOWHERE
         named = (
@@ -85,7 +86,7 @@ class _Pools:
             *self._alone[1].get(template, ()),
             *here.of_label.get(label, ()),
             *self._of_label.get(label, ()),
-            *self._of_name.get(self._contents.of(other.own[spot]).name, ()),
+            *self._of_name.get(self._parts[other.own[spot]].name, ()),
         )
         found = dict.fromkeys((*named, *here.alone))
         found.pop(mate, None)
@@ -158,7 +159,8 @@ class Alternatives:
     ) -> None:
         self._sides, self._trees, self._pairing, self._contents = sides, trees, pairing, contents
         self._mates = pairing.forth, pairing.back
-        self._pools = _Pools(trees[0], pairing.forth, contents), _Pools(trees[1], pairing.back, contents)
+        parts = sides[0].interner.parts
+        self._pools = _Pools(trees[0], pairing.forth, parts), _Pools(trees[1], pairing.back, parts)
         self._parts: tuple[dict[int, _Part], dict[int, _Part]] = {}, {}
         self._held: tuple[dict[int, int], dict[int, int]] = {}, {}
         self._best: dict[tuple[int, int], tuple[int, int, int] | None] = {}
